@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Airflow's providers manager is told about this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_INTEGRATION = "Vidu"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """
+    Describe the provider (entry point ``apache_airflow_provider``).
+
+    :return: the provider's metadata by Airflow's ``provider_info`` schema.
+    """
+    return {
+        "package-name": "airflow-provider-vidu",
+        "name": "Vidu",
+        "description": "Vidu video generation on `UCloud ModelVerse <https://www.ucloud.cn/>`__",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://github.com/UCloudDoc-Team/modelverse",
+                "tags": ["ai"],
+            }
+        ],
+        "hooks": [_modules("hooks.vidu")],
+        "operators": [_modules("operators.vidu")],
+        "sensors": [_modules("sensors.vidu")],
+        "triggers": [_modules("triggers.vidu")],
+        "connection-types": [
+            {
+                "hook-class-name": "airflow_provider_vidu.hooks.vidu.ViduHook",
+                "hook-name": "Vidu",
+                "connection-type": "vidu",
+                "conn-fields": {
+                    "auth_scheme": {
+                        "label": "Authorization scheme",
+                        "schema": {"type": ["string", "null"], "enum": ["key", "bearer"], "default": "key"},
+                        "description": "How the API key is sent: alone (key, the default) or as a Bearer token.",
+                    },
+                    "timeout": {
+                        "label": "Time-out",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                        "description": "Seconds to wait for an answer to one request; 60 when empty.",
+                    },
+                    "verify": {
+                        "label": "Verify TLS",
+                        "schema": {"type": ["boolean", "null"]},
+                        "description": "Whether to check the server's certificate; yes when empty.",
+                    },
+                },
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login"],
+                    "relabeling": {"password": "API key", "host": "Base URL"},
+                    "placeholders": {"host": "https://api.modelverse.cn"},
+                },
+            }
+        ],
+    }
+
+
+def _modules(name: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_vidu.{name}"]}

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An Airflow connection of type ``vidu``, read and checked once for both hooks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_vidu.exceptions import ViduConnectionSettingsError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+DEFAULT_BASE_URL = "https://api.modelverse.cn"
+CONNECT_TIMEOUT = 10.0
+DEFAULT_TIMEOUT = 60.0
+AUTH_SCHEMES = ("key", "bearer")
+
+_SHORTEST_SCRUBBED_KEY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """
+    What a request needs to know.
+
+    :param base_url: scheme, host and path, without a slash at the end.
+    :param key: the API key; never shown.
+    :param auth_scheme: ``key`` (the key alone) or ``bearer``.
+    :param timeout: seconds to wait for an answer; a connection has to stand after 10 s at the latest.
+    :param verify: whether to verify TLS, or the path of a CA bundle.
+    :param proxies: proxy URL by scheme; the environment's proxies when empty.
+    """
+
+    base_url: str
+    key: str = field(repr=False)
+    auth_scheme: str = "key"
+    timeout: float = DEFAULT_TIMEOUT
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """The value of the ``Authorization`` header."""
+        return self.key if self.auth_scheme == "key" else f"Bearer {self.key}"
+
+    def scrub(self, text: str) -> str:
+        """Take the key out of a text that comes from outside."""
+        return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
+
+
+def read_settings(connection: Connection) -> ConnectionSettings:
+    """
+    Read a connection.
+
+    :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``, ``verify``,
+        ``proxies``; null means unset. Nothing of extra ever becomes a header.
+    :return: the settings.
+    :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
+    """
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    name = f"connection {connection.conn_id!r}"
+    extra = _extra(connection, name)
+    key = (connection.password or "").strip()
+    if key[:7].lower() == "bearer ":
+        key = key[7:].strip()
+    if not key:
+        raise ViduConnectionSettingsError(f"{name}: no API key given, allowed: the key as the connection's password.")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ViduConnectionSettingsError(f"{name}: the API key holds a space or a character that no key has.")
+    # Airflow masks the password as it stands, which may be longer than the key.
+    mask_secret(key)
+    auth_scheme = extra.get("auth_scheme", "key")
+    if auth_scheme not in AUTH_SCHEMES:
+        raise _wrong(name, "auth_scheme", auth_scheme, " or ".join(AUTH_SCHEMES))
+    return ConnectionSettings(
+        base_url=_base_url(connection, name),
+        key=key,
+        auth_scheme=auth_scheme,
+        timeout=_timeout(extra.get("timeout", DEFAULT_TIMEOUT), name),
+        verify=_verify(extra.get("verify"), name),
+        proxies=_proxies(extra.get("proxies", {}), name),
+    )
+
+
+def _wrong(name: str, key: str, value: object, allowed: str) -> ViduConnectionSettingsError:
+    return ViduConnectionSettingsError(f"{name}: {key} in extra is {value!r}, allowed: {allowed}. Nothing was sent.")
+
+
+def _extra(connection: Connection, name: str) -> dict[str, Any]:
+    try:
+        extra = connection.extra_dejson
+    except Exception as error:
+        # The text of extra may hold a proxy's password, so the error is named and not quoted.
+        raise ViduConnectionSettingsError(f"{name}: extra is not JSON ({type(error).__name__}).") from None
+    return {key: value for key, value in extra.items() if value is not None and value != ""}
+
+
+def _base_url(connection: Connection, name: str) -> str:
+    url = (connection.host or "").strip() or DEFAULT_BASE_URL
+    if "://" not in url:
+        scheme = (connection.schema or "").lower()
+        url = f"{scheme if scheme in ('http', 'https') else 'https'}://{url}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
+        raise ViduConnectionSettingsError(
+            f"{name}: the base URL in host is not of the form http(s)://host[:port][/path], e.g. {DEFAULT_BASE_URL}."
+        )
+    netloc = f"{parts.netloc}:{connection.port}" if connection.port and port is None else parts.netloc
+    # Sibling APIs of the same operator are documented with /v1 in their base URL.
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
+
+
+def _timeout(value: Any, name: str) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+        raise _wrong(name, "timeout", value, "a number of seconds above 0")
+    return seconds
+
+
+def _verify(value: Any, name: str) -> bool | str:
+    if value is None:
+        # requests honours these two by itself; this keeps the async hook in step with it.
+        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, bool) or (isinstance(value, str) and os.path.exists(value)):
+        return value
+    raise _wrong(name, "verify", value, "true, false or the path of a CA bundle")
+
+
+def _proxies(value: Any, name: str) -> dict[str, str]:
+    if isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair):
+        return dict(value)
+    raise ViduConnectionSettingsError(
+        f'{name}: proxies in extra is of the wrong form, allowed: {{"https": "http://proxy:3128"}}. Nothing was sent.'
+    )

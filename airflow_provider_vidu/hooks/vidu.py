@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two transports: connection, bytes out, bytes in. What the bytes mean stands in ``protocol``."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, BinaryIO
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import requests
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.http.hooks.http import HttpHook
+
+from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
+    ViduConnectionSettingsError,
+    ViduDownloadError,
+    ViduError,
+    ViduRefusedError,
+    ViduTaskNotFoundError,
+    ViduUnavailableError,
+)
+from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, CONNECT_TIMEOUT, ConnectionSettings, read_settings
+from airflow_provider_vidu.protocol.fields import is_url
+from airflow_provider_vidu.protocol.request import Body, encode
+from airflow_provider_vidu.protocol.response import (
+    Submission,
+    TaskStatus,
+    parse_submission,
+    parse_task_status,
+    transport_error,
+)
+
+DEFAULT_CONN_ID = "vidu_default"
+MAX_CONNECTIONS = 100
+_CHUNK_BYTES = 1 << 20
+
+
+class _SubmitBody(io.BytesIO):
+    """A body that knows whether any of it was handed to a socket: if not, the submit was surely not accepted."""
+
+    sent = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.sent = True
+        return super().read(size)
+
+
+def _submit_url(settings: ConnectionSettings) -> str:
+    return f"{settings.base_url}/v1/tasks/submit"
+
+
+def _status_url(settings: ConnectionSettings, vidu_task_id: str) -> str:
+    return f"{settings.base_url}/v1/tasks/status?task_id={quote(vidu_task_id, safe='')}"
+
+
+def _headers(settings: ConnectionSettings, **more: str) -> dict[str, str]:
+    return {"Authorization": settings.authorization, "Accept": "application/json", **more}
+
+
+def _submit_headers(settings: ConnectionSettings, body: bytes) -> dict[str, str]:
+    return _headers(settings, **{"Content-Type": "application/json", "Content-Length": str(len(body))})
+
+
+def _no_connection(vidu_conn_id: str) -> ViduConnectionSettingsError:
+    return ViduConnectionSettingsError(
+        f"There is no Airflow connection {vidu_conn_id!r}. Create one of type vidu with the API key as its password."
+    )
+
+
+def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from looking for credentials of its own, in a netrc file or in a connection's extra."""
+    return request
+
+
+class ViduHook(HttpHook):
+    """
+    Call the Vidu API of UCloud ModelVerse.
+
+    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL.
+    """
+
+    conn_name_attr = "vidu_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "vidu"
+    hook_name = "Vidu"
+
+    def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__(http_conn_id=vidu_conn_id)
+        self.vidu_conn_id = vidu_conn_id
+
+    def settings(self) -> ConnectionSettings:
+        """
+        Look the connection up.
+
+        :return: its settings.
+        :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
+        """
+        try:
+            connection = self.get_connection(self.vidu_conn_id)
+        except AirflowNotFoundException:
+            raise _no_connection(self.vidu_conn_id) from None
+        return read_settings(connection)
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """
+        Make a session for the API, with time-outs, TLS and proxies of the connection.
+
+        :param headers: headers to add.
+        :param extra_options: not used; the connection's extra never becomes headers.
+        :return: a session whose every request carries the API key: never give it another host's URL.
+        """
+        settings = self.settings()
+        session = self._session(settings)
+        session.headers.update(_headers(settings))
+        session.headers.update(headers or {})
+        return session
+
+    def _session(self, settings: ConnectionSettings) -> requests.Session:
+        session = requests.Session()
+        self.base_url = settings.base_url
+        self._configure_session_from_mount_adapters(session)
+        session.auth = _unauthorized
+        session.verify = settings.verify
+        session.proxies = dict(settings.proxies)
+        return session
+
+    def _exchange(
+        self,
+        settings: ConnectionSettings,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        vidu_task_id: str | None,
+        body: _SubmitBody | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        timeout = (min(CONNECT_TIMEOUT, settings.timeout), settings.timeout)
+        try:
+            with (
+                self._session(settings) as session,
+                session.request(
+                    method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+                ) as response,
+            ):
+                content = response.content
+        except (requests.RequestException, OSError) as error:
+            # A status request that never left is as passing a fault as one without an answer.
+            sent = body is None or body.sent
+            reason = settings.scrub(f"{type(error).__name__}: {error}")
+            raise transport_error(reason, sent=sent, vidu_task_id=vidu_task_id) from None
+        return response.status_code, response.headers, settings.scrub(content.decode("latin-1")).encode("latin-1")
+
+    def submit(self, body: Body) -> Submission:
+        """
+        Submit a task: exactly one POST. An accepted one is billed.
+
+        :param body: a body that ``protocol.request.build`` made.
+        :return: Vidu's task id and the request id.
+        :raises ViduSubmissionUncertainError: the outcome is unknown; submitting again may pay twice.
+        :raises ViduApiError: one of its other kinds: nothing was paid.
+        :raises ViduConnectionSettingsError: nothing was sent.
+        """
+        settings, data = self.settings(), encode(body)
+        answer = self._exchange(
+            settings, "POST", _submit_url(settings), _submit_headers(settings, data), None, _SubmitBody(data)
+        )
+        return parse_submission(*answer)
+
+    def get_task(self, vidu_task_id: str) -> TaskStatus:
+        """
+        Read a task's status; free.
+
+        :param vidu_task_id: Vidu's id of the task.
+        :return: its status.
+        :raises ViduApiError: one of its kinds; reading again is free.
+        :raises ViduConnectionSettingsError: nothing was sent.
+        """
+        return self._get_task(self.settings(), vidu_task_id)
+
+    def _get_task(self, settings: ConnectionSettings, vidu_task_id: str) -> TaskStatus:
+        url = _status_url(settings, vidu_task_id)
+        answer = self._exchange(settings, "GET", url, _headers(settings), vidu_task_id)
+        return parse_task_status(*answer, vidu_task_id)
+
+    def download(self, url: str, target: BinaryIO) -> int:
+        """
+        Stream a result to a file. The API key is never sent along.
+
+        :param url: an http(s) url of a result.
+        :param target: a binary file, open for writing.
+        :return: the number of bytes written.
+        :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
+        """
+        if not is_url(url):
+            raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
+        settings = self.settings()
+        timeout = (min(CONNECT_TIMEOUT, settings.timeout), settings.timeout)
+        written = 0
+        try:
+            # Plain bytes, so that their number can be compared with the announced one.
+            with (
+                self._session(settings) as session,
+                session.get(url, headers={"Accept-Encoding": "identity"}, timeout=timeout, stream=True) as response,
+            ):
+                if response.status_code != 200:
+                    raise ViduDownloadError(
+                        f"HTTP {response.status_code} instead of the video at {url}. Result links are assumed to live "
+                        "24 hours after the generation finished."
+                    )
+                announced = response.headers.get("Content-Length")
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    written += target.write(chunk)
+        except requests.RequestException as error:
+            raise ViduDownloadError(f"The download of {url} broke off after {written:,} bytes: {error}") from None
+        if not written or (announced is not None and announced.isdigit() and int(announced) != written):
+            raise ViduDownloadError(f"{url} gave {written:,} bytes, announced: {announced}.")
+        return written
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Tell a good key from a bad one, free of charge, by asking for the status of a made-up task.
+
+        :return: whether the connection works, and a sentence.
+        """
+        try:
+            settings = self.settings()
+            refusal = self._refusal(settings)
+            if refusal is None:
+                return True, f"The API at {settings.base_url} knows the key."
+            if isinstance(refusal, ViduAuthError):
+                other = next(scheme for scheme in AUTH_SCHEMES if scheme != settings.auth_scheme)
+                if self._refusal(replace(settings, auth_scheme=other)) is None:
+                    return False, f"The key is good, but not as it is sent: set auth_scheme to {other}."
+            return False, str(refusal)
+        except ViduError as error:
+            return False, str(error)
+
+    def _refusal(self, settings: ConnectionSettings) -> ViduError | None:
+        try:
+            self._get_task(settings, f"connection-test-{uuid.uuid4()}")
+        except ViduTaskNotFoundError:
+            return None
+        except ViduRefusedError as error:
+            # What the API answers to a made-up id is not documented; a 400 in its own words comes from behind the key.
+            return None if error.status == 400 and error.request_id else error
+        except ViduError as error:
+            return error
+        return None
+
+
+_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ViduAsyncHook]] = WeakKeyDictionary()
+
+
+class ViduAsyncHook:
+    """
+    Call the Vidu API of UCloud ModelVerse without blocking an event loop.
+
+    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL. It is looked up once and
+        again after the API refused the key, so that a rotated key is picked up.
+    """
+
+    def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
+        self.vidu_conn_id = vidu_conn_id
+        self._lock = asyncio.Lock()
+        self._settings: ConnectionSettings | None = None
+        self._client: aiohttp.ClientSession | None = None
+        self._users = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> AsyncIterator[ViduAsyncHook]:
+        """
+        Share one hook, its connection look-up and its sockets among all triggers of an event loop.
+
+        :param vidu_conn_id: connection of type ``vidu``.
+        :return: a context manager; the hook is closed when its last user leaves.
+        """
+        hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
+        hook = hooks.setdefault(vidu_conn_id, cls(vidu_conn_id))
+        hook._users += 1
+        try:
+            yield hook
+        finally:
+            hook._users -= 1
+            if not hook._users:
+                del hooks[vidu_conn_id]
+                await hook.close()
+
+    async def close(self) -> None:
+        """Close the sockets. The hook may be used again, which opens new ones."""
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+
+    async def settings(self) -> ConnectionSettings:
+        """
+        Look the connection up, once for all that ask.
+
+        :return: its settings.
+        :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
+        :raises ViduUnavailableError: when Airflow could not be asked; a retry can help.
+        """
+        async with self._lock:
+            if self._settings is None:
+                try:
+                    connection = await BaseHook.aget_connection(self.vidu_conn_id)
+                except AirflowNotFoundException:
+                    raise _no_connection(self.vidu_conn_id) from None
+                except Exception as error:
+                    raise ViduUnavailableError(
+                        f"Airflow could not be asked for the connection {self.vidu_conn_id!r}: {type(error).__name__}."
+                    ) from None
+                self._settings = read_settings(connection)
+            return self._settings
+
+    async def _exchange(
+        self,
+        settings: ConnectionSettings,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        vidu_task_id: str | None,
+        body: _SubmitBody | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._client is None:
+            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_tls(settings.verify))
+            self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        timeout = aiohttp.ClientTimeout(sock_connect=min(CONNECT_TIMEOUT, settings.timeout), sock_read=settings.timeout)
+        proxies = settings.proxies or requests.utils.get_environ_proxies(url)
+        try:
+            async with self._client.request(
+                method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=requests.utils.select_proxy(url, proxies),
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            sent = body is None or body.sent
+            reason = settings.scrub(f"{type(error).__name__}: {error}")
+            raise transport_error(reason, sent=sent, vidu_task_id=vidu_task_id) from None
+        return response.status, response.headers, settings.scrub(content.decode("latin-1")).encode("latin-1")
+
+    async def submit(self, body: Body) -> Submission:
+        """
+        Submit a task: exactly one POST. An accepted one is billed.
+
+        :param body: a body that ``protocol.request.build`` made.
+        :return: Vidu's task id and the request id.
+        :raises ViduSubmissionUncertainError: the outcome is unknown; submitting again may pay twice.
+        :raises ViduApiError: one of its other kinds: nothing was paid.
+        :raises ViduConnectionSettingsError: nothing was sent.
+        """
+        settings, data = await self.settings(), encode(body)
+        answer = await self._exchange(
+            settings, "POST", _submit_url(settings), _submit_headers(settings, data), None, _SubmitBody(data)
+        )
+        return parse_submission(*answer)
+
+    async def get_task(self, vidu_task_id: str) -> TaskStatus:
+        """
+        Read a task's status; free.
+
+        :param vidu_task_id: Vidu's id of the task.
+        :return: its status.
+        :raises ViduApiError: one of its kinds; reading again is free.
+        :raises ViduConnectionSettingsError: nothing was sent.
+        """
+        settings = await self.settings()
+        try:
+            answer = await self._exchange(
+                settings, "GET", _status_url(settings, vidu_task_id), _headers(settings), vidu_task_id
+            )
+            return parse_task_status(*answer, vidu_task_id)
+        except ViduAuthError:
+            if self._settings is settings:
+                self._settings = None
+            raise
+
+
+def _tls(verify: bool | str) -> bool | ssl.SSLContext:
+    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files given in place of URLs: read through ``ObjectStoragePath``, checked, and sent as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.capabilities import (
+    FIELDS,
+    LARGE_IMAGE_BYTES,
+    MAX_IMAGE_BYTES,
+    MIN_REFERENCE_SIDE,
+    find,
+)
+from airflow_provider_vidu.protocol.fields import is_data_uri, is_url
+from airflow_provider_vidu.protocol.media import (
+    audio_data_uri,
+    frame_pair_problem,
+    image_data_uri,
+)
+
+Warn = Callable[..., None]
+
+
+def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
+    """Whether a file may stand in for a field's URL in a request of this kind."""
+    row = find(vidu_type, model) if isinstance(vidu_type, str) and isinstance(model, str) else None
+    field = row.fields.get(name) if row else None
+    return (field or FIELDS[name]).takes_files
+
+
+def with_files_read(vidu_type: str, model: str, values: Mapping[str, Any], warn: Warn) -> dict[str, Any]:
+    """
+    Read every file that is given in place of a URL.
+
+    :param vidu_type: the job.
+    :param model: the model.
+    :param values: the API's fields by name.
+    :param warn: called as a logger's ``warning`` for a file that had better be a URL.
+    :return: the same with paths replaced by data URIs; http(s) URLs stay as they are.
+    :raises ViduRequestError: for a file that is missing or not what the API takes. Nothing was sent.
+    """
+    reader = _Reader(vidu_type, warn)
+    found = {
+        name: reader.replace(name, value) if value is not None and takes_files(vidu_type, model, name) else value
+        for name, value in values.items()
+    }
+    frames = [reader.contents.get(name) for name in ("first_frame_url", "last_frame_url")]
+    if vidu_type == "start-end2video" and frames[0] and frames[1]:
+        problem = frame_pair_problem(frames[0], frames[1])
+        if problem:
+            raise ViduRequestError(f"{problem}. Nothing was sent.")
+    return found
+
+
+class _Reader:
+    """Replaces paths by data URIs and remembers what it read."""
+
+    def __init__(self, vidu_type: str, warn: Warn) -> None:
+        self.vidu_type = vidu_type
+        self.warn = warn
+        self.contents: dict[str, bytes] = {}
+
+    def replace(self, name: str, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [self.replace(name, item) for item in value]
+        if isinstance(value, dict) and "images" in value:
+            return {**value, "images": self.replace(name, value["images"])}
+        if not isinstance(value, str) or is_url(value):
+            return value
+        data = _read(value, name)
+        if len(data) > LARGE_IMAGE_BYTES:
+            self.warn("%s: %s bytes are sent inside the request; a URL would be better.", name, f"{len(data):,}")
+        self.contents[name] = data
+        if name == "audio_url":
+            return audio_data_uri(data, name)
+        return image_data_uri(data, name, least_side=MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1)
+
+
+def _read(location: str, name: str) -> bytes:
+    if is_data_uri(location):
+        try:
+            return base64.b64decode(location.partition(",")[2], validate=True)
+        except binascii.Error as error:
+            raise ViduRequestError(
+                f"{name}: a data URI that is not base64 ({error}) given. Nothing was sent."
+            ) from None
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        path = ObjectStoragePath(location)
+        size = path.stat().st_size
+        if size > MAX_IMAGE_BYTES:
+            raise ViduRequestError(
+                f"{name}: {location!r} has {size:,} bytes, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent."
+            )
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
+        if isinstance(error, ViduRequestError):
+            raise
+        raise ViduRequestError(
+            f"{name}: {location[:300]!r} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
+            f"this worker can read ({type(error).__name__}). Nothing was sent."
+        ) from error

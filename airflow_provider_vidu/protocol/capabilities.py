@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What can be asked for: one row for each pair of ``vidu_type`` and model, with its fields and their limits.
+
+Two sources stand behind the rows: ``SPECIFICATION``, which governs, and ``DOCUMENTATION``. When the API's pages
+change, a row here and a sample in the tests change and nothing else. Prices and times are in ``prices``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_vidu.protocol.fields import Field, Kind, shown
+
+SPECIFICATION = "the Vidu/Img2Video specification of ModelVerse"
+DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, as of 2026-04-15"
+_BOTH = f"{SPECIFICATION}; {DOCUMENTATION}"
+
+RESULT_LIFETIME_SECONDS = 24 * 3600
+"""How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
+MAX_BODY_BYTES = 20 * 1024 * 1024
+"""Documented for one-click/mv; kept for all, since no type documents that it takes more."""
+LARGE_IMAGE_BYTES = 10 * 1024 * 1024
+"""Decoded size above which an image had better be passed as a URL: no base64 limit is documented."""
+MAX_IMAGE_BYTES = 50 * 1024 * 1024
+IMAGE_FORMATS = ("png", "jpeg", "webp")
+IMAGE_RATIO = (1 / 4, 4.0)
+"""The least and the greatest width divided by height."""
+FRAME_PAIR_RATIO = (0.8, 1.25)
+"""The least and the greatest resolution of the first frame divided by the last one's (start-end2video)."""
+MIN_REFERENCE_SIDE = 128
+"""The least width and height, in pixels, of a reference2video image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """
+    One row of the table.
+
+    :param vidu_type: the job.
+    :param model: the model that does it.
+    :param fields: the fields it takes, by name.
+    :param source: where that is written.
+    :param one_of: groups of fields of which at least one has to be given.
+    :param exclusive: whether more than one field of a group is refused.
+    """
+
+    vidu_type: str
+    model: str
+    fields: Mapping[str, Field]
+    source: str
+    one_of: tuple[tuple[str, ...], ...] = ()
+    exclusive: bool = False
+
+
+_RATIOS = ("16:9", "9:16", "4:3", "3:4", "1:1")
+_HD = ("540p", "720p", "1080p")
+_FAST = ("720p", "1080p")
+
+_PROMPT = Field(name="prompt", kind=Kind.TEXT, place="input", high=2000)
+_NEEDED_PROMPT = replace(_PROMPT, required=True)
+_FIRST_FRAME = Field(name="first_frame_url", kind=Kind.MEDIA, place="input", required=True)
+_LAST_FRAME = Field(name="last_frame_url", kind=Kind.MEDIA, place="input", required=True)
+_VIDEO = Field(name="video_url", kind=Kind.URL, place="input", required=True)
+_DURATION = Field(name="duration", kind=Kind.INTEGER, low=1, high=10, default=5)
+_SEED = Field(name="seed", kind=Kind.INTEGER)
+_RESOLUTION = Field(name="resolution", kind=Kind.TEXT, choices=_HD, default="720p")
+_ASPECT = Field(name="aspect_ratio", kind=Kind.TEXT, choices=_RATIOS, default="16:9")
+_AMPLITUDE = Field(name="movement_amplitude", kind=Kind.TEXT)
+_IMG_AMPLITUDE = replace(_AMPLITUDE, choices=("auto", "small", "medium", "large"), default="auto")
+_BGM = Field(name="bgm", kind=Kind.BOOLEAN)
+_IMG_BGM = replace(_BGM, default=False)
+_AUDIO = Field(name="audio", kind=Kind.BOOLEAN, default=False)
+_VOICE = Field(name="voice_id", kind=Kind.TEXT)
+_IMAGES = Field(name="images", kind=Kind.IMAGES, place="input", low=1, high=7)
+
+
+def _row(vidu_type: str, model: str, *fields: Field, source: str = DOCUMENTATION, **rest: Any) -> Capability:
+    return Capability(vidu_type, model, {field.name: field for field in fields}, source, **rest)
+
+
+def _img2video(model: str, resolutions: tuple[str, ...], *, source: str = DOCUMENTATION) -> Capability:
+    q3 = model.startswith("viduq3")
+    common = (
+        _FIRST_FRAME,
+        _PROMPT,
+        _SEED,
+        replace(_IMG_AMPLITUDE, no_effect=f"{model} ignores it"),
+        replace(_IMG_BGM, no_effect=f"{model} ignores it" if q3 else ""),
+        replace(_AUDIO, no_effect=f"{model} always makes sound" if q3 else ""),
+        replace(_VOICE, no_effect=f"{model} ignores it" if q3 else ""),
+        replace(_DURATION, high=16 if q3 else 10),
+        replace(_RESOLUTION, choices=resolutions),
+    )
+    return _row("img2video", model, *common, source=source)
+
+
+def _older_img2video(model: str, resolutions: tuple[str, ...]) -> Capability:
+    resolution = replace(_RESOLUTION, choices=resolutions, default=None)
+    duration = replace(_DURATION, low=None, high=None, default=None)
+    fields = (_FIRST_FRAME, _PROMPT, _SEED, _IMG_AMPLITUDE, _IMG_BGM, _AUDIO, _VOICE, duration, resolution)
+    return _row("img2video", model, *fields, source=SPECIFICATION)
+
+
+def _start_end(model: str, resolutions: tuple[str, ...]) -> Capability:
+    limits = {"low": None, "high": None, "default": None} if model.startswith("viduq3") else {"high": 8}
+    fields = (
+        _FIRST_FRAME,
+        _LAST_FRAME,
+        _PROMPT,
+        _SEED,
+        _AMPLITUDE,
+        _BGM,
+        replace(_DURATION, **limits),
+        replace(_RESOLUTION, choices=resolutions),
+    )
+    return _row("start-end2video", model, *fields)
+
+
+def _extend(model: str) -> Capability:
+    last_frame = replace(_LAST_FRAME, required=False, max_data_bytes=LARGE_IMAGE_BYTES)
+    return _row("extend", model, _VIDEO, last_frame, _PROMPT, replace(_DURATION, high=7), _RESOLUTION)
+
+
+def _mv(model: str) -> Capability:
+    fields = (
+        replace(_IMAGES, required=True),
+        Field(name="audio_url", kind=Kind.MEDIA, place="input", required=True),
+        replace(_PROMPT, high=3000),
+        _ASPECT,
+        _RESOLUTION,
+        Field(name="add_subtitle", kind=Kind.BOOLEAN, default=False),
+        Field(name="language", kind=Kind.TEXT, choices=("en", "zh")),
+        Field(name="srt_url", kind=Kind.URL),
+    )
+    return _row("one-click/mv", model, *fields)
+
+
+_ROWS = (
+    _img2video("viduq2-pro", ("360p", *_HD), source=_BOTH),
+    _img2video("viduq2-turbo", ("360p", *_HD), source=_BOTH),
+    _img2video("viduq2-pro-fast", _FAST),
+    _img2video("viduq3-pro", ("360p", *_HD, "2K")),
+    _older_img2video("viduq1", ("1080p",)),
+    _older_img2video("vidu2.0", ("360p", "720p", "1080p")),
+    _older_img2video("vidu1.5", ("360p", "720p", "1080p")),
+    _row(
+        "text2video",
+        "viduq2",
+        *(_NEEDED_PROMPT, _DURATION, _SEED, _ASPECT, _RESOLUTION),
+        *(Field(name="guidance_scale", kind=Kind.NUMBER), _BGM),
+    ),
+    _row(
+        "reference2video",
+        "viduq2",
+        _NEEDED_PROMPT,
+        Field(name="subjects", kind=Kind.SUBJECTS, place="input", low=1, high=7),
+        *(_IMAGES, _DURATION, _SEED, _ASPECT, _RESOLUTION),
+        replace(_AMPLITUDE, no_effect="viduq2 does not support it"),
+        *(_BGM, replace(_AUDIO, default=None)),
+        one_of=(("subjects", "images"),),
+        exclusive=True,
+    ),
+    _start_end("viduq2-pro", _HD),
+    _start_end("viduq2-turbo", _HD),
+    _start_end("viduq2-pro-fast", _FAST),
+    _start_end("viduq3-pro", _HD),
+    _extend("viduq2-turbo"),
+    _extend("viduq2-pro"),
+    _row(
+        "lip-sync",
+        "vidu-lip-sync",
+        _VIDEO,
+        Field(name="audio_url", kind=Kind.URL, place="input"),
+        Field(name="text", kind=Kind.SPEECH, place="input", low=4, high=2000),
+        Field(name="ref_photo_url", kind=Kind.URL, place="input"),
+        Field(name="speed", kind=Kind.NUMBER, low=0.5, high=2, default=1),
+        _VOICE,
+        Field(name="volume", kind=Kind.NUMBER, low=0, high=10, default=0),
+        one_of=(("audio_url", "text"),),
+    ),
+    _mv("vidu-mv"),
+    _mv("vidu-one-click-mv"),
+)
+
+CAPABILITIES: Mapping[tuple[str, str], Capability] = {(row.vidu_type, row.model): row for row in _ROWS}
+VIDU_TYPES: tuple[str, ...] = tuple(dict.fromkeys(row.vidu_type for row in _ROWS))
+FIELDS: Mapping[str, Field] = {name: field for row in reversed(_ROWS) for name, field in row.fields.items()}
+"""Every field by its name, as its first row has it: for its place, which no two rows disagree about."""
+
+
+def find(vidu_type: str, model: str) -> Capability | None:
+    """
+    Look a pair up.
+
+    :param vidu_type: the job.
+    :param model: the model.
+    :return: its row, or ``None`` when the table does not hold the pair; such a request is sent unchecked.
+    """
+    return CAPABILITIES.get((vidu_type, model))
+
+
+def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Flatten a submit body.
+
+    :param body: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
+    :return: the fields of both parts by name, without ``vidu_type``.
+    """
+    merged = {**body.get("input", {}), **body.get("parameters", {})}
+    merged.pop("vidu_type", None)
+    return merged
+
+
+def row_of(body: Mapping[str, Any]) -> Capability | None:
+    """Look the pair of a submit body up."""
+    return find(body.get("parameters", {}).get("vidu_type", ""), body.get("model", ""))
+
+
+def check(body: Mapping[str, Any], *, unknown_yet: Collection[str] = ()) -> list[str]:
+    """
+    Check a whole submit body by the table.
+
+    :param body: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
+    :param unknown_yet: fields that will be given, but not in this body.
+    :return: one sentence for each problem: what was given, what is allowed, where that is written. A pair that
+        the table does not hold has none.
+    """
+    row = row_of(body)
+    if row is None:
+        return []
+    return [
+        f"{problem} ({row.vidu_type} with {row.model}; source: {row.source})"
+        for problem in _problems(row, body, unknown_yet)
+    ]
+
+
+def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[str]) -> Iterator[str]:
+    values = fields_of(body)
+    given = values.keys() | set(unknown_yet)
+    for field in row.fields.values():
+        if field.name in values:
+            problem = field.problem(values[field.name])
+            if problem:
+                yield problem
+        elif field.required and field.name not in given:
+            yield f"{field.name}: nothing given, required: {field.allowed}"
+    for group in row.one_of:
+        members = [name for name in group if name in given]
+        if not members:
+            yield f"{' or '.join(group)}: nothing given, one of them is required"
+        elif len(members) > 1 and row.exclusive:
+            yield f"{' and '.join(members)}: both given, allowed: one of them"
+    if row.vidu_type == "reference2video" and values.get("audio") is True and "images" in given:
+        yield "audio: True given, allowed: only with subjects"
+
+
+def notes(body: Mapping[str, Any]) -> list[str]:
+    """
+    Name what is sent although it changes nothing or could not be checked.
+
+    :param body: a submit body.
+    :return: one sentence each, for the log.
+    """
+    row = row_of(body)
+    if row is None:
+        pair = f"{shown(body.get('parameters', {}).get('vidu_type'))} with {shown(body.get('model'))}"
+        return [f"Nothing was checked: {pair} is not in this version's table."]
+    values = fields_of(body)
+    found = [
+        f"{name} has no effect: {row.fields[name].no_effect}."
+        for name in values
+        if name in row.fields and row.fields[name].no_effect
+    ]
+    if (
+        "voice_id" in values
+        and "audio" in row.fields
+        and not row.fields["voice_id"].no_effect
+        and not values.get("audio")
+    ):
+        found.append("voice_id has no effect: it counts only with audio=True.")
+    if row.vidu_type == "lip-sync" and "audio_url" in values:
+        found += [
+            f"{name} has no effect: audio_url wins."
+            for name in ("text", "speed", "voice_id", "volume")
+            if name in values
+        ]
+    return found

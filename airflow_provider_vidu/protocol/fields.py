@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One field of a request: what it is, which values it takes and where that is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
+_PAUSE = re.compile(r"<#(.*?)#>")
+_MAX_REFERENCE_IMAGES = 3
+_SHOWN_CHARACTERS = 80
+
+
+class Kind(str, Enum):
+    """The shape of a field's value."""
+
+    TEXT = "a text"
+    SPEECH = "a text to be spoken"
+    INTEGER = "a whole number"
+    NUMBER = "a number"
+    BOOLEAN = "true or false"
+    URL = "an http(s) URL"
+    MEDIA = "an http(s) URL or a data URI"
+    IMAGES = "a list of images, each an http(s) URL or a data URI"
+    SUBJECTS = "a list of subjects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """
+    What the API says about one field. A limit that is ``None`` or empty is unknown and is not checked.
+
+    :param name: the API's own name of the field.
+    :param kind: the shape of its value.
+    :param place: the part of the body that holds it, ``input`` or ``parameters``.
+    :param required: whether a request without it is refused.
+    :param default: what the API assumes when it is left out.
+    :param choices: the values it takes.
+    :param low: the smallest value, the least units of a spoken text, or the fewest items of a list.
+    :param high: the largest value, the most characters or units of a text, or the most items of a list.
+    :param no_effect: why a value changes nothing; such a value is sent all the same and mentioned once.
+    :param max_data_bytes: the most bytes of a data URI, decoded.
+    """
+
+    name: str
+    kind: Kind
+    place: str = "parameters"
+    required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    no_effect: str = ""
+    max_data_bytes: int | None = None
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether a local file may stand in for a URL: it is read and sent as a data URI."""
+        return self.kind in (Kind.MEDIA, Kind.IMAGES, Kind.SUBJECTS)
+
+    def coerce(self, value: Any) -> Any:
+        """
+        Turn a rendered template's text into the number or truth value it spells; leave all else alone.
+
+        :param value: the value as the author or a template gave it.
+        :return: an ``int``, ``float`` or ``bool`` where the field is one and the text spells one.
+        """
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if self.kind is Kind.BOOLEAN:
+            return {"true": True, "false": False}.get(text.lower(), value)
+        if self.kind is Kind.INTEGER and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+            return int(text)
+        if self.kind is Kind.NUMBER and re.fullmatch(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})", text, re.ASCII):
+            return float(text)
+        return value
+
+    def problem(self, value: Any) -> str | None:
+        """
+        Say what is wrong with a value.
+
+        :param value: the value, already coerced.
+        :return: ``None`` when the API takes it, else the beginning of a sentence: what was given and what
+            is allowed.
+        """
+        fault = _FAULTS[self.kind](self, value)
+        return f"{self.name}: {fault} given, allowed: {self.allowed}" if fault else None
+
+    @property
+    def allowed(self) -> str:
+        """What the field takes, in words."""
+        if self.choices:
+            text = "one of " + ", ".join(self.choices)
+        elif self.kind is Kind.TEXT and self.high is not None:
+            text = f"a text of at most {self.high:,.0f} characters"
+        elif self.kind is Kind.SPEECH:
+            text = (
+                f"a text of {self.low:,.0f} to {self.high:,.0f} units (a Han character counts two), "
+                "pauses as <#0.01#> to <#99.99#> seconds"
+            )
+        elif self.kind is Kind.SUBJECTS:
+            text = (
+                f"{self.low} to {self.high} subjects, each {{'id': text, 'images': 1 to "
+                f"{_MAX_REFERENCE_IMAGES} images, 'voice_id': text}}, and no other keys"
+            )
+        elif self.kind is Kind.IMAGES:
+            text = f"a list of {self.low} to {self.high} images, each an http(s) URL or a data URI"
+        elif self.low is not None:
+            text = f"{self.kind.value} from {self.low:g} to {self.high:g}"
+        else:
+            text = self.kind.value
+        return text if self.default is None else f"{text} (default {_spelled(self.default)})"
+
+
+def shown(value: Any) -> str:
+    """
+    Show a value in an error text: short, and never the content of a data URI.
+
+    :param value: any value.
+    :return: its representation, cut where it is long.
+    """
+    if isinstance(value, str) and value[:5].lower() == "data:":
+        return f"a data URI of {len(value):,} characters ({value[:30].split(',')[0]!r})"
+    text = repr(value)
+    if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
+        return f"a {type(value).__name__} that holds a data URI"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def is_url(value: Any) -> bool:
+    """Whether a value is an http(s) URL with a host."""
+    return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
+
+
+def is_data_uri(value: Any) -> bool:
+    """Whether a value is a base64 data URI."""
+    return isinstance(value, str) and re.match(r"data:[\w.+-]+/[\w.+-]+;base64,", value, re.IGNORECASE) is not None
+
+
+def data_uri_bytes(value: str) -> int:
+    """How many bytes the base64 of a data URI stands for."""
+    encoded = value.partition(",")[2]
+    return len(encoded) * 3 // 4 - encoded[-2:].count("=")
+
+
+def spoken_units(text: str) -> int:
+    """
+    Count the units of a text to be spoken: a Han character counts two, a pause none.
+
+    Whether the API counts pauses is not documented; not counting them never refuses a text that it takes for
+    being too long.
+    """
+    plain = _PAUSE.sub("", text)
+    return len(plain) + len(_HAN.findall(plain))
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(field: Field, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return shown(value)
+    if field.choices and value not in field.choices:
+        return shown(value)
+    if field.required and not value.strip():
+        return "an empty text"
+    if field.high is not None and len(value) > field.high:
+        return f"a text of {len(value):,} characters"
+    return None
+
+
+def _speech(field: Field, value: Any) -> str | None:
+    if not isinstance(value, str):
+        return shown(value)
+    for pause in _PAUSE.findall(value):
+        if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?", pause, re.ASCII) or not 0.01 <= float(pause) <= 99.99:
+            return f"the pause <#{pause[:20]}#>"
+    units = spoken_units(value)
+    if (field.low is not None and units < field.low) or (field.high is not None and units > field.high):
+        return f"a text of {units:,} units"
+    return None
+
+
+def _number(field: Field, value: Any) -> str | None:
+    types = int if field.kind is Kind.INTEGER else (int, float)
+    if isinstance(value, bool) or not isinstance(value, types):
+        return shown(value)
+    # Written so that NaN, which no comparison holds for, is refused as well.
+    in_range = (field.low is None or value >= field.low) and (field.high is None or value <= field.high)
+    finite = value == value and value not in (float("inf"), float("-inf"))
+    return None if in_range and finite else shown(value)
+
+
+def _boolean(field: Field, value: Any) -> str | None:
+    return None if isinstance(value, bool) else shown(value)
+
+
+def _url(field: Field, value: Any) -> str | None:
+    return None if is_url(value) else shown(value)
+
+
+def _media(field: Field, value: Any) -> str | None:
+    if is_url(value):
+        return None
+    if not is_data_uri(value):
+        return shown(value)
+    if field.max_data_bytes is not None and data_uri_bytes(value) > field.max_data_bytes:
+        return f"a data URI of {data_uri_bytes(value):,} bytes (at most {field.max_data_bytes:,})"
+    return None
+
+
+def _images(field: Field, value: Any) -> str | None:
+    if not isinstance(value, (list, tuple)):
+        return shown(value)
+    if (field.low is not None and len(value) < field.low) or (field.high is not None and len(value) > field.high):
+        return f"{len(value)} images"
+    return next((fault for item in value if (fault := _media(field, item))), None)
+
+
+def _subjects(field: Field, value: Any) -> str | None:
+    if not isinstance(value, (list, tuple)):
+        return shown(value)
+    if (field.low is not None and len(value) < field.low) or (field.high is not None and len(value) > field.high):
+        return f"{len(value)} subjects"
+    for subject in value:
+        if not isinstance(subject, dict) or not isinstance(subject.get("id"), str) or not subject["id"]:
+            return f"a subject without an id: {shown(subject)}"
+        label = f"subject {shown(subject['id'])}"
+        extra = subject.keys() - {"id", "images", "voice_id"}
+        if extra:
+            return f"{label} with the key {shown(min(extra, key=str))}"
+        images = subject.get("images")
+        if not isinstance(images, (list, tuple)) or not 1 <= len(images) <= _MAX_REFERENCE_IMAGES:
+            return f"{label} with {len(images) if isinstance(images, (list, tuple)) else shown(images)} images"
+        fault = next((fault for item in images if (fault := _media(field, item))), None)
+        if fault:
+            return f"{label} with {fault} as an image"
+        if not isinstance(subject.get("voice_id", ""), str):
+            return f"{label} with the voice_id {shown(subject['voice_id'])}"
+    return None
+
+
+_FAULTS = {
+    Kind.TEXT: _text,
+    Kind.SPEECH: _speech,
+    Kind.INTEGER: _number,
+    Kind.NUMBER: _number,
+    Kind.BOOLEAN: _boolean,
+    Kind.URL: _url,
+    Kind.MEDIA: _media,
+    Kind.IMAGES: _images,
+    Kind.SUBJECTS: _subjects,
+}

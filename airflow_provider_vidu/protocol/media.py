@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image bytes: format, size and data URI, read from the file's first bytes before anything is sent."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from dataclasses import dataclass
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.capabilities import (
+    DOCUMENTATION,
+    FRAME_PAIR_RATIO,
+    IMAGE_FORMATS,
+    IMAGE_RATIO,
+    MAX_IMAGE_BYTES,
+)
+
+_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
+_AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (0, b"RIFF", "wav"), (4, b"ftyp", "mp4"))
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """
+    What an image file says of itself.
+
+    :param format: ``png``, ``jpeg`` or ``webp``.
+    :param width: pixels.
+    :param height: pixels.
+    """
+
+    format: str
+    width: int
+    height: int
+
+
+def read_image(data: bytes) -> Image | None:
+    """
+    Read format and size from an image file's own bytes.
+
+    :param data: the file.
+    :return: ``None`` when it is none of png, jpeg and webp, or is cut off before it tells its size.
+    """
+    for reader in (_png, _jpeg, _webp):
+        size = reader(data)
+        if size and min(size) > 0:
+            return Image(reader.__name__[1:], *size)
+    return None
+
+
+def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
+    """
+    Check an image file and turn it into a data URI.
+
+    :param data: the file.
+    :param name: what to call it in an error text.
+    :param least_side: the least width and height in pixels.
+    :return: ``data:image/…;base64,…``.
+    :raises ViduRequestError: when the API would refuse it. Nothing was sent.
+    """
+    if len(data) > MAX_IMAGE_BYTES:
+        raise _refused(name, f"{len(data):,} bytes", f"at most {MAX_IMAGE_BYTES:,} bytes")
+    image = read_image(data)
+    if image is None:
+        raise _refused(name, f"a file that begins with {data[:8]!r}", f"an image file: {', '.join(IMAGE_FORMATS)}")
+    size = f"{image.width}×{image.height} pixels"
+    low, high = IMAGE_RATIO
+    if not low <= image.width / image.height <= high:
+        raise _refused(name, size, "a ratio of width to height between 1:4 and 4:1")
+    if min(image.width, image.height) < least_side:
+        raise _refused(name, size, f"at least {least_side}×{least_side} pixels")
+    return f"data:image/{image.format};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def audio_data_uri(data: bytes, name: str) -> str:
+    """
+    Turn an audio file into a data URI.
+
+    :param data: the file.
+    :param name: what to call it in an error text.
+    :return: ``data:audio/…;base64,…``.
+    :raises ViduRequestError: when it is none of mp3, wav, aac and m4a. Nothing was sent.
+    """
+    kind = next((kind for at, magic, kind in _AUDIO_SIGNATURES if data[at : at + len(magic)] == magic), None)
+    if kind is None and len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
+        # The two layer bits are zero in AAC's frame header (ADTS) and never in MP3's.
+        kind = "mpeg" if data[1] & 0x06 else "aac"
+    if kind is None:
+        raise _refused(name, f"a file that begins with {data[:8]!r}", "an audio file: mp3, wav, aac, m4a")
+    return f"data:audio/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def frame_pair_problem(first: bytes, last: bytes) -> str | None:
+    """
+    Compare the two frames of start-end2video.
+
+    :param first: the first frame's file.
+    :param last: the last frame's file.
+    :return: what is wrong, or ``None``; also where one of them is not an image, which is told elsewhere.
+    """
+    one, other = read_image(first), read_image(last)
+    if one is None or other is None:
+        return None
+    low, high = FRAME_PAIR_RATIO
+    ratio = (one.width * one.height) / (other.width * other.height)
+    if low <= ratio <= high:
+        return None
+    return (
+        f"first_frame_url and last_frame_url: {one.width}×{one.height} and {other.width}×{other.height} pixels given, "
+        f"allowed: resolutions within {low:g} to {high:g} of each other (source: {DOCUMENTATION})"
+    )
+
+
+def _refused(name: str, given: str, allowed: str) -> ViduRequestError:
+    return ViduRequestError(f"{name}: {given} given, allowed: {allowed} (source: {DOCUMENTATION}). Nothing was sent.")
+
+
+def _png(data: bytes) -> tuple[int, int] | None:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return width, height
+
+
+def _jpeg(data: bytes) -> tuple[int, int] | None:
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _JPEG_SIZE_MARKERS:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        if marker == 0xFF:
+            at += 1
+        elif marker in _JPEG_BARE_MARKERS:
+            at += 2
+        else:
+            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    return None
+
+
+def _webp(data: bytes) -> tuple[int, int] | None:
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = struct.unpack("<HH", data[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None

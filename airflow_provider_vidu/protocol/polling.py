@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+When to ask for a task's status again, what is a passing fault and when a wait is over.
+
+Every decision is a value and ``now`` is passed in, so that trigger and sensor share one rule and tests need no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
+    ViduConnectionSettingsError,
+    ViduError,
+    ViduEventError,
+    ViduRefusedError,
+    ViduTaskNotFoundError,
+)
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+
+SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
+EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
+
+GRACE_SECONDS = 60.0
+"""How long after the wait began an unknown task id is taken for a new one."""
+CONFIRM_SECONDS = 2.0
+"""How soon an answer that would end the wait badly is asked for again."""
+MAX_STEP_SECONDS = 15.0
+_FIRST_ASK = 0.6
+_STEP = 0.08
+_LIKELY_END = 1.6
+_JITTER = 0.1
+
+_TIMES_BELIEVED: Mapping[type[ViduError], int] = {
+    ViduConnectionSettingsError: 2,
+    ViduAuthError: 2,
+    ViduTaskNotFoundError: 4,
+    ViduRefusedError: 4,
+}
+"""How often in a row an answer has to come before it is believed. All other errors are ridden out."""
+_TIMES_WITHOUT_URLS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """
+    Ask again later.
+
+    :param seconds: how much later.
+    :param note: something to warn about, empty for nothing.
+    :param confirm: whether the last answer would end the wait if it came again, so that a poke should ask again
+        instead of returning.
+    """
+
+    seconds: float
+    note: str = ""
+    confirm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    How a wait ended.
+
+    :param status: ``success``, ``failed``, ``timeout`` or ``lost``.
+    :param message: what happened, with the task id and how to resume.
+    :param task: the result of a success, else ``None``.
+    """
+
+    status: str
+    message: str
+    task: dict[str, Any] | None = None
+
+    def event(self) -> dict[str, Any]:
+        """Write the payload of a trigger's event: JSON types only."""
+        return {"status": self.status, "task": self.task, "message": self.message}
+
+    @classmethod
+    def from_event(cls, event: Any) -> Outcome:
+        """
+        Read the payload of a trigger's event, which has crossed a database.
+
+        :param event: what Airflow handed over.
+        :return: the outcome.
+        :raises ViduEventError: when it is not one that :meth:`event` writes.
+        """
+        if isinstance(event, dict) and event.keys() == {"status", "task", "message"}:
+            status, task, message = event["status"], event["task"], event["message"]
+            fits = _is_result(task) if status == SUCCESS else task is None
+            if isinstance(status, str) and status in EVENT_WORDS and fits and isinstance(message, str):
+                return cls(status, message, task)
+        raise ViduEventError(f"Not an event of a Vidu trigger: {repr(event)[:300]}")
+
+
+def _is_result(task: Any) -> bool:
+    return isinstance(task, dict) and task.keys() == TaskStatus("", "").result().keys()
+
+
+def how_to_resume(vidu_task_id: str) -> str:
+    """Tell the line that waits for a task again without paying again."""
+    return f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
+
+
+class Watch:
+    """
+    The wait for one task.
+
+    :param vidu_task_id: the task.
+    :param poll_interval: seconds between two requests where nothing is expected.
+    :param started_at: epoch seconds at which the wait began.
+    :param deadline: epoch seconds at which it ends.
+    :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
+    :param submitted_at: epoch seconds of the submit; the wait's beginning when unknown.
+    """
+
+    def __init__(
+        self,
+        vidu_task_id: str,
+        *,
+        poll_interval: float,
+        started_at: float,
+        deadline: float,
+        expected_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> None:
+        self.vidu_task_id = vidu_task_id
+        self.poll_interval = poll_interval
+        self.started_at = started_at
+        self.deadline = deadline
+        self.expected_seconds = expected_seconds
+        self.submitted_at = started_at if submitted_at is None else submitted_at
+        self.word = ""
+        self._faults = 0
+        self._same: tuple[type, int] = (object, 0)
+        self._warned: set[str] = set()
+        self._last_fault = ""
+
+    def first_ask(self, now: float) -> float:
+        """
+        Say how long to wait before the first request.
+
+        :param now: epoch seconds.
+        :return: seconds; nothing is asked before a video can be ready.
+        """
+        if self.expected_seconds is None:
+            return 0.0
+        ready = self.submitted_at + _FIRST_ASK * self.expected_seconds
+        return max(0.0, min(ready, self.deadline) - now)
+
+    def observe(self, now: float, answer: TaskStatus | ViduError, jitter: float = 0.5) -> Wait | Outcome:
+        """
+        Decide what follows from an answer.
+
+        :param now: epoch seconds.
+        :param answer: the status, or the error that came instead of it.
+        :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
+        :return: wait and ask again, or the end of the wait.
+        """
+        if isinstance(answer, TaskStatus):
+            return self._observe_status(now, answer, jitter)
+        self._faults += 1
+        self._last_fault = str(answer)
+        in_grace = isinstance(answer, ViduTaskNotFoundError) and now - self.started_at < GRACE_SECONDS
+        kind = next((kind for kind in _TIMES_BELIEVED if isinstance(answer, kind)), None)
+        if kind is not None and not in_grace:
+            return self._suspect(now, kind, _TIMES_BELIEVED[kind], str(answer))
+        self._same = (object, 0)
+        step = max(self._step(now), min(2.0**self._faults, MAX_STEP_SECONDS))
+        retry_after = getattr(answer, "retry_after", None) or 0.0
+        return self._wait(
+            now, max(step * self._spread(jitter), retry_after), self._once(type(answer).__name__, str(answer))
+        )
+
+    def _observe_status(self, now: float, task: TaskStatus, jitter: float) -> Wait | Outcome:
+        self._faults, self.word = 0, task.word
+        if task.submit_time is not None:
+            self.submitted_at = min(task.submit_time, now)
+        match task.state:
+            case TaskState.SUCCESS if task.urls:
+                return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
+            case TaskState.SUCCESS:
+                return self._suspect(now, TaskStatus, _TIMES_WITHOUT_URLS, "It succeeded, but the API names no urls.")
+            case TaskState.FAILURE:
+                reason = task.error_message or "the API gave no reason"
+                request = f", request id {task.request_id}" if task.request_id else ""
+                return Outcome(
+                    FAILED,
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason}. Asking again cannot help; "
+                    "a new submit is a new, paid generation. Whether failed ones are billed is not documented.",
+                )
+        self._same = (object, 0)
+        note = ""
+        if task.state is TaskState.UNKNOWN:
+            note = self._once(task.word, f"The status word {task.word!r} is not known; waiting goes on.")
+        return self._wait(now, self._step(now) * self._spread(jitter), note)
+
+    def _suspect(self, now: float, kind: type, times: int, text: str) -> Wait | Outcome:
+        count = self._same[1] + 1 if self._same[0] is kind else 1
+        self._same = (kind, count)
+        if count >= times:
+            return Outcome(
+                LOST,
+                f"Vidu task {self.vidu_task_id} is out of reach: {text} Its generation is not affected and may be "
+                f"billed. Mend the cause first. {how_to_resume(self.vidu_task_id)}",
+            )
+        wait = self._wait(now, CONFIRM_SECONDS, self._once(kind.__name__, text))
+        return Wait(wait.seconds, wait.note, confirm=True) if isinstance(wait, Wait) else wait
+
+    def _wait(self, now: float, seconds: float, note: str) -> Wait | Outcome:
+        if now >= self.deadline:
+            return self.timed_out()
+        return Wait(min(seconds, self.deadline - now), note)
+
+    def timed_out(self) -> Outcome:
+        """
+        End the wait because its time is over.
+
+        :return: the outcome, which names the last status word and the last fault.
+        """
+        last = f"its last status was {self.word}" if self.word else "its status could never be read"
+        fault = f" Last fault: {self._last_fault}" if self._faults else ""
+        return Outcome(
+            TIMEOUT,
+            f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} It keeps running and will be billed. "
+            f"{how_to_resume(self.vidu_task_id)}",
+        )
+
+    def _step(self, now: float) -> float:
+        if self.expected_seconds is None:
+            return self.poll_interval
+        age, expected = now - self.submitted_at, self.expected_seconds
+        if age < _FIRST_ASK * expected:
+            return _FIRST_ASK * expected - age
+        late = max(0.0, age - _LIKELY_END * expected)
+        return min(max(_STEP * expected + 0.1 * late, 1.0), MAX_STEP_SECONDS)
+
+    def _spread(self, jitter: float) -> float:
+        return 1.0 + _JITTER * (2.0 * jitter - 1.0)
+
+    def _once(self, key: str, note: str) -> str:
+        if key in self._warned:
+            return ""
+        self._warned.add(key)
+        return note

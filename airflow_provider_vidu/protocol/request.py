@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keyword arguments become a validated JSON body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol import capabilities
+from airflow_provider_vidu.protocol.capabilities import FIELDS, MAX_BODY_BYTES, find
+from airflow_provider_vidu.protocol.fields import shown
+
+Body = dict[str, Any]
+
+
+def build(
+    vidu_type: str,
+    model: str,
+    values: Mapping[str, Any],
+    *,
+    extra_input: Mapping[str, Any] | None = None,
+    extra_parameters: Mapping[str, Any] | None = None,
+) -> Body:
+    """
+    Build and check the body of a submit.
+
+    :param vidu_type: the job, e.g. ``img2video``.
+    :param model: the model, e.g. ``viduq2-turbo``. A pair that the table does not hold is built unchecked.
+    :param values: the API's fields by name; ``None`` leaves one out.
+    :param extra_input: what to add to ``input`` although the table does not know it.
+    :param extra_parameters: what to add to ``parameters`` although the table does not know it.
+    :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
+    :raises ViduRequestError: with every problem found. Nothing was sent; a retry alone cannot help.
+    """
+    body = assemble(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
+    found = problems(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
+    if not found:
+        size = len(encode(body))
+        if size > MAX_BODY_BYTES:
+            found = [f"the body has {size:,} bytes, allowed: {MAX_BODY_BYTES:,}. Pass files as URLs instead"]
+    if found:
+        raise refusal(found)
+    return body
+
+
+def refusal(found: Collection[str]) -> ViduRequestError:
+    """Put problems into one error."""
+    return ViduRequestError("Refused before anything was sent or paid: " + "; ".join(found) + ".")
+
+
+def assemble(
+    vidu_type: str,
+    model: str,
+    values: Mapping[str, Any],
+    *,
+    extra_input: Mapping[str, Any] | None = None,
+    extra_parameters: Mapping[str, Any] | None = None,
+) -> Body:
+    """
+    Put values into their places, unchecked.
+
+    :return: as :func:`build`.
+    """
+    body: Body = {"model": model, "input": {}, "parameters": {"vidu_type": vidu_type}}
+    for name, value in _given(values).items():
+        body[FIELDS[name].place][name] = _always_with_voice(value) if name == "subjects" else value
+    body["input"].update(extra_input or {})
+    body["parameters"].update(extra_parameters or {})
+    return body
+
+
+def problems(
+    vidu_type: Any,
+    model: Any,
+    values: Mapping[str, Any],
+    *,
+    extra_input: Any = None,
+    extra_parameters: Any = None,
+    unknown_yet: Collection[str] = (),
+) -> list[str]:
+    """
+    Find everything that is wrong with a request.
+
+    :param vidu_type: the job.
+    :param model: the model.
+    :param values: the API's fields by name; ``None`` leaves one out.
+    :param extra_input: what to add to ``input``.
+    :param extra_parameters: what to add to ``parameters``.
+    :param unknown_yet: fields that are given, but whose values a template or a file will tell later.
+    :return: one sentence for each problem.
+    """
+    found = [
+        f"{name}: {shown(value)} given, allowed: a text such as {example}"
+        for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
+        if not isinstance(value, str) or not value.strip()
+    ]
+    extras = {"extra_input": ("input", extra_input), "extra_parameters": ("parameters", extra_parameters)}
+    for argument, (place, extra) in extras.items():
+        found += _extra_problems(argument, place, extra, values)
+    if found:
+        return found
+    row = find(vidu_type, model)
+    known = {name: value for name, value in _given(values).items() if name not in unknown_yet}
+    if row is None:
+        return [
+            f"{name}: {shown(value)} given, allowed: what JSON can hold"
+            for name, value in known.items()
+            if not _is_json(value)
+        ]
+    strangers = [name for name, value in values.items() if value is not None and name not in row.fields]
+    found = [
+        f"{name}: not a field of {vidu_type} with {model}, allowed: {', '.join(row.fields)} (source: {row.source}). "
+        f"To send it all the same, put it into extra_{FIELDS[name].place}"
+        for name in strangers
+    ]
+    body = assemble(vidu_type, model, {name: value for name, value in known.items() if name not in strangers})
+    return found + capabilities.check(body, unknown_yet=unknown_yet)
+
+
+def encode(body: Body) -> bytes:
+    """Write a body as it goes over the wire: JSON, escaped to ASCII so that every text can be written."""
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+def without_data(value: Any) -> Any:
+    """
+    Replace every data URI by a few words about it, for logs and XCom.
+
+    :param value: a body or a part of one.
+    :return: the same with data URIs replaced.
+    """
+    if isinstance(value, Mapping):
+        return {key: without_data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_data(item) for item in value]
+    return shown(value) if isinstance(value, str) and value[:5].lower() == "data:" else value
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: FIELDS[name].coerce(value) for name, value in values.items() if value is not None}
+
+
+def _always_with_voice(subjects: Any) -> Any:
+    """Documented for subjects: ``voice_id`` is always sent, empty for automatic."""
+    if not isinstance(subjects, (list, tuple)):
+        return subjects
+    return [{"voice_id": "", **subject} if isinstance(subject, dict) else subject for subject in subjects]
+
+
+def _extra_problems(argument: str, place: str, extra: Any, values: Mapping[str, Any]) -> list[str]:
+    if extra is None:
+        return []
+    if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra) or not _is_json(dict(extra)):
+        return [f"{argument}: {shown(extra)} given, allowed: a mapping of names to what JSON can hold"]
+    taken = {name for name, value in values.items() if value is not None and FIELDS[name].place == place} | {
+        "vidu_type"
+    }
+    return [
+        f"{argument}: {name} is given as an argument of its own, allowed: one of the two"
+        for name in taken & extra.keys()
+    ]
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

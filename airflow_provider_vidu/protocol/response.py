@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What an answer means: ``(status, headers, body)`` becomes a value or one typed error.
+
+One table serves submit and status. They differ in one thing: a submit whose outcome is unknown may have been
+accepted and will then be paid, while a read that failed in passing is simply done again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any
+
+from airflow_provider_vidu.exceptions import (
+    ViduApiError,
+    ViduAuthError,
+    ViduConnectError,
+    ViduModerationError,
+    ViduRateLimitError,
+    ViduRefusedError,
+    ViduSubmissionUncertainError,
+    ViduTaskNotFoundError,
+    ViduUnavailableError,
+)
+from airflow_provider_vidu.protocol.capabilities import RESULT_LIFETIME_SECONDS
+
+MODERATION_CODES = frozenset({"invalid_messages", "sensitive_check_error"})
+NOT_FOUND = re.compile(
+    r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown task|expired|不存在|未找到|过期", re.IGNORECASE
+)
+_LONGEST_QUOTE = 300
+
+
+class TaskState(str, Enum):
+    """What a status word means. ``UNKNOWN`` is not terminal: a word that nobody knows is not an error."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+STATUS_WORDS: Mapping[str, TaskState] = {
+    "pending": TaskState.PENDING,
+    "running": TaskState.RUNNING,
+    "success": TaskState.SUCCESS,
+    "failure": TaskState.FAILURE,
+    # The ends of other models on the same endpoint.
+    "failed": TaskState.FAILURE,
+    "expired": TaskState.FAILURE,
+    "cancelled": TaskState.FAILURE,
+    "canceled": TaskState.FAILURE,
+}
+"""Status words in lower case; the API's own are ``Pending``, ``Running``, ``Success`` and ``Failure``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """
+    An accepted submit.
+
+    :param task_id: Vidu's id of the task.
+    :param request_id: the API's id of the request; may be empty.
+    """
+
+    task_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """
+    A task as the API tells of it.
+
+    :param task_id: Vidu's id of the task.
+    :param word: the status word as the server wrote it.
+    :param urls: where the video lies, empty before it is ready.
+    :param submit_time: epoch seconds, ``None`` where not told.
+    :param finish_time: epoch seconds, ``None`` where not told.
+    :param error_message: the server's reason of a failure, in Chinese or English.
+    :param video_seconds: length of the video (``usage.duration``), ``None`` where not told.
+    :param request_id: the API's id of the request; may be empty.
+    """
+
+    task_id: str
+    word: str
+    urls: tuple[str, ...] = ()
+    submit_time: float | None = None
+    finish_time: float | None = None
+    error_message: str = ""
+    video_seconds: float | None = None
+    request_id: str = ""
+
+    @property
+    def state(self) -> TaskState:
+        """What the status word means, compared without case."""
+        return STATUS_WORDS.get(self.word.strip().lower(), TaskState.UNKNOWN)
+
+    def result(self) -> dict[str, Any]:
+        """
+        What a finished wait returns.
+
+        :return: JSON types only; ``expires_at`` is the finish time plus the 24 hours that result links are
+            assumed to live.
+        """
+        return {
+            "task_id": self.task_id,
+            "urls": list(self.urls),
+            "video_seconds": self.video_seconds,
+            "submit_time": self.submit_time,
+            "finish_time": self.finish_time,
+            "expires_at": None if self.finish_time is None else self.finish_time + RESULT_LIFETIME_SECONDS,
+            "request_id": self.request_id,
+        }
+
+
+def parse_submission(status: int, headers: Mapping[str, str], body: bytes) -> Submission:
+    """
+    Read the answer to a submit.
+
+    :param status: HTTP status.
+    :param headers: response headers.
+    :param body: response body.
+    :return: the accepted submission.
+    :raises ViduSubmissionUncertainError: the outcome is unknown; sending again may pay twice.
+    :raises ViduApiError: one of its other kinds: surely not accepted, nothing was paid.
+    """
+    answer = _Answer(status, headers, body, None)
+    output = answer.section("output")
+    task_id = _identifier(output.get("task_id"))
+    if not 200 <= status < 300 or answer.document.get("error") or not task_id:
+        raise answer.error()
+    return Submission(task_id, answer.request_id)
+
+
+def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu_task_id: str) -> TaskStatus:
+    """
+    Read the answer to a status request.
+
+    :param status: HTTP status.
+    :param headers: response headers.
+    :param body: response body.
+    :param vidu_task_id: the task that was asked for.
+    :return: the task's status; a word that nobody knows is kept as it is.
+    :raises ViduApiError: one of its kinds, never ``ViduSubmissionUncertainError``.
+    """
+    answer = _Answer(status, headers, body, vidu_task_id)
+    output = answer.section("output")
+    word = output.get("task_status")
+    told_id = _identifier(output.get("task_id")) or vidu_task_id
+    if (
+        not 200 <= status < 300
+        or answer.document.get("error")
+        or not isinstance(word, str)
+        or not word.strip()
+        or told_id != vidu_task_id
+    ):
+        raise answer.error()
+    urls = output.get("urls")
+    return TaskStatus(
+        task_id=vidu_task_id,
+        word=word,
+        urls=tuple(url for url in urls if isinstance(url, str) and url) if isinstance(urls, list) else (),
+        submit_time=_number(output.get("submit_time")),
+        finish_time=_number(output.get("finish_time")),
+        error_message=_quote(output.get("error_message")),
+        video_seconds=_number(answer.section("usage").get("duration")),
+        request_id=answer.request_id,
+    )
+
+
+def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> ViduApiError:
+    """
+    Name a request that got no answer.
+
+    :param reason: what the HTTP library said, without anything secret.
+    :param sent: whether any of the request may have reached the server.
+    :param vidu_task_id: the task that was asked for, ``None`` for a submit.
+    :return: the error to raise.
+    """
+    if not sent:
+        return ViduConnectError(
+            f"No connection to the Vidu API: {reason}. The request was never sent: nothing was paid, a retry can help.",
+            vidu_task_id=vidu_task_id,
+        )
+    if vidu_task_id is None:
+        return ViduSubmissionUncertainError(f"No answer to the Vidu submit: {reason}. {_UNCERTAIN}")
+    return ViduUnavailableError(
+        f"No answer to the status request of Vidu task {vidu_task_id}: {reason}. Reading again costs nothing.",
+        vidu_task_id=vidu_task_id,
+    )
+
+
+_UNCERTAIN = (
+    "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console before you "
+    "submit it again."
+)
+
+
+class _Answer:
+    """One answer, read without trusting any of it."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, vidu_task_id: str | None) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+        self.vidu_task_id = vidu_task_id
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        self.document: dict[str, Any] = document if isinstance(document, dict) else {}
+        self.fault = self.section("error")
+
+    def section(self, name: str) -> dict[str, Any]:
+        value = self.document.get(name)
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def request_id(self) -> str:
+        return _identifier(self.document.get("request_id")) or _identifier(self.fault.get("param"))
+
+    @property
+    def words(self) -> str:
+        """The server's own words, or what came instead of them."""
+        message = _quote(self.fault.get("message"))
+        code = _quote(self.fault.get("code"))
+        if message or code:
+            return ": ".join(filter(None, (code, message)))
+        if not self.body:
+            return "an empty body"
+        if b"<html" in self.body[:1000].lower():
+            return "an HTML page, so probably from a proxy or gateway"
+        return _quote(self.body.decode("utf-8", "replace"))
+
+    def error(self) -> ViduApiError:
+        """The one error that this answer means."""
+        code = self.fault.get("code")
+        kind, advice = self._kind(code)
+        subject = "Vidu submit" if self.vidu_task_id is None else f"Status of Vidu task {self.vidu_task_id}"
+        request = f", request id {self.request_id}" if self.request_id else ""
+        return kind(
+            f"{subject}: HTTP {self.status}{request}: {self.words}. {advice}",
+            status=self.status,
+            code=code if isinstance(code, str) else None,
+            request_id=self.request_id,
+            vidu_task_id=self.vidu_task_id,
+            retry_after=self._retry_after(),
+        )
+
+    def _kind(self, code: object) -> tuple[type[ViduApiError], str]:
+        submit = self.vidu_task_id is None
+        if self.status in (401, 403):
+            return ViduAuthError, (
+                "Nothing was paid. Check the API key, its quota and its address allow-list, and the connection's "
+                "auth_scheme; then retry."
+            )
+        if self.status == 429:
+            return ViduRateLimitError, "Nothing was paid. Retry later."
+        if self.status == 408 or not 300 <= self.status < 500:
+            if submit:
+                return ViduSubmissionUncertainError, _UNCERTAIN
+            return ViduUnavailableError, "Reading again costs nothing."
+        if submit and self.status == 400 and code in MODERATION_CODES:
+            return ViduModerationError, "Content moderation refused it; nothing was paid. Change the text."
+        if self.status < 400:
+            location = _quote(self.headers.get("location"))
+            return ViduRefusedError, (
+                f"A redirect to {location or 'nowhere'} is not followed; nothing was paid. Put the final base URL "
+                "into the connection's host."
+            )
+        if not submit and self.document and (self.status == 404 or NOT_FOUND.search(self.words)):
+            return ViduTaskNotFoundError, "The server does not know this task: it is new, expired, or of another key."
+        if self.status == 404:
+            return ViduRefusedError, "Nothing was paid. Check the base URL in the connection's host."
+        return ViduRefusedError, "Nothing was paid. The same request will be refused again." if submit else ""
+
+    def _retry_after(self) -> float | None:
+        value = self.headers.get("retry-after", "").strip()
+        if re.fullmatch(r"\d{1,9}", value, re.ASCII):
+            return float(value)
+        try:
+            # A date counts from the server's own clock, so that no clock is needed here.
+            then, now = (parsedate_to_datetime(text) for text in (value, self.headers.get("date", "")))
+            return max(0.0, (then - now).total_seconds())
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+
+def _identifier(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < 10**15 and math.isfinite(value) else None
+
+
+def _quote(value: object) -> str:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    text = "".join(character for character in text if character.isprintable())
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

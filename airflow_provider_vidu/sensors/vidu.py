@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait for a task and return its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_vidu.exceptions import ViduError, ViduEventError
+from airflow_provider_vidu.protocol.polling import SUCCESS, TIMEOUT, Outcome, Wait, Watch, how_to_resume
+from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_vidu.protocol.response import TaskStatus
+
+DEFER_MARGIN = timedelta(seconds=60)
+"""How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
+
+
+class ViduTaskSensor(BaseSensorOperator):
+    """
+    Wait for a Vidu task and return its result. Waiting is free; a retry never submits anything.
+
+    A deferred sensor holds no worker slot. Passing faults of the API are ridden out to the time-out. A time-out
+    raises ``AirflowSensorTimeout``; a failed or lost task raises ``AirflowFailException``, since asking again
+    cannot help; ``soft_fail`` and ``never_fail`` skip instead, in every mode.
+
+    The result is ``{"task_id", "urls", "video_seconds", "submit_time", "finish_time", "expires_at",
+    "request_id"}``; times are epoch seconds. ``urls`` are bearer links: who reads the XCom can fetch the video.
+
+    :param vidu_task_id: Vidu's id of the task, as ``ViduSubmitOperator`` returns it. (templated)
+    :param vidu_conn_id: connection of type ``vidu``. (templated)
+    :param deferrable: whether to wait in the triggerer (the default); wins over ``mode``.
+    :param expected_seconds: seconds that the generation typically takes, as ``ViduSubmitOperator`` pushes them;
+        nothing is asked before the video can be ready. ``None`` asks every ``poke_interval``. (templated)
+    :param poke_interval: seconds between two requests where nothing is expected, 5 by default.
+    :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well.
+    """
+
+    template_fields: Sequence[str] = ("vidu_task_id", "vidu_conn_id", "expected_seconds")
+
+    def __init__(
+        self,
+        *,
+        vidu_task_id: str,
+        vidu_conn_id: str = "vidu_default",
+        deferrable: bool = True,
+        expected_seconds: float | str | None = None,
+        poke_interval: timedelta | float = 5,
+        timeout: timedelta | float = 2 * 3600,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        if self.poke_interval <= 0:
+            raise ValueError(f"poke_interval: {poke_interval!r} given, allowed: seconds above 0.")
+        self.vidu_task_id = vidu_task_id
+        self.vidu_conn_id = vidu_conn_id
+        self.deferrable = deferrable
+        self.expected_seconds = expected_seconds
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait for the task.
+
+        :param context: Airflow's context of the task instance.
+        :return: the result.
+        """
+        if self.execution_timeout:
+            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
+            self.timeout = min(self.timeout, self.execution_timeout.total_seconds())
+        try:
+            self._watch = self._new_watch(time.time())
+            if self.deferrable:
+                return self._defer_unless_ended()
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowTaskTimeout):
+            self._raise(AirflowSensorTimeout(self._watch.timed_out().message))
+        except AirflowFailException as error:
+            self._raise(error)
+
+    def _new_watch(self, now: float) -> Watch:
+        if not isinstance(self.vidu_task_id, str) or not self.vidu_task_id.strip():
+            raise AirflowFailException(
+                f"vidu_task_id: {self.vidu_task_id!r} given, allowed: the task id that ViduSubmitOperator returned."
+            )
+        return Watch(
+            self.vidu_task_id,
+            poll_interval=self.poke_interval,
+            started_at=now,
+            deadline=now + self.timeout,
+            expected_seconds=self._expected(),
+        )
+
+    def _expected(self) -> float | None:
+        if self.expected_seconds in (None, "", "None"):
+            return None
+        try:
+            seconds = float(self.expected_seconds)
+        except (TypeError, ValueError):
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            raise AirflowFailException(
+                f"expected_seconds: {self.expected_seconds!r} given, allowed: a number of seconds, or None."
+            )
+        return seconds
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:
+        """
+        Ask once; again at once only where the answer would end the wait badly.
+
+        :param context: Airflow's context of the task instance.
+        :return: whether the task is ready, with the result.
+        """
+        outcome = self._ask()
+        return PokeReturnValue(True, self._finish(outcome)) if outcome else False
+
+    def _ask(self) -> Outcome | None:
+        from airflow_provider_vidu.hooks.vidu import ViduHook
+
+        hook = ViduHook(self.vidu_conn_id)
+        while True:
+            answer: TaskStatus | ViduError
+            try:
+                answer = hook.get_task(self.vidu_task_id)
+            except ViduError as error:
+                answer = error
+            verdict = self._watch.observe(time.time(), answer)
+            if isinstance(verdict, Wait):
+                if verdict.note:
+                    self.log.warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
+                if verdict.confirm:
+                    time.sleep(verdict.seconds)
+                    continue
+                self.log.info("Vidu task %s is %s", self.vidu_task_id, self._watch.word or "not readable yet")
+                return None
+            return verdict
+
+    def _defer_unless_ended(self) -> dict[str, Any]:
+        outcome = self._ask()
+        if outcome:
+            return self._finish(outcome)
+        watch = self._watch
+        self.defer(
+            trigger=ViduTaskTrigger(
+                vidu_task_id=self.vidu_task_id,
+                vidu_conn_id=self.vidu_conn_id,
+                poll_interval=self.poke_interval,
+                expected_seconds=watch.expected_seconds,
+                submitted_at=watch.submitted_at,
+                deadline=watch.deadline,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
+        )
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """
+        Go on after the trigger fired.
+
+        :param context: Airflow's context of the task instance.
+        :param event: the payload of its event.
+        :return: the result.
+        """
+        try:
+            outcome = Outcome.from_event(event)
+        except ViduEventError as error:
+            raise AirflowFailException(f"{error}. {how_to_resume(self.vidu_task_id)}") from error
+        return self._finish(outcome)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Name the task where Airflow itself gave the trigger up.
+
+        :param next_method: as Airflow stored it.
+        :param next_kwargs: as Airflow stored them.
+        :param context: Airflow's context of the task instance.
+        :return: the result.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as error:
+            if self.vidu_task_id in str(error):
+                raise
+            raise AirflowSensorTimeout(
+                f"No trigger answered in time for Vidu task {self.vidu_task_id} ({error}); is a triggerer running? The "
+                f"task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}"
+            ) from error
+
+    def _finish(self, outcome: Outcome) -> dict[str, Any]:
+        if outcome.status == SUCCESS and outcome.task is not None:
+            self.log.info("%s Its links live about 24 hours: store the video.", outcome.message)
+            return outcome.task
+        if outcome.status == TIMEOUT:
+            raise AirflowSensorTimeout(outcome.message)
+        raise AirflowFailException(outcome.message)
+
+    def _raise(self, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:
+        if self.soft_fail or self.never_fail:
+            raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
+        raise error

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wait for a task, in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_vidu.exceptions import ViduError
+from airflow_provider_vidu.protocol.polling import LOST, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.response import TaskStatus
+
+
+class ViduTaskTrigger(BaseTrigger):
+    """
+    Ask for a task's status until it ends, and fire exactly one event.
+
+    The event is ``{"status": "success" | "failed" | "timeout" | "lost", "task": {…} | None, "message": str}``.
+    Passing faults are ridden out to the deadline. Asking is free; the task itself cannot be cancelled.
+
+    :param vidu_task_id: Vidu's id of the task.
+    :param vidu_conn_id: connection of type ``vidu``.
+    :param poll_interval: seconds between two requests where nothing is expected.
+    :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
+    :param submitted_at: epoch seconds of the submit, ``None`` when unknown.
+    :param deadline: epoch seconds after which the wait ends with ``timeout``. Wall-clock, because the trigger may
+        go on in another process.
+    """
+
+    def __init__(
+        self,
+        vidu_task_id: str,
+        vidu_conn_id: str,
+        poll_interval: float,
+        expected_seconds: float | None,
+        submitted_at: float | None,
+        deadline: float,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.vidu_task_id = vidu_task_id
+        self.vidu_conn_id = vidu_conn_id
+        self.poll_interval = poll_interval
+        self.expected_seconds = expected_seconds
+        self.submitted_at = submitted_at
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Tell Airflow how to make this trigger again in another process."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "vidu_task_id": self.vidu_task_id,
+                "vidu_conn_id": self.vidu_conn_id,
+                "poll_interval": self.poll_interval,
+                "expected_seconds": self.expected_seconds,
+                "submitted_at": self.submitted_at,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the one event."""
+        try:
+            outcome = await self._watch()
+        except Exception as error:
+            # Airflow stores an escaped exception unmasked, so only its type leaves in the event.
+            self.log.exception("The wait for Vidu task %s broke", self.vidu_task_id)
+            outcome = Outcome(
+                LOST,
+                f"The wait for Vidu task {self.vidu_task_id} broke with {type(error).__name__}; the triggerer's log "
+                f"tells more. The task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}",
+            )
+        yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
+
+    async def _watch(self) -> Outcome:
+        from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
+
+        now = time.time()
+        watch = Watch(
+            self.vidu_task_id,
+            poll_interval=self.poll_interval,
+            started_at=now,
+            deadline=self.deadline,
+            expected_seconds=self.expected_seconds,
+            submitted_at=self.submitted_at,
+        )
+        pause, word = watch.first_ask(now), ""
+        async with ViduAsyncHook.shared(self.vidu_conn_id) as hook:
+            while True:
+                await asyncio.sleep(pause)
+                verdict = watch.observe(time.time(), await self._ask(hook), random.random())  # noqa: S311 - a jitter
+                if isinstance(verdict, Outcome):
+                    return verdict
+                if verdict.note:
+                    self.log.warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
+                if watch.word != word:
+                    word = watch.word
+                    self.log.info("Vidu task %s is %s", self.vidu_task_id, word)
+                pause = verdict.seconds
+
+    async def _ask(self, hook: Any) -> TaskStatus | ViduError:
+        try:
+            answer: TaskStatus = await hook.get_task(self.vidu_task_id)
+        except ViduError as error:
+            return error
+        return answer
+
+    async def on_kill(self) -> None:
+        """Tell that the task goes on: the API has no cancel call (Airflow 3.3+ calls this)."""
+        self.log.warning(
+            "The wait for Vidu task %s was killed. The task itself cannot be cancelled: it keeps running and will be "
+            "billed. %s",
+            self.vidu_task_id,
+            how_to_resume(self.vidu_task_id),
+        )
