@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the emulator as a process: ``python -m airflow_provider_vidu.emulator``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Read the command line and serve until SIGTERM or SIGINT."""
+    arguments = _parser().parse_args()
+    try:
+        from airflow_provider_vidu.emulator.server import Settings, serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("aiohttp", "av", "PIL"):
+            raise
+        sys.exit(f"The emulator needs {error.name}: pip install 'airflow-provider-vidu[emulator]'")
+    settings = Settings(**vars(arguments))
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(settings, lambda url: print(f"Vidu emulator on {url}", flush=True), stop)
+
+    try:
+        asyncio.run(run())
+    except OSError as error:
+        sys.exit(f"The emulator cannot run: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_vidu.emulator",
+        description="An emulator of the Vidu task API.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8765, help="port to listen on, 0 for any free one")
+    parser.add_argument("--speed", type=_positive, default=1.0, help="how many times faster than the real service")
+    parser.add_argument("--key", default="emulator-key", help="the API key that is accepted")
+    parser.add_argument(
+        "--auth-scheme",
+        choices=("either", "key", "bearer"),
+        default="either",
+        help="the Authorization header: the key alone, 'Bearer' and the key, or either",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="where the mp4 files lie; without it a temporary directory, removed on exit",
+    )
+    return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError("it has to be greater than 0")
+    return number
+
+
+if __name__ == "__main__":
+    main()

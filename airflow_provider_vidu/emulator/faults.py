@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Faults on order: what can go wrong between a client and the API, each by a name and armed over the control routes.
+
+A request meets at most one fault: the first armed one that fits its route. Faults marked "accepted" handle the
+request for real first, so that a generation exists which the client was never told about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from airflow_provider_vidu.emulator.errors import ERRORS, ApiError, code_of
+
+ROUTES = ("submit", "status", "download", "any")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Parameters = Mapping[str, Any]
+Apply = Callable[[web.Request, Handler, Parameters], Awaitable[web.StreamResponse]]
+
+
+class Dropped(web.Response):
+    """No answer: the connection is closed already. aiohttp wants a response and cannot deliver this one."""
+
+
+class Video(web.FileResponse):
+    """
+    The answer to a download.
+
+    :param path: the finished video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """
+    A fault that can be armed.
+
+    :param apply: makes the answer.
+    :param defaults: its parameters and what they are when left out.
+    :param only_on: the one route where it makes sense; default everywhere.
+    :param times: how many requests it meets unless said otherwise; ``None`` until cleared.
+    """
+
+    apply: Apply
+    defaults: Parameters = field(default_factory=dict)
+    only_on: str | None = None
+    times: int | None = 1
+
+
+@dataclass(slots=True)
+class Fault:
+    """
+    An armed fault.
+
+    :param name: a key of :data:`KINDS`.
+    :param on: the route that it waits for.
+    :param times: how many requests it still meets; ``None`` until cleared.
+    :param until: when it ends by itself, in seconds of the event loop's clock.
+    :param parameters: the parameters of its kind.
+    """
+
+    name: str
+    on: str
+    times: int | None
+    until: float | None
+    parameters: Parameters
+
+
+def arm(item: object, now: float) -> Fault:
+    """
+    Read one order: ``{"fault": NAME, "on": ROUTE, "times": N or null}`` and the parameters of the kind.
+
+    :param item: the order.
+    :param now: the event loop's time.
+    :raises ValueError: when it makes no sense; the text says why.
+    """
+    if not isinstance(item, dict):
+        raise ValueError("a fault is an object")
+    order = dict(item)
+    name, on = order.pop("fault", None), order.pop("on", "any")
+    if name not in KINDS:
+        raise ValueError(f"fault {name!r} is none of {', '.join(KINDS)}")
+    kind = KINDS[name]
+    if on not in ROUTES or kind.only_on not in (None, on):
+        raise ValueError(f"on {on!r} is none of {kind.only_on or ', '.join(ROUTES)}, which {name} can be on")
+    times = order.pop("times", kind.times)
+    if order.keys() - kind.defaults.keys():
+        raise ValueError(f"{name} takes {sorted(kind.defaults)} and not {sorted(order)}")
+    if times is not None and not (isinstance(times, int) and times > 0):
+        raise ValueError(f"times {times!r} is neither null nor a count")
+    if name.endswith("error") and order.get("status") is not None and order["status"] < 400:
+        raise ValueError(f"status {order['status']!r} is not an error")
+    if order.get("code") is not None and order["code"] not in ERRORS:
+        raise ValueError(f"code {order['code']!r} is none of {', '.join(ERRORS)}")
+    parameters = {**kind.defaults, **order}
+    until = now + parameters["seconds"] if name == "outage" and parameters["seconds"] is not None else None
+    return Fault(name, on, times, until, parameters)
+
+
+def take(faults: list[Fault], route: str, now: float) -> Fault | None:
+    """
+    Find the fault that a request meets and use it up by one; ended faults are removed.
+
+    :param faults: the armed ones, in the order they were armed.
+    :param route: the request's route.
+    :param now: the event loop's time.
+    """
+    faults[:] = [fault for fault in faults if fault.until is None or now < fault.until]
+    fault = next((fault for fault in faults if fault.on in (route, "any")), None)
+    if fault is not None and fault.times is not None:
+        fault.times -= 1
+        if fault.times <= 0:
+            faults.remove(fault)
+    return fault
+
+
+def close(request: web.Request, *, reset: bool = False) -> Dropped:
+    """
+    Close the connection without an answer.
+
+    :param request: the request that gets none.
+    :param reset: whether the peer sees a reset instead of an orderly end.
+    """
+    if request.transport is not None:
+        if reset:
+            # Lingering for no time makes the kernel send a reset where it would have said an orderly goodbye.
+            connection: socket.socket = request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.close()
+    return Dropped()
+
+
+async def _drop(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return close(request)
+
+
+async def _reset(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return close(request, reset=True)
+
+
+async def _hang(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    await asyncio.sleep(parameters["seconds"])
+    return close(request)
+
+
+async def _rate_limit(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    response = ApiError(429, "rate_limit").response()
+    if parameters["retry_after"] is not None:
+        response.headers["Retry-After"] = str(parameters["retry_after"])
+    return response
+
+
+async def _error(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    status = parameters["status"]
+    return ApiError(status, parameters["code"] or code_of(status)).response()
+
+
+async def _error_200(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return ApiError(500, "internal_error").response(status=200)
+
+
+async def _html(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    page = "<html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n"
+    return web.Response(status=parameters["status"], text=page, content_type="text/html")
+
+
+async def _garbage(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return web.Response(body=b'{"output": \xff\x00', content_type="application/json")
+
+
+async def _empty(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return web.Response()
+
+
+async def _no_task_id(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return web.json_response({"output": {}, "request_id": ""})
+
+
+async def _redirect(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return web.Response(status=307, headers={"Location": parameters["location"]})
+
+
+def _accepted(then: Apply) -> Apply:
+    async def apply(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+        # A request that is refused raises here and gets its refusal: nothing was accepted that could be lost.
+        await handler(request)
+        return await then(request, handler, parameters)
+
+    return apply
+
+
+async def _unknown_word(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return await _with_output(request, handler, {"task_status": parameters["word"]})
+
+
+async def _no_urls(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    return await _with_output(request, handler, {"task_status": "Success"})
+
+
+async def _with_output(request: web.Request, handler: Handler, change: dict[str, str]) -> web.StreamResponse:
+    response = await handler(request)
+    if not isinstance(response, web.Response) or response.status != 200:
+        return response
+    answer = json.loads(response.text or "{}")
+    output = {key: value for key, value in answer["output"].items() if key not in ("urls", "error_message")}
+    return web.json_response({**answer, "output": {**output, **change}})
+
+
+async def _truncate(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    whole = await handler(request)
+    if not isinstance(whole, Video):
+        return whole
+    data = await asyncio.to_thread(whole.path.read_bytes)
+    response = web.StreamResponse(headers={"Content-Type": "video/mp4", "Content-Length": str(len(data))})
+    await response.prepare(request)
+    await response.write(data[: len(data) // 2])
+    close(request)
+    return response
+
+
+_HOLD = {"seconds": 3600}
+
+KINDS: Mapping[str, Kind] = {
+    "drop": Kind(_drop),
+    "reset": Kind(_reset),
+    "hang": Kind(_hang, _HOLD),
+    "outage": Kind(_drop, {"seconds": None}, times=None),
+    "accept_then_drop": Kind(_accepted(_drop)),
+    "accept_then_hang": Kind(_accepted(_hang), _HOLD),
+    "accept_then_error": Kind(_accepted(_error), {"status": 504, "code": None}),
+    "rate_limit": Kind(_rate_limit, {"retry_after": None}),
+    "error": Kind(_error, {"status": 500, "code": None}),
+    "error_200": Kind(_error_200),
+    "html": Kind(_html, {"status": 502}),
+    "garbage": Kind(_garbage),
+    "empty": Kind(_empty),
+    "no_task_id": Kind(_no_task_id),
+    "redirect": Kind(_redirect, {"location": "/redirected"}),
+    "unknown_word": Kind(_unknown_word, {"word": "Queueing"}, only_on="status"),
+    "no_urls": Kind(_no_urls, only_on="status"),
+    "truncate": Kind(_truncate, only_on="download"),
+    "not_a_video": Kind(_html, {"status": 200}, only_on="download"),
+}
+"""Every fault by its name."""

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the emulator remembers: accepted generations, whose status follows from the clock, and the requests seen.
+
+A generation costs nothing until its video is asked for: only its first frame is read beforehand, because a frame
+that cannot be read decides how the generation ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import math
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+import aiohttp
+from PIL import Image
+
+from airflow_provider_vidu.emulator import video
+from airflow_provider_vidu.protocol.capabilities import find
+from airflow_provider_vidu.protocol.prices import estimate
+
+if TYPE_CHECKING:
+    from airflow_provider_vidu.emulator.faults import Fault
+
+KEPT_REQUESTS = 1000
+UNKNOWN_TYPICAL_SECONDS = 30.0
+DEFAULT_VIDEO_SECONDS = 5
+
+_PENDING_SHARE = 0.1
+_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_PROMPTED_FAILURES = {
+    "fail-by-moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
+    "fail-by-capacity": "code=SystemThrottling, message=the system is busy, try again later",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    How an emulator behaves.
+
+    :param host: address to listen on.
+    :param port: port to listen on; 0 takes any free one.
+    :param speed: how many times faster than the real service a generation is.
+    :param key: the API key that is accepted.
+    :param auth_scheme: what the Authorization header has to be: the key alone, ``Bearer`` and the key, or either.
+    :param directory: where videos and first frames lie; default a temporary directory, removed at the end.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    speed: float = 1.0
+    key: str = "emulator-key"
+    auth_scheme: Literal["either", "key", "bearer"] = "either"
+    directory: Path | None = None
+
+
+@dataclass(slots=True)
+class Generation:
+    """
+    One accepted generation.
+
+    :param body: what was submitted, data URIs shortened.
+    :param submitted: when, in epoch seconds.
+    :param seconds: how long it takes.
+    :param video_seconds: length of its video.
+    :param error: how it will fail; ``None`` when it will succeed.
+    """
+
+    body: dict[str, Any]
+    submitted: float
+    seconds: float
+    video_seconds: int
+    error: str | None = None
+    finish: float = math.inf
+    """When it ends: not known while the first frame is on its way."""
+    frame: Path | None = None
+    polls: int = 0
+    downloads: int = 0
+    authorization_on_download: bool = False
+    rendering: asyncio.Future[Path] | None = None
+    task_id: str = field(default_factory=lambda: uuid4().hex)
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    @property
+    def path(self) -> str:
+        """Path and query of the result link."""
+        return f"/files/{self.task_id}.mp4?token={self.token}"
+
+    def status(self, now: float) -> str:
+        """Give the status word at ``now``: Pending for the first tenth, then Running, then how it ended."""
+        if now >= self.finish:
+            return "Failure" if self.error else "Success"
+        return "Pending" if now < self.submitted + _PENDING_SHARE * self.seconds else "Running"
+
+    def frame_is_ready(self, now: float) -> None:
+        """Nothing is missing any more: it ends when its time is over, or now if that is later."""
+        self.finish = max(now, self.submitted + self.seconds)
+
+    def frame_is_bad(self, now: float, code: str, reason: object) -> None:
+        """End it in a failure now."""
+        self.error, self.finish = f"code={code}, message={reason}", now
+
+
+class Emulator:
+    """
+    Everything that one running emulator holds.
+
+    :param settings: how it behaves.
+    :param directory: where videos and first frames lie.
+    :param client: fetches first frames.
+    """
+
+    def __init__(self, settings: Settings, directory: Path, client: aiohttp.ClientSession) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.faults: list[Fault] = []
+        self.generations: dict[str, Generation] = {}
+        self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
+        self.counts: Counter[str] = Counter()
+        self.key = settings.key
+        self._client = client
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._renderers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="render")
+
+    def authorized(self, header: str | None) -> bool:
+        """Tell whether an Authorization header carries the key in an accepted form."""
+        scheme = self.settings.auth_scheme
+        return (scheme != "bearer" and header == self.key) or (scheme != "key" and header == f"Bearer {self.key}")
+
+    async def accept(self, body: Mapping[str, Any]) -> Generation:
+        """Start a generation from a checked submit body."""
+        inputs, parameters = body["input"], body["parameters"]
+        capability = find(parameters["vidu_type"], body["model"])
+        asked = parameters.get("duration")
+        if asked is None and capability and "duration" in capability.fields:
+            asked = capability.fields["duration"].default
+        generation = Generation(
+            body={key: _shortened(value) for key, value in body.items()},
+            submitted=time.time(),
+            seconds=(estimate(body).typical_seconds or UNKNOWN_TYPICAL_SECONDS) / self.settings.speed,
+            video_seconds=asked if isinstance(asked, int) and asked > 0 else DEFAULT_VIDEO_SECONDS,
+            error=next((text for word, text in _PROMPTED_FAILURES.items() if word in prompt_of(body)), None),
+        )
+        frame = inputs.get("first_frame_url")
+        if not isinstance(frame, str):
+            generation.frame_is_ready(generation.submitted)
+        elif frame[:5].lower() == "data:":
+            await self._take_frame(generation, _decoded(frame) or b"")
+        else:
+            fetch = asyncio.create_task(self._fetch_frame(generation, frame))
+            self._fetches.add(fetch)
+            fetch.add_done_callback(self._fetches.discard)
+        self.generations[generation.task_id] = generation
+        return generation
+
+    async def video(self, generation: Generation) -> Path:
+        """Give the finished video's file; the first call renders it, concurrent ones wait for the same file."""
+        if generation.rendering is None:
+            loop = asyncio.get_running_loop()
+            generation.rendering = loop.run_in_executor(self._renderers, self._render, generation)
+        return await asyncio.shield(generation.rendering)
+
+    def reset(self) -> None:
+        """Forget everything: generations and their files, requests, faults and a rotated key."""
+        for fetch in self._fetches:
+            fetch.cancel()
+        for generation in self.generations.values():
+            self._video_path(generation).unlink(missing_ok=True)
+            if generation.frame is not None:
+                generation.frame.unlink(missing_ok=True)
+        self.generations.clear()
+        self.requests.clear()
+        self.counts.clear()
+        self.faults.clear()
+        self.key = self.settings.key
+
+    def close(self) -> None:
+        """Stop all work; a video that is being rendered is finished first, since threads cannot be stopped."""
+        for fetch in self._fetches:
+            fetch.cancel()
+        self._renderers.shutdown(cancel_futures=True)
+
+    async def _fetch_frame(self, generation: Generation, url: str) -> None:
+        try:
+            async with self._client.get(url, timeout=_FETCH_TIMEOUT) as response:
+                response.raise_for_status()
+                data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            generation.frame_is_bad(time.time(), "ImageDownloadFailure", error or "timed out")
+        else:
+            await self._take_frame(generation, data)
+
+    async def _take_frame(self, generation: Generation, data: bytes) -> None:
+        path = self.directory / f"{sha256(data).hexdigest()}.frame"
+        try:
+            await asyncio.to_thread(_store_frame, path, data)
+        except video.PictureError as error:
+            generation.frame_is_bad(time.time(), "ImageFormatInvalid", error)
+        else:
+            generation.frame = path
+            generation.frame_is_ready(time.time())
+
+    def _video_path(self, generation: Generation) -> Path:
+        return self.directory / f"{generation.task_id}.mp4"
+
+    def _render(self, generation: Generation) -> Path:
+        parameters = generation.body["parameters"]
+        path = self._video_path(generation)
+        video.render(
+            path,
+            _picture(generation),
+            resolution=parameters.get("resolution", "720p"),
+            seconds=generation.video_seconds,
+            sound=bool(parameters.get("bgm") or parameters.get("audio")),
+        )
+        return path
+
+
+def prompt_of(body: Mapping[str, Any]) -> str:
+    """Give the text of a submit body that moderation looks at."""
+    return f"{body['input'].get('prompt', '')} {body['input'].get('text', '')}"
+
+
+def _picture(generation: Generation) -> Image.Image:
+    if generation.frame is not None:
+        return video.open_picture(generation.frame.read_bytes())
+    parameters = generation.body["parameters"]
+    text = f"{parameters['vidu_type']}: {prompt_of(generation.body)}"
+    return video.title_card(text, str(parameters.get("aspect_ratio", "16:9")))
+
+
+def _store_frame(path: Path, data: bytes) -> None:
+    # Named by its content, so that many generations from one picture check and keep it once.
+    if not path.exists():
+        video.open_picture(data)
+        path.write_bytes(data)
+
+
+def _decoded(data_uri: str) -> bytes | None:
+    try:
+        return base64.b64decode(data_uri.partition(",")[2], validate=True)
+    except binascii.Error:
+        return None
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if isinstance(value, str) and value[:5].lower() == "data:":
+        data = _decoded(value) or value.encode()
+        return f"{value.partition(',')[0]},sha256={sha256(data).hexdigest()},length={len(data)}"
+    return value

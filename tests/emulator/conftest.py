@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import base64
+import time
+from io import BytesIO
+
+import pytest
+import requests
+from PIL import Image
+
+from airflow_provider_vidu.emulator.server import Settings, running
+
+KEY = "emulator-key"
+
+
+class Api:
+    """A client of the emulator that hides nothing but the addresses."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.headers = {"Authorization": KEY}
+
+    def submit(self, body: object, **options) -> requests.Response:
+        return self._send("POST", "/v1/tasks/submit", json=body, **options)
+
+    def status(self, task_id: str, **options) -> requests.Response:
+        return self._send("GET", "/v1/tasks/status", params={"task_id": task_id}, **options)
+
+    def accepted(self, body: object) -> str:
+        response = self.submit(body)
+        assert response.status_code == 200, response.text
+        return response.json()["output"]["task_id"]
+
+    def ended(self, task_id: str) -> dict:
+        while (answer := self.status(task_id).json())["output"]["task_status"] in ("Pending", "Running"):
+            time.sleep(0.02)
+        return answer
+
+    def video_url(self, body: object) -> str:
+        (url,) = self.ended(self.accepted(body))["output"]["urls"]
+        return url
+
+    def control(self, method: str, name: str, json: object = None) -> object:
+        response = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=10)
+        response.raise_for_status()
+        return response.json()
+
+    def arm(self, *faults: dict) -> None:
+        self.control("POST", "faults", list(faults))
+
+    def _send(self, method: str, path: str, **options) -> requests.Response:
+        return requests.request(
+            method, self.url + path, **{"headers": self.headers, "allow_redirects": False, "timeout": 10, **options}
+        )
+
+
+@pytest.fixture(scope="package")
+def emulator_url():
+    with running(Settings(speed=1e6)) as url:
+        yield url
+
+
+@pytest.fixture
+def api(emulator_url):
+    """An emulator that has forgotten everything and finishes each generation at once."""
+    api = Api(emulator_url)
+    api.control("POST", "reset")
+    return api
+
+
+@pytest.fixture
+def slow_api():
+    """An emulator whose generations do not end while a test looks."""
+    with running(Settings(speed=1e-6)) as url:
+        yield Api(url)
+
+
+def picture(width: int = 96, height: int = 64, file_format: str = "PNG") -> bytes:
+    data = BytesIO()
+    Image.radial_gradient("L").resize((width, height)).convert("RGB").save(data, file_format)
+    return data.getvalue()
+
+
+def data_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+@pytest.fixture
+def img2video():
+    """Build a submit body for img2video: ``frame`` is bytes or a URL, everything else a parameter."""
+
+    def build(frame: bytes | str | None = None, prompt: str = "make it dance", **parameters) -> dict:
+        source = frame if isinstance(frame, str) else data_uri(frame or picture())
+        return {
+            "model": "viduq2-turbo",
+            "input": {"first_frame_url": source, "prompt": prompt},
+            "parameters": {"vidu_type": "img2video", "duration": 1, "resolution": "360p", **parameters},
+        }
+
+    return build
+
+
+@pytest.fixture(name="picture")
+def picture_fixture():
+    """Build the bytes of a picture from width, height and format."""
+    return picture
