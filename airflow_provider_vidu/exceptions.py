@@ -112,7 +112,7 @@ class ViduTaskFailedError(ViduError):
     :param vidu_task_id: the task.
     """
 
-    def __init__(self, message: str, *, vidu_task_id: str) -> None:
+    def __init__(self, message: str, *, vidu_task_id: str = "") -> None:
         super().__init__(message)
         self.vidu_task_id = vidu_task_id
 

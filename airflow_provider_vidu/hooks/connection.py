@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,13 +62,11 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     :return: the settings.
     :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
     """
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow.sdk.log import mask_secret
 
     name = f"connection {connection.conn_id!r}"
     extra = _extra(connection, name)
-    key = (connection.password or "").strip()
-    if key[:7].lower() == "bearer ":
-        key = key[7:].strip()
+    key = re.sub(r"^bearer(\s+|$)", "", (connection.password or "").strip(), flags=re.IGNORECASE)
     if not key:
         raise ViduConnectionSettingsError(f"{name}: no API key given, allowed: the key as the connection's password.")
     if not (key.isascii() and key.isprintable() and " " not in key):
@@ -92,11 +91,9 @@ def _wrong(name: str, key: str, value: object, allowed: str) -> ViduConnectionSe
 
 
 def _extra(connection: Connection, name: str) -> dict[str, Any]:
-    try:
-        extra = connection.extra_dejson
-    except Exception as error:
-        # The text of extra may hold a proxy's password, so the error is named and not quoted.
-        raise ViduConnectionSettingsError(f"{name}: extra is not JSON ({type(error).__name__}).") from None
+    extra = connection.extra_dejson
+    if not isinstance(extra, dict):
+        raise ViduConnectionSettingsError(f"{name}: extra is a {type(extra).__name__}, allowed: a JSON object.")
     return {key: value for key, value in extra.items() if value is not None and value != ""}
 
 

@@ -18,6 +18,7 @@ import aiohttp
 import requests
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.providers.http.hooks.http import HttpHook
+from yarl import URL
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
@@ -340,7 +341,7 @@ class ViduAsyncHook:
         try:
             async with self._client.request(
                 method,
-                url,
+                URL(url, encoded=True),
                 headers=headers,
                 data=body,
                 timeout=timeout,

@@ -89,7 +89,7 @@ def _img2video(model: str, resolutions: tuple[str, ...], *, source: str = DOCUME
         _SEED,
         replace(_IMG_AMPLITUDE, no_effect=f"{model} ignores it"),
         replace(_IMG_BGM, no_effect=f"{model} ignores it" if q3 else ""),
-        replace(_AUDIO, no_effect=f"{model} always makes sound" if q3 else ""),
+        replace(_AUDIO, default=q3, no_effect=f"{model} always makes sound" if q3 else ""),
         replace(_VOICE, no_effect=f"{model} ignores it" if q3 else ""),
         replace(_DURATION, high=16 if q3 else 10),
         replace(_RESOLUTION, choices=resolutions),
@@ -121,7 +121,8 @@ def _start_end(model: str, resolutions: tuple[str, ...]) -> Capability:
 
 def _extend(model: str) -> Capability:
     last_frame = replace(_LAST_FRAME, required=False, max_data_bytes=LARGE_IMAGE_BYTES)
-    return _row("extend", model, _VIDEO, last_frame, _PROMPT, replace(_DURATION, high=7), _RESOLUTION)
+    prompt = replace(_PROMPT, high=None)
+    return _row("extend", model, _VIDEO, last_frame, prompt, replace(_DURATION, high=7), _RESOLUTION)
 
 
 def _mv(model: str) -> Capability:
@@ -274,12 +275,8 @@ def notes(body: Mapping[str, Any]) -> list[str]:
         for name in values
         if name in row.fields and row.fields[name].no_effect
     ]
-    if (
-        "voice_id" in values
-        and "audio" in row.fields
-        and not row.fields["voice_id"].no_effect
-        and not values.get("audio")
-    ):
+    unheard = row.vidu_type == "img2video" and not row.fields["voice_id"].no_effect and not values.get("audio")
+    if unheard and "voice_id" in values:
         found.append("voice_id has no effect: it counts only with audio=True.")
     if row.vidu_type == "lip-sync" and "audio_url" in values:
         found += [

@@ -10,8 +10,10 @@ from typing import Any
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
 _PAUSE = re.compile(r"<#(.*?)#>")
+_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64(?=,)", re.IGNORECASE)
 _MAX_REFERENCE_IMAGES = 3
 _SHOWN_CHARACTERS = 80
+_INFINITE = 1e300
 
 
 class Kind(str, Enum):
@@ -123,12 +125,21 @@ def shown(value: Any) -> str:
     :param value: any value.
     :return: its representation, cut where it is long.
     """
-    if isinstance(value, str) and value[:5].lower() == "data:":
-        return f"a data URI of {len(value):,} characters ({value[:30].split(',')[0]!r})"
-    text = repr(value)
+    if looks_like_data_uri(value):
+        head = _DATA_URI.match(value)
+        return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of over 4,300 digits; a list in a list in a list …
+        return f"a {type(value).__name__} that is too large to show"
     if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
         return f"a {type(value).__name__} that holds a data URI"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def looks_like_data_uri(value: Any) -> bool:
+    """Whether a value is meant as a data URI, well-formed or not."""
+    return isinstance(value, str) and re.match(r"\s*data:\S", value, re.IGNORECASE) is not None
 
 
 def is_url(value: Any) -> bool:
@@ -138,7 +149,7 @@ def is_url(value: Any) -> bool:
 
 def is_data_uri(value: Any) -> bool:
     """Whether a value is a base64 data URI."""
-    return isinstance(value, str) and re.match(r"data:[\w.+-]+/[\w.+-]+;base64,", value, re.IGNORECASE) is not None
+    return isinstance(value, str) and _DATA_URI.match(value) is not None
 
 
 def data_uri_bytes(value: str) -> int:
@@ -192,8 +203,7 @@ def _number(field: Field, value: Any) -> str | None:
         return shown(value)
     # Written so that NaN, which no comparison holds for, is refused as well.
     in_range = (field.low is None or value >= field.low) and (field.high is None or value <= field.high)
-    finite = value == value and value not in (float("inf"), float("-inf"))
-    return None if in_range and finite else shown(value)
+    return None if in_range and abs(value) < _INFINITE else shown(value)
 
 
 def _boolean(field: Field, value: Any) -> str | None:

@@ -18,7 +18,7 @@ from airflow_provider_vidu.protocol.capabilities import (
 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
-_AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (0, b"RIFF", "wav"), (4, b"ftyp", "mp4"))
+_AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ def audio_data_uri(data: bytes, name: str) -> str:
     :raises ViduRequestError: when it is none of mp3, wav, aac and m4a. Nothing was sent.
     """
     kind = next((kind for at, magic, kind in _AUDIO_SIGNATURES if data[at : at + len(magic)] == magic), None)
-    if kind is None and len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
-        # The two layer bits are zero in AAC's frame header (ADTS) and never in MP3's.
-        kind = "mpeg" if data[1] & 0x06 else "aac"
+    if kind is None and data[:1] == b"\xff" and len(data) > 1:
+        # A frame header: eleven bits of sync, two of version, two of layer (MP3 is 01, AAC's ADTS is 00).
+        kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
     if kind is None:
         raise _refused(name, f"a file that begins with {data[:8]!r}", "an audio file: mp3, wav, aac, m4a")
     return f"data:audio/{kind};base64,{base64.b64encode(data).decode('ascii')}"
@@ -143,15 +143,15 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
 
 
 def _webp(data: bytes) -> tuple[int, int] | None:
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     chunk = data[12:16]
-    if chunk == b"VP8X":
+    if chunk == b"VP8X" and len(data) >= 30:
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if chunk == b"VP8L":
+    if chunk == b"VP8L" and data[20:21] == b"\x2f" and len(data) >= 25:
         bits = int.from_bytes(data[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 ":
+    if chunk == b"VP8 " and data[23:26] == b"\x9d\x01\x2a" and len(data) >= 30:
         width, height = struct.unpack("<HH", data[26:30])
         return width & 0x3FFF, height & 0x3FFF
     return None

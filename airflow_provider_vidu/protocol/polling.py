@@ -28,7 +28,7 @@ GRACE_SECONDS = 60.0
 """How long after the wait began an unknown task id is taken for a new one."""
 CONFIRM_SECONDS = 2.0
 """How soon an answer that would end the wait badly is asked for again."""
-MAX_STEP_SECONDS = 15.0
+MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
 _FIRST_ASK = 0.6
 _STEP = 0.08
 _LIKELY_END = 1.6
@@ -96,7 +96,26 @@ class Outcome:
 
 
 def _is_result(task: Any) -> bool:
-    return isinstance(task, dict) and task.keys() == TaskStatus("", "").result().keys()
+    if not isinstance(task, dict) or task.keys() != TaskStatus("", "").result().keys():
+        return False
+    texts, urls = (task["task_id"], task["request_id"]), task["urls"]
+    numbers = (task[name] for name in ("video_seconds", "submit_time", "finish_time", "expires_at"))
+    return (
+        isinstance(urls, list)
+        and bool(urls)
+        and all(isinstance(text, str) for text in (*texts, *urls))
+        and all(number is None or isinstance(number, (int, float)) for number in numbers)
+    )
+
+
+def _spread(seconds: float, jitter: float) -> float:
+    return seconds * (1.0 + _JITTER * (2.0 * jitter - 1.0))
+
+
+def _within_bounds(seconds: float, jitter: float) -> float:
+    # Bounded before it is spread as well, so that steps at the bounds are not all alike.
+    spread = _spread(min(max(seconds, MIN_STEP_SECONDS), MAX_STEP_SECONDS), jitter)
+    return min(max(spread, MIN_STEP_SECONDS), MAX_STEP_SECONDS)
 
 
 def how_to_resume(vidu_task_id: str) -> str:
@@ -168,10 +187,10 @@ class Watch:
         if kind is not None and not in_grace:
             return self._suspect(now, kind, _TIMES_BELIEVED[kind], str(answer))
         self._same = (object, 0)
-        step = max(self._step(now), min(2.0**self._faults, MAX_STEP_SECONDS))
+        backoff = _within_bounds(2.0 ** min(self._faults, 4), jitter)
         retry_after = getattr(answer, "retry_after", None) or 0.0
         return self._wait(
-            now, max(step * self._spread(jitter), retry_after), self._once(type(answer).__name__, str(answer))
+            now, max(self._step(now, jitter), backoff, retry_after), self._once(type(answer).__name__, str(answer))
         )
 
     def _observe_status(self, now: float, task: TaskStatus, jitter: float) -> Wait | Outcome:
@@ -195,7 +214,7 @@ class Watch:
         note = ""
         if task.state is TaskState.UNKNOWN:
             note = self._once(task.word, f"The status word {task.word!r} is not known; waiting goes on.")
-        return self._wait(now, self._step(now) * self._spread(jitter), note)
+        return self._wait(now, self._step(now, jitter), note)
 
     def _suspect(self, now: float, kind: type, times: int, text: str) -> Wait | Outcome:
         count = self._same[1] + 1 if self._same[0] is kind else 1
@@ -228,17 +247,14 @@ class Watch:
             f"{how_to_resume(self.vidu_task_id)}",
         )
 
-    def _step(self, now: float) -> float:
+    def _step(self, now: float, jitter: float) -> float:
         if self.expected_seconds is None:
-            return self.poll_interval
+            return _spread(self.poll_interval, jitter)
         age, expected = now - self.submitted_at, self.expected_seconds
-        if age < _FIRST_ASK * expected:
-            return _FIRST_ASK * expected - age
+        early = _FIRST_ASK * expected - age
         late = max(0.0, age - _LIKELY_END * expected)
-        return min(max(_STEP * expected + 0.1 * late, 1.0), MAX_STEP_SECONDS)
-
-    def _spread(self, jitter: float) -> float:
-        return 1.0 + _JITTER * (2.0 * jitter - 1.0)
+        step = early if early > 0 else _STEP * expected + 0.1 * late
+        return _within_bounds(step, jitter)
 
     def _once(self, key: str, note: str) -> str:
         if key in self._warned:

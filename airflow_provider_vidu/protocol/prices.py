@@ -75,15 +75,14 @@ def estimate(body: Mapping[str, Any]) -> Estimate:
     row, values = row_of(body), fields_of(body)
     defaults = {name: field.default for name, field in row.fields.items()} if row else {}
     duration, resolution = (values.get(name, defaults.get(name)) for name in ("duration", "resolution"))
-    price: float | None = None
-    seconds: float | None = None
+    price, seconds = None, None
     rate = PRICES_PER_SECOND.get((vidu_type, model), {}).get(str(resolution))
     if isinstance(duration, int):
         price, seconds = price_table().get((vidu_type, model, duration, str(resolution)), (None, None))
         if price is None and rate is not None:
             price = rate * duration
     if price is None:
-        return Estimate(None, seconds, _missing(vidu_type, model, duration, resolution, rate))
+        return Estimate(None, None, _missing(vidu_type, model, duration, resolution, rate))
     if values.get("audio") is True and vidu_type in ("img2video", "reference2video") and "q2" in model:
         price += AUDIO_PRICE
     return Estimate(round(price, 5), seconds)

@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
-from airflow_provider_vidu.protocol.capabilities import FIELDS, MAX_BODY_BYTES, find
-from airflow_provider_vidu.protocol.fields import shown
+from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
+from airflow_provider_vidu.protocol.fields import looks_like_data_uri, shown
 
 Body = dict[str, Any]
 
@@ -34,14 +34,18 @@ def build(
     :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
     :raises ViduRequestError: with every problem found. Nothing was sent; a retry alone cannot help.
     """
-    body = assemble(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
     found = problems(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
-    if not found:
-        size = len(encode(body))
-        if size > MAX_BODY_BYTES:
-            found = [f"the body has {size:,} bytes, allowed: {MAX_BODY_BYTES:,}. Pass files as URLs instead"]
     if found:
         raise refusal(found)
+    body = assemble(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
+    size = len(encode(body))
+    if size > MAX_BODY_BYTES:
+        raise refusal(
+            [
+                f"the body has {size:,} bytes, allowed: {MAX_BODY_BYTES:,} (source: {DOCUMENTATION}). "
+                "Pass files as URLs instead"
+            ]
+        )
     return body
 
 
@@ -91,10 +95,16 @@ def problems(
     :param unknown_yet: fields that are given, but whose values a template or a file will tell later.
     :return: one sentence for each problem.
     """
+    values = {name: value for name, value in values.items() if value is not None}
     found = [
         f"{name}: {shown(value)} given, allowed: a text such as {example}"
         for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
         if not isinstance(value, str) or not value.strip()
+    ]
+    found += [
+        f"{name}: not a field of this version. To send it all the same, put it into extra_input or extra_parameters"
+        for name in values
+        if name not in FIELDS
     ]
     extras = {"extra_input": ("input", extra_input), "extra_parameters": ("parameters", extra_parameters)}
     for argument, (place, extra) in extras.items():
@@ -109,7 +119,7 @@ def problems(
             for name, value in known.items()
             if not _is_json(value)
         ]
-    strangers = [name for name, value in values.items() if value is not None and name not in row.fields]
+    strangers = [name for name in values if name not in row.fields]
     found = [
         f"{name}: not a field of {vidu_type} with {model}, allowed: {', '.join(row.fields)} (source: {row.source}). "
         f"To send it all the same, put it into extra_{FIELDS[name].place}"
@@ -135,7 +145,7 @@ def without_data(value: Any) -> Any:
         return {key: without_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_data(item) for item in value]
-    return shown(value) if isinstance(value, str) and value[:5].lower() == "data:" else value
+    return shown(value) if looks_like_data_uri(value) else value
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,12 +164,11 @@ def _extra_problems(argument: str, place: str, extra: Any, values: Mapping[str, 
         return []
     if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra) or not _is_json(dict(extra)):
         return [f"{argument}: {shown(extra)} given, allowed: a mapping of names to what JSON can hold"]
-    taken = {name for name, value in values.items() if value is not None and FIELDS[name].place == place} | {
-        "vidu_type"
-    }
+    taken = {"vidu_type", *(name for name in values if name in FIELDS and FIELDS[name].place == place)}
     return [
         f"{argument}: {name} is given as an argument of its own, allowed: one of the two"
-        for name in taken & extra.keys()
+        for name in extra
+        if name in taken
     ]
 
 

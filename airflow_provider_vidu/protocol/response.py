@@ -9,7 +9,6 @@ accepted and will then be paid, while a read that failed in passing is simply do
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ class TaskStatus:
     @property
     def state(self) -> TaskState:
         """What the status word means, compared without case."""
-        return STATUS_WORDS.get(self.word.strip().lower(), TaskState.UNKNOWN)
+        return STATUS_WORDS.get(self.word.lower(), TaskState.UNKNOWN)
 
     def result(self) -> dict[str, Any]:
         """
@@ -153,15 +152,9 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     """
     answer = _Answer(status, headers, body, vidu_task_id)
     output = answer.section("output")
-    word = output.get("task_status")
+    word = _quote(output.get("task_status"))
     told_id = _identifier(output.get("task_id")) or vidu_task_id
-    if (
-        not 200 <= status < 300
-        or answer.document.get("error")
-        or not isinstance(word, str)
-        or not word.strip()
-        or told_id != vidu_task_id
-    ):
+    if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
         raise answer.error()
     urls = output.get("urls")
     return TaskStatus(
@@ -225,15 +218,18 @@ class _Answer:
 
     @property
     def request_id(self) -> str:
-        return _identifier(self.document.get("request_id")) or _identifier(self.fault.get("param"))
+        return _quote(_identifier(self.document.get("request_id")) or _identifier(self.fault.get("param")))
+
+    @property
+    def code(self) -> str:
+        return _quote(_identifier(self.fault.get("code")))
 
     @property
     def words(self) -> str:
         """The server's own words, or what came instead of them."""
         message = _quote(self.fault.get("message"))
-        code = _quote(self.fault.get("code"))
-        if message or code:
-            return ": ".join(filter(None, (code, message)))
+        if message or self.code:
+            return ": ".join(filter(None, (self.code, message)))
         if not self.body:
             return "an empty body"
         if b"<html" in self.body[:1000].lower():
@@ -242,45 +238,47 @@ class _Answer:
 
     def error(self) -> ViduApiError:
         """The one error that this answer means."""
-        code = self.fault.get("code")
-        kind, advice = self._kind(code)
+        kind, advice = self._kind()
         subject = "Vidu submit" if self.vidu_task_id is None else f"Status of Vidu task {self.vidu_task_id}"
         request = f", request id {self.request_id}" if self.request_id else ""
         return kind(
-            f"{subject}: HTTP {self.status}{request}: {self.words}. {advice}",
+            f"{subject}: HTTP {self.status}{request}: {self.words.rstrip('.')}. {advice}",
             status=self.status,
-            code=code if isinstance(code, str) else None,
+            code=self.code or None,
             request_id=self.request_id,
             vidu_task_id=self.vidu_task_id,
             retry_after=self._retry_after(),
         )
 
-    def _kind(self, code: object) -> tuple[type[ViduApiError], str]:
+    def _kind(self) -> tuple[type[ViduApiError], str]:
         submit = self.vidu_task_id is None
+        paid = "Nothing was paid." if submit else "Reading a status costs nothing."
         if self.status in (401, 403):
             return ViduAuthError, (
-                "Nothing was paid. Check the API key, its quota and its address allow-list, and the connection's "
-                "auth_scheme; then retry."
+                f"{paid} Check the API key, its quota and its address allow-list, and the connection's auth_scheme; "
+                "then retry."
             )
         if self.status == 429:
-            return ViduRateLimitError, "Nothing was paid. Retry later."
+            return ViduRateLimitError, f"{paid} Retry later."
         if self.status == 408 or not 300 <= self.status < 500:
             if submit:
                 return ViduSubmissionUncertainError, _UNCERTAIN
-            return ViduUnavailableError, "Reading again costs nothing."
-        if submit and self.status == 400 and code in MODERATION_CODES:
-            return ViduModerationError, "Content moderation refused it; nothing was paid. Change the text."
+            return ViduUnavailableError, paid
+        if submit and self.status == 400 and self.code in MODERATION_CODES:
+            return ViduModerationError, f"Content moderation refused it. {paid} Change the text."
         if self.status < 400:
             location = _quote(self.headers.get("location"))
             return ViduRefusedError, (
-                f"A redirect to {location or 'nowhere'} is not followed; nothing was paid. Put the final base URL "
-                "into the connection's host."
+                f"A redirect to {location or 'nowhere'} is not followed. {paid} Put the final base URL into the "
+                "connection's host."
             )
         if not submit and self.document and (self.status == 404 or NOT_FOUND.search(self.words)):
-            return ViduTaskNotFoundError, "The server does not know this task: it is new, expired, or of another key."
+            return ViduTaskNotFoundError, (
+                f"The server does not know this task: it is new, expired, or of another key. {paid}"
+            )
         if self.status == 404:
-            return ViduRefusedError, "Nothing was paid. Check the base URL in the connection's host."
-        return ViduRefusedError, "Nothing was paid. The same request will be refused again." if submit else ""
+            return ViduRefusedError, f"{paid} Check the base URL in the connection's host."
+        return ViduRefusedError, f"{paid} The same request will be refused again." if submit else paid
 
     def _retry_after(self) -> float | None:
         value = self.headers.get("retry-after", "").strip()
@@ -303,7 +301,7 @@ def _identifier(value: object) -> str:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if abs(value) < 10**15 and math.isfinite(value) else None
+    return value if abs(value) < 10**15 else None
 
 
 def _quote(value: object) -> str:

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
+    ViduConnectError,
+    ViduConnectionSettingsError,
+    ViduError,
+    ViduEventError,
+    ViduModerationError,
+    ViduRateLimitError,
+    ViduRefusedError,
+    ViduTaskNotFoundError,
+    ViduUnavailableError,
+)
+from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume
+from airflow_provider_vidu.protocol.response import TaskStatus
+
+TASK = "8e1f-task"
+RESUME = 'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
+START, DEADLINE = 1000.0, 8200.0
+
+
+def watch(**changes):
+    return Watch(TASK, **{"poll_interval": 5.0, "started_at": START, "deadline": DEADLINE, **changes})
+
+
+def told(word, **more):
+    return TaskStatus(TASK, word, **more)
+
+
+def lost(text):
+    return Outcome(
+        "lost",
+        f"Vidu task {TASK} is out of reach: {text} Its generation is not affected and may be billed. "
+        f"Mend the cause first. {RESUME}",
+    )
+
+
+def timed_out(last, fault=""):
+    return Outcome(
+        "timeout",
+        f"Vidu task {TASK} was not ready in time; {last}.{fault} It keeps running and will be billed. {RESUME}",
+    )
+
+
+PENDING, RUNNING, EMPTY = told("Pending"), told("Running"), told("Success")
+DONE = told("Success", urls=("https://h/a.mp4",), finish_time=1050.0, request_id="r")
+READY = Outcome(
+    "success",
+    f"Vidu task {TASK} is ready.",
+    {
+        "task_id": TASK,
+        "urls": ["https://h/a.mp4"],
+        "video_seconds": None,
+        "submit_time": None,
+        "finish_time": 1050.0,
+        "expires_at": 1050.0 + 86400,
+        "request_id": "r",
+    },
+)
+NO_URLS = "It succeeded, but the API names no urls."
+NO_KEY, BAD_KEY = ViduConnectionSettingsError("No connection."), ViduAuthError("Bad key.")
+REFUSED, MODERATED, UNKNOWN = (
+    ViduRefusedError("Refused."),
+    ViduModerationError("Moderated."),
+    ViduTaskNotFoundError("No task."),
+)
+DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
+FREE = (
+    "Asking again cannot help; a new submit is a new, paid generation. "
+    "Whether failed ones are billed is not documented."
+)
+
+
+# (name of what happens, [(now, answer, decision)])
+WAITS = {
+    "a video is ready at the first look": [(1000, DONE, READY)],
+    "a video comes after its turn": [(1000, PENDING, Wait(5.0)), (1005, RUNNING, Wait(5.0)), (1010, DONE, READY)],
+    "a success counts even at the deadline": [(8200, DONE, READY)],
+    "a failure names its reason": [
+        (
+            1000,
+            told("Failure", error_message="审核", request_id="r"),
+            Outcome("failed", f"Vidu task {TASK} ended as Failure, request id r: 审核. {FREE}"),
+        ),
+    ],
+    "another model's end is a failure": [
+        (
+            1000,
+            told("Canceled"),
+            Outcome("failed", f"Vidu task {TASK} ended as Canceled: the API gave no reason. {FREE}"),
+        ),
+    ],
+    "an unknown word warns once and is waited for": [
+        (1000, told("Queueing"), Wait(5.0, "The status word 'Queueing' is not known; waiting goes on.")),
+        (1005, told("Queueing"), Wait(5.0)),
+        (1010, told("Polishing"), Wait(5.0, "The status word 'Polishing' is not known; waiting goes on.")),
+        (8200, told("Polishing"), timed_out("its last status was Polishing")),
+    ],
+    "the deadline names the last word": [
+        (8198, RUNNING, Wait(2.0)),
+        (8200, RUNNING, timed_out("its last status was Running")),
+    ],
+    "the deadline without any answer names the fault": [
+        (8199, DOWN, Wait(1.0, "Down.")),
+        (8200, DOWN, timed_out("its status could never be read", " Last fault: Down.")),
+    ],
+    "a fault long past is not the deadline's": [
+        (8190, DOWN, Wait(5.0, "Down.")),
+        (8195, RUNNING, Wait(5.0)),
+        (8200, RUNNING, timed_out("its last status was Running")),
+    ],
+    "the deadline after a known word names word and fault": [
+        (8190, RUNNING, Wait(5.0)),
+        (8200, DOWN, timed_out("its last status was Running", " Last fault: Down.")),
+    ],
+    "passing faults are ridden out more and more slowly": [
+        (1000, DOWN, Wait(5.0, "Down.")),
+        (1005, DOWN, Wait(5.0)),
+        (1010, UNREACHED, Wait(8.0, "No route.")),
+        (1018, DOWN, Wait(15.0)),
+        (1033, DOWN, Wait(15.0)),
+        (1048, RUNNING, Wait(5.0)),
+        (1053, DOWN, Wait(5.0)),
+        (1058, DONE, READY),
+    ],
+    "an error of no known kind is ridden out": [(1000, ViduError("Odd."), Wait(5.0, "Odd."))],
+    "the server's wish is honoured": [
+        (1000, ViduRateLimitError("Slow.", retry_after=40.0), Wait(40.0, "Slow.")),
+        (1040, ViduUnavailableError("Down.", retry_after=0.5), Wait(5.0, "Down.")),
+        (1045, ViduRateLimitError("Slow.", retry_after=99999.0), Wait(DEADLINE - 1045)),
+    ],
+    "a bad key is believed the second time": [
+        (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
+        (1002, BAD_KEY, lost("Bad key.")),
+    ],
+    "a missing connection is believed the second time": [
+        (1000, NO_KEY, Wait(2.0, "No connection.", confirm=True)),
+        (1002, NO_KEY, lost("No connection.")),
+    ],
+    "a bad key that works again is forgotten": [
+        (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
+        (1002, RUNNING, Wait(5.0)),
+        (1007, BAD_KEY, Wait(2.0, confirm=True)),
+        (1009, DOWN, Wait(5.0, "Down.")),
+        (1014, BAD_KEY, Wait(2.0, confirm=True)),
+        (1016, DONE, READY),
+    ],
+    "two suspicions do not add up": [
+        (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
+        (1002, NO_KEY, Wait(2.0, "No connection.", confirm=True)),
+        (1004, BAD_KEY, Wait(2.0, confirm=True)),
+        (1006, BAD_KEY, lost("Bad key.")),
+    ],
+    "a refusal is believed the fourth time": [
+        (1000, REFUSED, Wait(2.0, "Refused.", confirm=True)),
+        (1002, REFUSED, Wait(2.0, confirm=True)),
+        (1004, MODERATED, Wait(2.0, confirm=True)),
+        (1006, REFUSED, lost("Refused.")),
+    ],
+    "a success without urls is believed the fourth time": [
+        (1000, EMPTY, Wait(2.0, NO_URLS, confirm=True)),
+        (1002, EMPTY, Wait(2.0, confirm=True)),
+        (1004, EMPTY, Wait(2.0, confirm=True)),
+        (1006, EMPTY, lost(NO_URLS)),
+    ],
+    "urls that come late are taken": [
+        (1000, EMPTY, Wait(2.0, NO_URLS, confirm=True)),
+        (1002, DONE, READY),
+    ],
+    "an unknown task is new for a minute, then believed the fourth time": [
+        (1000, UNKNOWN, Wait(5.0, "No task.")),
+        (1030, UNKNOWN, Wait(5.0)),
+        (1059.9, UNKNOWN, Wait(8.0)),
+        (1060, UNKNOWN, Wait(2.0, confirm=True)),
+        (1062, UNKNOWN, Wait(2.0, confirm=True)),
+        (1064, UNKNOWN, Wait(2.0, confirm=True)),
+        (1066, UNKNOWN, lost("No task.")),
+    ],
+    "a suspicion at the deadline ends as time-out": [
+        (8199, BAD_KEY, Wait(1.0, "Bad key.", confirm=True)),
+        (8200, RUNNING, timed_out("its last status was Running")),
+    ],
+    "a first suspicion at the deadline is the time-out's fault": [
+        (8200, REFUSED, timed_out("its status could never be read", " Last fault: Refused.")),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_goes_as_told(name):
+    wait = watch()
+    assert [wait.observe(now, answer) for now, answer, _ in WAITS[name]] == [decision for _, _, decision in WAITS[name]]
+
+
+def test_the_watch_keeps_the_last_word():
+    wait = watch()
+    assert wait.word == ""
+    wait.observe(1000, RUNNING)
+    wait.observe(1005, DOWN)
+    assert wait.word == "Running"
+
+
+def test_faults_are_ridden_out_for_as_long_as_the_deadline_allows():
+    wait = watch(deadline=1e9)
+    waits = {wait.observe(1000.0 + 15 * number, DOWN, 1.0).seconds for number in range(3000)}
+    assert waits == {5.5, 8.8, 15.0}
+
+
+def test_the_line_to_resume_names_the_task():
+    assert how_to_resume(TASK) == RESUME
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "seconds"),
+    [
+        ({}, 1000, 0.0),
+        ({"expected_seconds": 100.0}, 1000, 60.0),
+        ({"expected_seconds": 100.0}, 1010, 50.0),
+        ({"expected_seconds": 100.0, "submitted_at": 970.0}, 1000, 30.0),
+        ({"expected_seconds": 100.0, "submitted_at": 0.0}, 1000, 0.0),
+        ({"expected_seconds": 100.0, "deadline": 1020.0}, 1000, 20.0),
+        ({"expected_seconds": 100.0, "deadline": 1020.0}, 1030, 0.0),
+        ({"expected_seconds": 0.0}, 1000, 0.0),
+    ],
+)
+def test_nothing_is_asked_before_a_video_can_be_ready(changes, now, seconds):
+    assert watch(**changes).first_ask(now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("expected", "age", "step"),
+    [
+        (100.0, 60, 8.0),
+        (100.0, 100, 8.0),
+        (100.0, 160, 8.0),
+        (100.0, 200, 12.0),
+        (100.0, 230, 15.0),
+        (100.0, 5000, 15.0),
+        (5.0, 3, 1.0),
+        (5.0, 5, 1.0),
+        (5.0, 48, 4.4),
+        (400.0, 240, 15.0),
+        (100.0, 50, 10.0),
+        (100.0, 59.9, 1.0),
+        (100.0, 10, 15.0),
+        (0.0, 0, 1.0),
+    ],
+)
+def test_steps_are_short_while_a_video_is_likely_and_wider_when_it_is_late(expected, age, step):
+    decision = watch(expected_seconds=expected).observe(START + age, RUNNING)
+    assert decision == Wait(pytest.approx(step))
+
+
+@pytest.mark.parametrize(
+    ("expected", "age", "jitter", "step"),
+    [
+        (100.0, 100, 0.0, 7.2),
+        (100.0, 100, 1.0, 8.8),
+        (5.0, 3, 0.0, 1.0),
+        (5.0, 3, 1.0, 1.1),
+        (100.0, 5000, 0.0, 13.5),
+        (100.0, 5000, 1.0, 15.0),
+        (None, 100, 0.0, 4.5),
+        (None, 100, 1.0, 5.5),
+    ],
+)
+def test_requests_are_spread_by_a_tenth_within_one_and_fifteen_seconds(expected, age, jitter, step):
+    decision = watch(expected_seconds=expected).observe(START + age, RUNNING, jitter)
+    assert decision == Wait(pytest.approx(step))
+
+
+@pytest.mark.parametrize("interval", [0.2, 60.0])
+def test_with_nothing_expected_the_interval_is_the_author_s(interval):
+    assert watch(poll_interval=interval).observe(1000, RUNNING) == Wait(interval)
+    assert watch(poll_interval=interval).observe(1000, DOWN) == Wait(max(interval, 2.0), "Down.")
+
+
+def test_faults_are_asked_about_no_sooner_than_the_next_step():
+    wait = watch(expected_seconds=100.0)
+    assert [wait.observe(START + 100, DOWN).seconds for _ in range(4)] == [8.0, 8.0, 8.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    ("submit_time", "submitted_at"),
+    [(None, 900.0), (950.0, 950.0), (800, 800), (1020.0, 1010.0), (1776240000000, 1010.0)],
+)
+def test_the_server_s_submit_time_counts_unless_it_lies_ahead(submit_time, submitted_at):
+    wait = watch(expected_seconds=100.0, submitted_at=900.0)
+    wait.observe(1010.0, told("Running", submit_time=submit_time))
+    assert wait.submitted_at == submitted_at
+
+
+def test_the_wait_s_beginning_stands_in_for_an_unknown_submit_time():
+    assert watch().submitted_at == START
+    assert watch(submitted_at=0.0).submitted_at == 0.0
+
+
+ANSWERS = st.sampled_from([PENDING, RUNNING, EMPTY, told("Odd"), NO_KEY, BAD_KEY, REFUSED, UNKNOWN, DOWN, UNREACHED])
+UNHURRIED = settings(deadline=None, database=None, derandomize=True)
+
+
+@UNHURRIED
+@given(
+    expected=st.none() | st.floats(0, 1e4),
+    answers=st.lists(st.tuples(ANSWERS, st.floats(0, 1)), min_size=1, max_size=60),
+)
+def test_no_wait_goes_past_its_deadline_or_asks_all_the_time(expected, answers):
+    wait, now = watch(expected_seconds=expected), START
+    for answer, jitter in answers:
+        decision = wait.observe(now, answer, jitter)
+        if isinstance(decision, Outcome):
+            assert decision.status in ("lost", "timeout")
+            assert TASK in decision.message
+            assert RESUME in decision.message
+            return
+        assert min(1.0, DEADLINE - now) <= decision.seconds <= min(16.5, DEADLINE - now)
+        now += decision.seconds
+
+
+RESULT = READY.task
+OUTCOMES = [READY, Outcome("failed", "m"), Outcome("timeout", ""), lost("Bad key.")]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.status)
+def test_an_outcome_survives_its_way_through_a_database(outcome):
+    assert Outcome.from_event(json.loads(json.dumps(outcome.event()))) == outcome
+
+
+NUMBERS = st.none() | st.integers(0, 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text("a1 \"'\\\n字\x00")
+
+
+@UNHURRIED
+@given(
+    st.builds(
+        TaskStatus,
+        task_id=TEXTS,
+        word=st.just("Success"),
+        urls=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
+        submit_time=NUMBERS,
+        finish_time=NUMBERS,
+        video_seconds=NUMBERS,
+        request_id=TEXTS,
+    ),
+    TEXTS,
+)
+def test_every_result_survives_its_way_through_a_database(task, message):
+    outcome = Outcome("success", message, task.result())
+    assert Outcome.from_event(json.loads(json.dumps(outcome.event()))) == outcome
+
+
+EVENT = READY.event()
+STRANGE_EVENTS = [
+    None,
+    "success",
+    [],
+    {},
+    {"status": "success"},
+    {**EVENT, "more": 1},
+    {**EVENT, "status": "done"},
+    {**EVENT, "status": None},
+    {**EVENT, "status": ["success"]},
+    {**EVENT, "message": None},
+    {**EVENT, "task": None},
+    {**EVENT, "task": []},
+    {**EVENT, "task": {}},
+    {**EVENT, "status": "failed"},
+    {**EVENT, "task": {**RESULT, "more": 1}},
+    {**EVENT, "task": {name: value for name, value in RESULT.items() if name != "expires_at"}},
+    {**EVENT, "task": {**RESULT, "task_id": 5}},
+    {**EVENT, "task": {**RESULT, "request_id": None}},
+    {**EVENT, "task": {**RESULT, "urls": "https://h/a.mp4"}},
+    {**EVENT, "task": {**RESULT, "urls": []}},
+    {**EVENT, "task": {**RESULT, "urls": [None]}},
+    *(
+        {**EVENT, "task": {**RESULT, name: "5"}}
+        for name in ("video_seconds", "submit_time", "finish_time", "expires_at")
+    ),
+]
+
+
+@pytest.mark.parametrize("event", STRANGE_EVENTS, ids=range(len(STRANGE_EVENTS)))
+def test_any_other_event_is_refused(event):
+    with pytest.raises(ViduEventError) as caught:
+        Outcome.from_event(event)
+    assert str(caught.value) == f"Not an event of a Vidu trigger: {repr(event)[:300]}"
