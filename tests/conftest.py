@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One Airflow home for all tests, and an emulator that is already running."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
+# Airflow reads these while it is imported, so they are set before any test module is.
+os.environ.update(
+    AIRFLOW_HOME=_HOME.name,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="True",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_HOME.name}/airflow.db",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+)
+
+KEY = "a-key-that-never-shows-7f3a"
+
+
+class RunningEmulator:
+    """The emulator's address and its control routes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def control(self, method: str, name: str, json: object = None) -> Any:
+        import requests
+
+        response = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=10)
+        response.raise_for_status()
+        return response.json()
+
+    def arm(self, *faults: dict[str, Any]) -> None:
+        self.control("POST", "faults", list(faults))
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        return self.control("GET", "tasks")
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return self.control("GET", "requests")["requests"]
+
+
+@pytest.fixture(scope="session")
+def fast_emulator() -> Iterator[RunningEmulator]:
+    from airflow_provider_vidu.emulator.server import Settings, running
+
+    with running(Settings(speed=1e6, key=KEY)) as url:
+        yield RunningEmulator(url)
+
+
+@pytest.fixture
+def emulator(fast_emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch) -> RunningEmulator:
+    """An emulator that has forgotten everything, finishes each generation at once, and is ``vidu_default``."""
+    fast_emulator.control("POST", "reset")
+    set_connection(monkeypatch, host=fast_emulator.url)
+    return fast_emulator
+
+
+@pytest.fixture
+def slow_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningEmulator]:
+    """An emulator whose generations do not end while a test looks."""
+    from airflow_provider_vidu.emulator.server import Settings, running
+
+    with running(Settings(speed=1e-6, key=KEY)) as url:
+        set_connection(monkeypatch, host=url)
+        yield RunningEmulator(url)
+
+
+def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "vidu_default", **fields: Any) -> None:
+    connection = {"conn_type": "vidu", "password": KEY, **fields}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.utils.db import initdb
+
+    (Path(_HOME.name) / "dags").mkdir()
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+
+
+class Ran:
+    """A DAG run that ``dag.test()`` has ended: states, XComs and the exceptions that ended its tasks."""
+
+    def __init__(self, dag: Any, run: Any, errors: dict[str, BaseException]) -> None:
+        self.errors = errors
+        self.states = {ti.task_id: ti.state for ti in run.get_task_instances()}
+        self._key = {"dag_ids": dag.dag_id, "run_id": run.run_id}
+
+    def xcom(self, task_id: str, key: str = "return_value") -> Any:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            row = session.scalars(XComModel.get_many(**self._key, task_ids=task_id, key=key)).first()
+            return None if row is None else XComModel.deserialize_value(row)
+
+    @property
+    def error(self) -> BaseException:
+        (error,) = self.errors.values()
+        return error
+
+
+@pytest.fixture
+def run_dag(airflow_database: None) -> Callable[..., Ran]:
+    """Run a DAG whose tasks the given function makes, by ``dag.test()``."""
+
+    def run(make_tasks: Callable[[], Any], **dag_arguments: Any) -> Ran:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+        from airflow.sdk import DAG
+
+        errors: dict[str, BaseException] = {}
+
+        def remember(context: Any) -> None:
+            errors[context["ti"].task_id] = context["exception"]
+
+        with DAG(
+            f"test-{uuid4().hex}",
+            start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+            schedule=None,
+            default_args={"on_failure_callback": remember, "on_skipped_callback": remember},
+            **dag_arguments,
+        ) as dag:
+            make_tasks()
+        # dag.test() runs only what the metadata database knows.
+        bag = DagBag(_HOME.name, collect_dags=False)
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        return Ran(dag, dag.test(), errors)
+
+    return run
+
+
+@pytest.fixture
+def frame(tmp_path: Path) -> Path:
+    """A small picture on disk."""
+    from PIL import Image
+
+    path = tmp_path / "frame.png"
+    Image.radial_gradient("L").resize((96, 64)).convert("RGB").save(path)
+    return path

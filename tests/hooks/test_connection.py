@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.sdk import Connection
+
+from airflow_provider_vidu.exceptions import ViduConnectionSettingsError
+from airflow_provider_vidu.hooks.connection import ConnectionSettings, read_settings
+
+KEY = "sk-secret-4711"
+
+
+def connection(extra: object = None, password: str | None = KEY, **fields: object) -> Connection:
+    text = extra if isinstance(extra, str) or extra is None else json.dumps(extra)
+    return Connection(conn_id="vidu_test", conn_type="vidu", password=password, extra=text, **fields)
+
+
+@pytest.fixture(autouse=True)
+def _no_ca_bundle_in_the_environment(monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        ({}, "https://api.modelverse.cn"),
+        ({"host": ""}, "https://api.modelverse.cn"),
+        ({"host": "api.umodelverse.ai"}, "https://api.umodelverse.ai"),
+        ({"host": "https://api.umodelverse.ai/"}, "https://api.umodelverse.ai"),
+        ({"host": " https://api.umodelverse.ai "}, "https://api.umodelverse.ai"),
+        ({"host": "https://api.umodelverse.ai/v1/"}, "https://api.umodelverse.ai"),
+        ({"host": "http://127.0.0.1:8765"}, "http://127.0.0.1:8765"),
+        ({"host": "127.0.0.1", "port": 8765, "schema": "http"}, "http://127.0.0.1:8765"),
+        ({"host": "http://127.0.0.1", "port": 8765}, "http://127.0.0.1:8765"),
+        ({"host": "http://127.0.0.1:8765", "port": 1}, "http://127.0.0.1:8765"),
+        ({"host": "proxy.example.com/vidu/"}, "https://proxy.example.com/vidu"),
+        ({"host": "https://[::1]", "port": 8765}, "https://[::1]:8765"),
+    ],
+)
+def test_the_base_url_is_understood_with_or_without_scheme_port_path_and_slash(fields, base_url):
+    assert read_settings(connection(**fields)).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    "host", ["ftp://example.com", "https://", "https://user:pass@example.com", "https://a.com?x=1", "https://a:b:c"]
+)
+def test_a_base_url_that_is_none_is_refused(host):
+    with pytest.raises(ViduConnectionSettingsError, match=r"the base URL in host is not of the form") as caught:
+        read_settings(connection(host=host))
+    assert "pass@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("password", "extra", "authorization"),
+    [
+        (KEY, None, KEY),
+        (KEY, {"auth_scheme": None}, KEY),
+        (KEY, {"auth_scheme": "key"}, KEY),
+        (KEY, {"auth_scheme": "bearer"}, f"Bearer {KEY}"),
+        (f"Bearer {KEY}", None, KEY),
+        (f"bearer  {KEY}\n", {"auth_scheme": "bearer"}, f"Bearer {KEY}"),
+    ],
+)
+def test_the_key_is_sent_alone_unless_the_connection_says_bearer(password, extra, authorization):
+    assert read_settings(connection(extra, password)).authorization == authorization
+
+
+def test_null_and_empty_extras_are_unset():
+    extra = {"auth_scheme": None, "timeout": None, "verify": None, "proxies": None, "X-Header": "1"}
+    assert read_settings(connection(extra)) == ConnectionSettings("https://api.modelverse.cn", KEY)
+    assert read_settings(connection({"timeout": "", "verify": ""})) == read_settings(connection())
+
+
+def test_every_extra_is_read(tmp_path):
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    proxies = {"https": "http://proxy:3128"}
+    extra = {"auth_scheme": "bearer", "timeout": "7.5", "verify": str(bundle), "proxies": proxies}
+    expected = ConnectionSettings("https://api.modelverse.cn", KEY, "bearer", 7.5, str(bundle), proxies)
+    assert read_settings(connection(extra)) == expected
+
+
+@pytest.mark.parametrize(("verify", "expected"), [(False, False), ("false", False), (True, True), ("True", True)])
+def test_verify_is_understood_as_a_truth_value_and_as_its_text(verify, expected):
+    assert read_settings(connection({"verify": verify})).verify is expected
+
+
+def test_both_hooks_take_the_environments_ca_bundle(monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/bundle.pem")
+    assert read_settings(connection()).verify == "/etc/ssl/bundle.pem"
+
+
+@pytest.mark.parametrize(
+    ("extra", "text"),
+    [
+        ({"auth_scheme": "basic"}, "auth_scheme in extra is 'basic', allowed: key or bearer"),
+        ({"timeout": 0}, "timeout in extra is 0, allowed: a number of seconds above 0"),
+        ({"timeout": "soon"}, "timeout in extra is 'soon'"),
+        ({"timeout": True}, "timeout in extra is True"),
+        ({"timeout": [1]}, r"timeout in extra is \[1\]"),
+        ({"verify": "/no/such/file"}, "verify in extra is '/no/such/file', allowed: true, false or the path"),
+        ({"verify": 1}, "verify in extra is 1"),
+        ({"proxies": "http://proxy"}, "proxies in extra is of the wrong form"),
+        ({"proxies": {"https": 1}}, "proxies in extra is of the wrong form"),
+        ("[1]", "extra is a list, allowed: a JSON object"),
+    ],
+)
+def test_a_wrong_extra_is_refused_by_name(extra, text):
+    with pytest.raises(ViduConnectionSettingsError, match=text) as caught:
+        read_settings(connection(extra))
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", [None, "", "  ", "Bearer "])
+def test_a_connection_without_a_key_is_refused(password):
+    with pytest.raises(ViduConnectionSettingsError, match=r"connection 'vidu_test': no API key given"):
+        read_settings(connection(password=password))
+
+
+@pytest.mark.parametrize("password", ["a b", "clé-secrète", "a\nb"])
+def test_a_key_that_cannot_be_one_is_refused_without_being_shown(password):
+    with pytest.raises(ViduConnectionSettingsError, match=r"the API key holds") as caught:
+        read_settings(connection(password=password))
+    assert password not in str(caught.value)
+
+
+def test_settings_do_not_show_the_key():
+    assert KEY not in repr(read_settings(connection()))
+
+
+@pytest.mark.parametrize(("key", "scrubbed"), [("sk-secret", "bad key ***"), ("e", "bad key e")])
+def test_a_key_is_scrubbed_unless_it_is_too_short_to_tell_from_text(key, scrubbed):
+    assert ConnectionSettings("https://x", key).scrub(f"bad key {key}") == scrubbed

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One list of scenarios runs through both transports."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseHook
+
+from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
+from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from conftest import KEY, RunningEmulator, set_connection
+
+BODY = build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})
+
+
+class Both:
+    """The same calls through either hook."""
+
+    def __init__(self, transport: str) -> None:
+        self.transport = transport
+
+    def submit(self, body: dict[str, Any] = BODY) -> Submission:
+        return self._call(lambda hook: hook.submit(body))
+
+    def get_task(self, vidu_task_id: str) -> TaskStatus:
+        return self._call(lambda hook: hook.get_task(vidu_task_id))
+
+    def _call(self, call: Callable[[Any], Any]) -> Any:
+        if self.transport == "requests":
+            return call(ViduHook())
+
+        async def run() -> Any:
+            async with ViduAsyncHook.shared() as hook:
+                answer: Awaitable[Any] = call(hook)
+                return await answer
+
+        return asyncio.run(run())
+
+
+@pytest.fixture(params=["requests", "aiohttp"])
+def hook(request: pytest.FixtureRequest) -> Both:
+    return Both(request.param)
+
+
+@pytest.fixture
+def listener():
+    """A socket that listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_submit_is_one_documented_post(hook, emulator):
+    frame = "https://example.com/a.png"
+    asked = {"first_frame_url": frame, "prompt": "let it fly", "duration": 5, "seed": 0, "resolution": "720p"}
+    asked |= {"movement_amplitude": "auto", "bgm": False}
+    submission = hook.submit(build("img2video", "viduq2-pro", asked))
+    (sent,) = emulator.requests
+    (task,) = emulator.tasks
+    assert (sent["method"], sent["path_qs"]) == ("POST", "/v1/tasks/submit")
+    assert sent["headers"]["Authorization"] == KEY
+    assert sent["headers"]["Content-Type"] == "application/json"
+    assert submission.task_id == task["task_id"]
+    assert submission.request_id
+    assert task["body"] == {
+        "model": "viduq2-pro",
+        "input": {"first_frame_url": frame, "prompt": "let it fly"},
+        "parameters": {
+            "vidu_type": "img2video",
+            "duration": 5,
+            "seed": 0,
+            "resolution": "720p",
+            "movement_amplitude": "auto",
+            "bgm": False,
+        },
+    }
+
+
+def test_a_status_request_is_one_documented_get(hook, emulator):
+    task_id = hook.submit().task_id
+    status = hook.get_task(task_id)
+    sent = emulator.requests[-1]
+    (task,) = emulator.tasks
+    assert (sent["method"], sent["path_qs"]) == ("GET", f"/v1/tasks/status?task_id={task_id}")
+    assert sent["headers"]["Authorization"] == KEY
+    assert status == TaskStatus(
+        task_id=task_id,
+        word="Success",
+        urls=(task["url"],),
+        submit_time=task["submit_time"],
+        finish_time=task["finish_time"],
+        error_message="",
+        video_seconds=1,
+        request_id=status.request_id,
+    )
+
+
+def test_a_task_id_cannot_leave_the_query(hook, emulator):
+    with pytest.raises(exceptions.ViduTaskNotFoundError):
+        hook.get_task("a&b=c/../d#e f")
+    assert emulator.requests[-1]["path_qs"] == "/v1/tasks/status?task_id=a%26b%3Dc%2F..%2Fd%23e%20f"
+
+
+def test_a_failed_generation_is_told_with_the_servers_own_words(hook, emulator):
+    task_id = hook.submit(build("text2video", "viduq2", {"prompt": "fail-by-moderation"})).task_id
+    status = hook.get_task(task_id)
+    assert (status.word, status.urls) == ("Failure", ())
+    assert "CreationPolicyViolation" in status.error_message
+
+
+def test_the_bearer_scheme_is_the_connections_choice(hook, emulator, monkeypatch):
+    set_connection(monkeypatch, host=emulator.url, extra={"auth_scheme": "bearer", "X-Mine": "1", "number": 5})
+    hook.submit()
+    headers = emulator.requests[-1]["headers"]
+    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert not {"x-mine", "number", "auth_scheme"} & {name.lower() for name in headers}
+
+
+# What each fault means for a submit: the error and how many generations the server accepted.
+SUBMIT_FAULTS = [
+    ({"fault": "rate_limit"}, "ViduRateLimitError", 0),
+    ({"fault": "rate_limit", "retry_after": 7}, "ViduRateLimitError", 0),
+    ({"fault": "error", "status": 400}, "ViduRefusedError", 0),
+    ({"fault": "error", "status": 401}, "ViduAuthError", 0),
+    ({"fault": "error", "status": 403}, "ViduAuthError", 0),
+    ({"fault": "error", "status": 404}, "ViduRefusedError", 0),
+    ({"fault": "redirect", "location": "/v1/tasks/submit"}, "ViduRefusedError", 0),
+    ({"fault": "error", "status": 408}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "error", "status": 500}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "error", "status": 504}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "html"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "garbage"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "empty"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "error_200"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "no_task_id"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "drop"}, "ViduSubmissionUncertainError", 0),
+    ({"fault": "accept_then_drop"}, "ViduSubmissionUncertainError", 1),
+    ({"fault": "accept_then_error", "status": 504}, "ViduSubmissionUncertainError", 1),
+]
+
+
+@pytest.mark.parametrize(("fault", "error", "accepted"), SUBMIT_FAULTS, ids=lambda value: str(value))
+def test_a_submit_that_meets_a_fault_is_sent_once_and_its_outcome_named(hook, emulator, fault, error, accepted):
+    emulator.arm({"on": "submit", **fault})
+    with pytest.raises(getattr(exceptions, error)) as caught:
+        hook.submit()
+    assert type(caught.value).__name__ == error
+    assert [sent["method"] for sent in emulator.requests] == ["POST"]
+    assert len(emulator.tasks) == accepted
+
+
+STATUS_FAULTS = [
+    ({"fault": "rate_limit", "retry_after": 7}, "ViduRateLimitError"),
+    ({"fault": "error", "status": 400}, "ViduRefusedError"),
+    ({"fault": "error", "status": 401}, "ViduAuthError"),
+    ({"fault": "error", "status": 500}, "ViduUnavailableError"),
+    ({"fault": "html"}, "ViduUnavailableError"),
+    ({"fault": "garbage"}, "ViduUnavailableError"),
+    ({"fault": "empty"}, "ViduUnavailableError"),
+    ({"fault": "error_200"}, "ViduUnavailableError"),
+    # aiohttp itself reads once more after the first drop.
+    ({"fault": "drop", "times": 2}, "ViduUnavailableError"),
+    ({"fault": "redirect", "location": "/"}, "ViduRefusedError"),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), STATUS_FAULTS, ids=lambda value: str(value))
+def test_a_status_request_that_meets_a_fault_names_it_and_the_next_one_succeeds(hook, emulator, fault, error):
+    task_id = hook.submit().task_id
+    emulator.arm({"on": "status", **fault})
+    with pytest.raises(exceptions.ViduApiError, match=task_id) as caught:
+        hook.get_task(task_id)
+    assert type(caught.value).__name__ == error
+    emulator.control("DELETE", "faults")
+    assert hook.get_task(task_id).word == "Success"
+
+
+def test_a_refused_connection_means_that_nothing_was_sent(hook, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    set_connection(monkeypatch, host=f"http://127.0.0.1:{port}")
+    with pytest.raises(exceptions.ViduConnectError, match="nothing was paid"):
+        hook.submit()
+
+
+def test_a_failed_tls_handshake_means_that_nothing_was_sent(hook, emulator, monkeypatch):
+    set_connection(monkeypatch, host=emulator.url.replace("http:", "https:"))
+    with pytest.raises(exceptions.ViduConnectError):
+        hook.submit()
+
+
+def test_a_host_that_does_not_exist_means_that_nothing_was_sent(hook, monkeypatch):
+    set_connection(monkeypatch, host="http://no-such-host.invalid")
+    with pytest.raises(exceptions.ViduConnectError):
+        hook.submit()
+
+
+def test_a_submit_without_an_answer_in_time_is_uncertain(hook, listener, monkeypatch):
+    set_connection(monkeypatch, host=listener, extra={"timeout": 0.2})
+    with pytest.raises(exceptions.ViduSubmissionUncertainError, match="may have been accepted"):
+        hook.submit()
+
+
+def test_a_status_request_without_an_answer_in_time_may_be_repeated(hook, listener, monkeypatch):
+    set_connection(monkeypatch, host=listener, extra={"timeout": 0.2})
+    with pytest.raises(exceptions.ViduUnavailableError, match="Reading again costs nothing"):
+        hook.get_task("some-task")
+
+
+def test_a_missing_connection_is_named(hook):
+    with pytest.raises(exceptions.ViduConnectionSettingsError, match="There is no Airflow connection 'vidu_default'"):
+        hook.submit()
+
+
+def test_the_key_shows_in_no_exception_even_if_the_server_repeats_it(hook, monkeypatch):
+    body = json.dumps({"error": {"message": f"bad key {KEY}", "code": "auth_error"}}).encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        set_connection(monkeypatch, host=f"http://127.0.0.1:{server.getsockname()[1]}")
+        with _answering(server, b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)):
+            with pytest.raises(exceptions.ViduAuthError, match=r"bad key \*\*\*") as caught:
+                hook.submit()
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert KEY not in repr(vars(caught.value))
+
+
+class _answering:
+    """Answer one request on a listening socket with fixed bytes."""
+
+    def __init__(self, server: socket.socket, answer: bytes) -> None:
+        import threading
+
+        self.thread = threading.Thread(target=self._serve, args=(server, answer))
+
+    @staticmethod
+    def _serve(server: socket.socket, answer: bytes) -> None:
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(65536)
+            peer.sendall(answer)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join(10)
+
+
+def test_a_download_gives_the_files_bytes_and_never_the_key(emulator, tmp_path):
+    hook = Both("requests")
+    (url,) = hook.get_task(hook.submit().task_id).urls
+    target = io.BytesIO()
+    assert ViduHook().download(url, target) == len(target.getvalue())
+    assert target.getvalue()[4:8] == b"ftyp"
+    assert "Authorization" not in emulator.requests[-1]["headers"]
+
+
+def test_a_download_does_not_take_credentials_from_a_netrc_file(emulator, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    hook = Both("requests")
+    (url,) = hook.get_task(hook.submit().task_id).urls
+    ViduHook().download(url, io.BytesIO())
+    assert [sent["headers"].get("Authorization") for sent in emulator.requests] == [KEY, KEY, None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ({"fault": "truncate"}, "broke off after"),
+        ({"fault": "drop"}, "broke off after 0 bytes"),
+        ({"fault": "error", "status": 404}, "HTTP 404 instead of the video"),
+        ({"fault": "error", "status": 500}, "HTTP 500 instead of the video"),
+        ({"fault": "empty"}, "gave 0 bytes"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_download_that_is_not_whole_is_refused(emulator, fault, text):
+    hook = Both("requests")
+    (url,) = hook.get_task(hook.submit().task_id).urls
+    emulator.arm({"on": "download", **fault})
+    with pytest.raises(exceptions.ViduDownloadError, match=text):
+        ViduHook().download(url, io.BytesIO())
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/a", "/etc/passwd", "https://"])
+def test_only_http_is_downloaded(emulator, url):
+    with pytest.raises(exceptions.ViduDownloadError, match=r"is not an http\(s\) URL"):
+        ViduHook().download(url, io.BytesIO())
+
+
+def test_the_connection_test_is_free_and_tells_a_good_key_from_a_bad_one(emulator, monkeypatch):
+    assert ViduHook().test_connection() == (True, f"The API at {emulator.url} knows the key.")
+    set_connection(monkeypatch, host=emulator.url, password="wrong-key")
+    works, text = ViduHook().test_connection()
+    assert not works
+    assert "HTTP 401" in text
+    assert emulator.tasks == []
+
+
+def test_the_connection_test_names_the_scheme_that_works(monkeypatch):
+    from airflow_provider_vidu.emulator.server import Settings, running
+
+    with running(Settings(key=KEY, auth_scheme="bearer")) as url:
+        set_connection(monkeypatch, host=url)
+        answer = ViduHook().test_connection()
+        assert answer == (False, "The key is good, but not as it is sent: set auth_scheme to bearer.")
+        set_connection(monkeypatch, host=url, extra={"auth_scheme": "bearer"})
+        assert ViduHook().test_connection()[0]
+
+
+def test_the_connection_test_tells_a_wrong_address_and_a_missing_connection(emulator, monkeypatch):
+    set_connection(monkeypatch, host=f"{emulator.url}/elsewhere")
+    works, text = ViduHook().test_connection()
+    assert (works, "base URL" in text) == (False, True)
+    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
+    assert ViduHook().test_connection()[0] is False
+
+
+async def test_a_loops_triggers_share_one_hook_one_look_up_and_close_it(emulator: RunningEmulator, monkeypatch):
+    looked_up = []
+    original = BaseHook.aget_connection.__func__
+
+    async def counted(cls, conn_id):
+        looked_up.append(conn_id)
+        return await original(cls, conn_id)
+
+    monkeypatch.setattr(BaseHook, "aget_connection", classmethod(counted))
+
+    async def one() -> ViduAsyncHook:
+        async with ViduAsyncHook.shared() as hook:
+            await hook.submit(BODY)
+            return hook
+
+    hooks = await asyncio.gather(*(one() for _ in range(20)))
+    assert len(set(hooks)) == 1
+    assert looked_up == ["vidu_default"]
+    assert hooks[0]._client is None
+    async with ViduAsyncHook.shared() as later:
+        assert later is not hooks[0]
+
+
+async def test_the_async_hook_picks_up_a_rotated_key(emulator: RunningEmulator, monkeypatch):
+    async with ViduAsyncHook.shared() as hook:
+        task_id = (await hook.submit(BODY)).task_id
+        await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
+        with pytest.raises(exceptions.ViduAuthError):
+            await hook.get_task(task_id)
+        set_connection(monkeypatch, host=emulator.url, password="a-new-key")
+        assert (await hook.get_task(task_id)).task_id == task_id

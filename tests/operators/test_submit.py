@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Submitting, run by Airflow itself against the emulator, which counts what it accepted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from PIL import Image
+
+from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
+    ViduConnectError,
+    ViduConnectionSettingsError,
+    ViduRateLimitError,
+    ViduRequestError,
+)
+from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
+from airflow_provider_vidu.protocol.capabilities import FIELDS
+from conftest import KEY, set_connection
+
+URL = "https://example.com/a.png"
+QUICK = {"model": "viduq2-turbo", "first_frame_url": URL, "duration": 1, "resolution": "540p"}
+
+
+@pytest.fixture
+def submit(run_dag):
+    def run(params: dict | None = None, **arguments: object):
+        return run_dag(lambda: ViduSubmitOperator(task_id="submit", **(QUICK | arguments)), params=params)
+
+    return run
+
+
+def shortened(data: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,sha256={hashlib.sha256(data).hexdigest()},length={len(data)}"
+
+
+def test_the_task_id_is_returned_and_what_was_asked_is_pushed(submit, emulator):
+    ran = submit(prompt="a kite", bgm=True)
+    (task,) = emulator.tasks
+    assert ran.states == {"submit": "success"}
+    assert ran.xcom("submit") == task["task_id"]
+    assert ran.xcom("submit", "expected_seconds") == 3.4
+    assert ran.xcom("submit", "estimated_cost") == 0.19
+    assert ran.xcom("submit", "request_id")
+    body = {
+        "model": "viduq2-turbo",
+        "input": {"prompt": "a kite", "first_frame_url": URL},
+        "parameters": {"vidu_type": "img2video", "duration": 1, "resolution": "540p", "bgm": True},
+    }
+    assert task["body"] == body
+    assert ran.xcom("submit", "vidu_request") == {**body, "estimated_cost": 0.19, "prices_as_of": "2026-04-15"}
+
+
+def test_every_field_of_the_api_is_an_argument_and_a_template(emulator):
+    arguments = inspect.signature(ViduSubmitOperator.__init__).parameters
+    assert set(FIELDS) <= set(arguments)
+    assert set(FIELDS) <= set(ViduSubmitOperator.template_fields)
+    assert {"model", "vidu_type", "extra_input", "extra_parameters", "vidu_conn_id"} == set(
+        ViduSubmitOperator.template_fields
+    ) - set(FIELDS)
+
+
+def test_templated_values_arrive_as_texts_and_leave_as_what_they_spell(submit, emulator):
+    params = {"model": "viduq2-turbo", "n": 3, "on": True, "seed": "0"}
+    ran = submit(
+        params, model="{{ params.model }}", duration="{{ params.n }}", bgm="{{ params.on }}", seed="{{ params.seed }}"
+    )
+    assert ran.states == {"submit": "success"}
+    (task,) = emulator.tasks
+    assert task["body"]["parameters"] == {
+        "vidu_type": "img2video",
+        "duration": 3,
+        "seed": 0,
+        "resolution": "540p",
+        "bgm": True,
+    }
+
+
+@pytest.mark.parametrize("location", ["{path}", "file://{path}", "{{{{ params.path }}}}"])
+def test_an_image_file_is_sent_as_a_data_uri_and_shows_nowhere(submit, emulator, frame, location):
+    ran = submit({"path": str(frame)}, first_frame_url=location.format(path=frame))
+    (task,) = emulator.tasks
+    assert task["body"]["input"]["first_frame_url"] == shortened(frame.read_bytes())
+    asked = ran.xcom("submit", "vidu_request")
+    assert asked["input"]["first_frame_url"].endswith(str(frame))
+    assert "base64" not in json.dumps(asked)
+
+
+def test_a_data_uri_is_checked_and_shortened_in_xcom(submit, emulator, frame):
+    uri = f"data:image/png;base64,{base64.b64encode(frame.read_bytes()).decode()}"
+    ran = submit(first_frame_url=uri)
+    assert len(emulator.tasks) == 1
+    shown = ran.xcom("submit", "vidu_request")["input"]["first_frame_url"]
+    assert shown == f"a data URI of {len(uri):,} characters ('data:image/png;base64')"
+
+
+def picture(path: Path, width: int, height: int) -> str:
+    Image.new("RGB", (width, height)).save(path)
+    return str(path)
+
+
+def test_subjects_and_reference_images_are_read_from_files(submit, emulator, tmp_path):
+    one, two = (picture(tmp_path / f"{name}.png", 128, 128) for name in ("one", "two"))
+    subjects = [{"id": "cat", "images": [one, two]}, {"id": "dog", "images": [URL], "voice_id": "v"}]
+    submit(
+        vidu_type="reference2video",
+        model="viduq2",
+        first_frame_url=None,
+        prompt="@cat meets @dog",
+        subjects=subjects,
+    )
+    (task,) = emulator.tasks
+    data = Path(one).read_bytes()
+    assert task["body"]["input"]["subjects"] == [
+        {"voice_id": "", "id": "cat", "images": [shortened(data), shortened(Path(two).read_bytes())]},
+        {"voice_id": "v", "id": "dog", "images": [URL]},
+    ]
+
+
+def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
+    text = tmp_path / "text.png"
+    text.write_text("no image")
+    return {
+        "missing": ({"first_frame_url": str(tmp_path / "none.png")}, "none.png' given, allowed: an http"),
+        "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
+        "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
+        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a ratio"),
+        "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
+        "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
+        "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),
+        "templated prompt": ({"prompt": "{{ 'x' * 2001 }}"}, "prompt: a text of 2,001 characters given"),
+        "small reference": (
+            {
+                "vidu_type": "reference2video",
+                "model": "viduq2",
+                "first_frame_url": None,
+                "prompt": "a cat",
+                "images": [picture(tmp_path / "small.png", 127, 128)],
+            },
+            "127×128 pixels given, allowed: at least 128×128 pixels",
+        ),
+        "frames": (
+            {
+                "vidu_type": "start-end2video",
+                "first_frame_url": picture(tmp_path / "first.png", 200, 100),
+                "last_frame_url": picture(tmp_path / "last.png", 100, 100),
+            },
+            "200×100 and 100×100 pixels given, allowed: resolutions within 0.8 to 1.25",
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("missing", "folder", "not an image", "ratio", "bad base64", "small reference", "frames"),
+        *("templated duration", "templated text", "templated prompt"),
+    ],
+)
+def test_what_only_the_worker_can_see_is_refused_before_the_call_and_not_retried(submit, emulator, tmp_path, case):
+    arguments, text = refusals(tmp_path)[case]
+    ran = submit(retries=2, retry_delay=timedelta(0), **arguments)
+    assert ran.states == {"submit": "failed"}
+    assert type(ran.error) is AirflowFailException
+    assert text in str(ran.error)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"duration": 11}, r"duration: 11 given, allowed: a whole number from 1 to 10 \(default 5\)"),
+        ({"resolution": "4K"}, "resolution: '4K' given, allowed: one of 360p, 540p, 720p, 1080p"),
+        ({"first_frame_url": None}, "first_frame_url: nothing given, required"),
+        ({"first_frame_url": 5}, "first_frame_url: 5 given"),
+        ({"aspect_ratio": "1:1"}, "aspect_ratio: not a field of img2video .* put it into extra_parameters"),
+        ({"bgm": "yes"}, "bgm: 'yes' given, allowed: true or false"),
+        ({"model": ""}, "model: '' given"),
+        ({"extra_parameters": {"duration": 3}}, "extra_parameters: duration is given as an argument of its own"),
+        ({"extra_parameters": {"vidu_type": "x"}}, "extra_parameters: vidu_type is given as an argument of its own"),
+        ({"extra_input": [1]}, "extra_input: .* given, allowed: a mapping"),
+    ],
+)
+def test_a_wrong_literal_is_refused_when_the_dag_is_parsed(arguments, text):
+    with pytest.raises(ViduRequestError, match=text):
+        ViduSubmitOperator(task_id="submit", **(QUICK | arguments))
+
+
+def test_templates_xcoms_and_files_are_not_judged_when_the_dag_is_parsed():
+    from airflow.sdk import DAG
+
+    with DAG("parsed", schedule=None):
+        other = ViduSubmitOperator(task_id="other", **QUICK)
+        ViduSubmitOperator(
+            task_id="submit",
+            model="viduq2-turbo",
+            first_frame_url="no/such/file.png",
+            duration="{{ params.seconds }}",
+            prompt=other.output,
+            extra_parameters={"new": "{{ params.new }}"},
+        )
+        ViduSubmitOperator(task_id="open", model="{{ params.model }}", duration=99)
+
+
+def test_a_pair_and_a_parameter_nobody_knows_are_sent_when_asked_for(submit, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_drop"})
+    ran = submit(
+        model="viduq9", duration="7", extra_parameters={"style": {"name": "noir"}}, extra_input={"tail_url": URL}
+    )
+    assert [task["body"] for task in emulator.tasks] == [
+        {
+            "model": "viduq9",
+            "input": {"first_frame_url": URL, "tail_url": URL},
+            "parameters": {
+                "vidu_type": "img2video",
+                "duration": 7,
+                "resolution": "540p",
+                "style": {"name": "noir"},
+            },
+        }
+    ]
+    assert ran.states == {"submit": "failed"}
+
+
+FINAL = [
+    ({"fault": "error", "status": 400}, "Nothing was paid"),
+    ({"fault": "html", "status": 404}, "Check the base URL"),
+    ({"fault": "redirect", "location": "/v1/tasks/submit"}, "is not followed"),
+    ({"fault": "accept_then_drop"}, "may have been accepted"),
+    ({"fault": "error", "status": 504}, "may have been accepted"),
+]
+
+
+@pytest.mark.parametrize(("fault", "text"), FINAL, ids=lambda value: str(value))
+def test_a_refusal_or_an_unknown_outcome_ends_the_task_without_retries(submit, emulator, fault, text):
+    emulator.arm({"on": "submit", **fault})
+    ran = submit(retries=3, retry_delay=timedelta(0))
+    assert type(ran.error) is AirflowFailException
+    assert text in str(ran.error)
+    assert [sent["method"] for sent in emulator.requests] == ["POST"]
+
+
+def test_moderation_at_submit_is_told_and_final(submit, emulator):
+    ran = submit(prompt="forbidden-by-moderation", retries=3)
+    assert type(ran.error) is AirflowFailException
+    assert "Content moderation refused it. Nothing was paid. Change the text." in str(ran.error)
+
+
+RETRYABLE = [
+    ({"fault": "error", "status": 401}, ViduAuthError),
+    ({"fault": "error", "status": 403}, ViduAuthError),
+    ({"fault": "rate_limit"}, ViduRateLimitError),
+]
+
+
+@pytest.mark.parametrize(("fault", "error"), RETRYABLE, ids=lambda value: str(value))
+def test_what_was_surely_not_accepted_and_may_pass_stays_retryable(submit, emulator, fault, error):
+    emulator.arm({"on": "submit", **fault})
+    assert type(submit().error) is error
+    assert emulator.tasks == []
+
+
+def test_a_failed_connection_and_a_missing_one_stay_retryable(submit, emulator, monkeypatch):
+    set_connection(monkeypatch, host="http://127.0.0.1:1")
+    assert type(submit().error) is ViduConnectError
+    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
+    assert type(submit().error) is ViduConnectionSettingsError
+
+
+def test_the_key_shows_neither_in_logs_nor_in_xcom_nor_in_errors(submit, emulator, capfd):
+    ran = submit()
+    emulator.arm({"on": "submit", "fault": "error", "status": 401})
+    failed = submit()
+    logged = capfd.readouterr()
+    assert "Accepted as Vidu task" in logged.out
+    assert KEY not in logged.out + logged.err + str(failed.error)
+    assert KEY not in json.dumps([ran.xcom("submit", key) for key in ("return_value", "vidu_request", "request_id")])
+
+
+def test_mapped_submits_each_return_their_own_task(run_dag, emulator):
+    prompts = ["one", "two", "three"]
+    quick = QUICK | {"task_id": "submit"}
+    ran = run_dag(lambda: ViduSubmitOperator.partial(**quick).expand(prompt=prompts))
+    assert ran.states == {"submit": "success"}
+    assert sorted(task["body"]["input"]["prompt"] for task in emulator.tasks) == sorted(prompts)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sensor in its three modes, run by Airflow itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
+
+MODES = {
+    "deferrable": {},
+    "poke": {"deferrable": False},
+    "reschedule": {"deferrable": False, "mode": "reschedule"},
+}
+FLAGS = {"neither": {}, "soft_fail": {"soft_fail": True}, "never_fail": {"never_fail": True}}
+
+
+@pytest.fixture(params=MODES)
+def wait(request, run_dag):
+    """Run one sensor in one mode."""
+
+    def run(vidu_task_id: object, **arguments: object):
+        arguments = {"poke_interval": 0.2, **MODES[request.param], **arguments}
+        return run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=vidu_task_id, **arguments))
+
+    return run
+
+
+def submitted(prompt: str = "a kite") -> str:
+    return ViduHook().submit(build("text2video", "viduq2", {"prompt": prompt, "duration": 1})).task_id
+
+
+def test_every_mode_returns_the_same_result(wait, emulator):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "unknown_word", "word": "Queueing", "times": 2})
+    ran = wait(task_id)
+    (task,) = emulator.tasks
+    result = ran.xcom("wait")
+    assert ran.states == {"wait": "success"}
+    assert result == {
+        "task_id": task_id,
+        "urls": [task["url"]],
+        "video_seconds": 1,
+        "submit_time": task["submit_time"],
+        "finish_time": task["finish_time"],
+        "expires_at": task["finish_time"] + 24 * 3600,
+        "request_id": result["request_id"],
+    }
+
+
+ENDS = {
+    "failed": ("fail-by-moderation", None, AirflowFailException, "CreationPolicyViolation"),
+    "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "is out of reach"),
+    "time-out": ("a kite", {"fault": "unknown_word", "word": "Stuck"}, AirflowSensorTimeout, "its last status was Stuck"),
+}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("end", ENDS)
+def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag):
+    prompt, fault, error, text = ENDS[end]
+    task_id = submitted(prompt)
+    if fault:
+        emulator.arm({"on": "status", "times": None, **fault})
+    ran = wait(task_id, timeout=1 if end == "time-out" else 60, retries=2, retry_delay=timedelta(0), **FLAGS[flag])
+    assert ran.states == {"wait": "failed" if flag == "neither" else "skipped"}
+    if flag == "neither":
+        assert type(ran.error) is error
+        assert text in str(ran.error)
+        assert task_id in str(ran.error)
+
+
+def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "error", "status": 400, "times": 3})
+    assert wait(task_id).states == {"wait": "success"}
+
+
+def test_an_execution_timeout_bounds_the_whole_wait(wait, emulator):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "unknown_word", "word": "Stuck", "times": None})
+    ran = wait(task_id, execution_timeout=timedelta(seconds=2))
+    assert ran.states == {"wait": "failed"}
+    assert type(ran.error) is AirflowSensorTimeout
+    assert task_id in str(ran.error)
+
+
+@pytest.mark.parametrize("given", [None, "", "  "])
+def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
+    ran = wait(given)
+    assert type(ran.error) is AirflowFailException
+    assert str(ran.error) == f"vidu_task_id: {given!r} given, allowed: the task id that ViduSubmitOperator returned."
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
+def test_an_expectation_that_is_no_time_is_refused_by_name(wait, emulator, given):
+    ran = wait("some-task", expected_seconds=given)
+    assert type(ran.error) is AirflowFailException
+    assert f"expected_seconds: {given!r} given" in str(ran.error)
+
+
+@pytest.mark.parametrize("given", [None, "None", "", "{{ None }}", 0.01, "{{ 0.01 }}"])
+def test_an_expectation_may_be_templated_and_missing(wait, emulator, given):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "unknown_word", "word": "Queueing", "times": 1})
+    assert wait(task_id, expected_seconds=given).states == {"wait": "success"}
+
+
+def test_a_finished_task_is_not_deferred(run_dag, emulator):
+    task_id = submitted()
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id))
+    assert ran.states == {"wait": "success"}
+    assert [task["polls"] for task in emulator.tasks] == [1]
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "done"}, {"status": "success", "task": None, "message": ""}])
+def test_a_strange_event_fails_loudly_and_tells_how_to_resume(event):
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
+    with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
+        sensor.execute_complete({}, event)
+
+
+def test_a_trigger_that_airflow_gave_up_is_told_with_the_task_id():
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
+    with pytest.raises(AirflowSensorTimeout, match=r"Vidu task task-7 .*vidu_task_id=\"task-7\""):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_a_poke_interval_of_zero_is_refused():
+    with pytest.raises(ValueError, match=r"poke_interval: 0 given, allowed: seconds above 0"):
+        ViduTaskSensor(task_id="wait", vidu_task_id="task", poke_interval=0)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
+
+
+def finished() -> dict:
+    hook = ViduHook()
+    task_id = hook.submit(build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})).task_id
+    return hook.get_task(task_id).result()
+
+
+@pytest.fixture
+def store(run_dag, tmp_path):
+    """Store into a directory that does not exist yet."""
+
+    def run(**arguments: object):
+        arguments = {"destination": str(tmp_path / "new" / "videos"), **arguments}
+        return run_dag(lambda: ViduToObjectStorageOperator(task_id="store", **arguments))
+
+    return run
+
+
+def files(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
+
+
+def test_every_url_is_stored_and_its_uri_returned(store, emulator, tmp_path):
+    result = finished()
+    result["urls"] *= 2
+    ran = store(result=result)
+    directory = tmp_path / "new" / "videos"
+    names = [f"{result['task_id']}.mp4", f"{result['task_id']}-2.mp4"]
+    assert ran.xcom("store") == [(directory / name).as_uri() for name in names]
+    assert sorted(files(directory)) == sorted(names)
+    assert all((directory / name).read_bytes()[4:8] == b"ftyp" for name in names)
+
+
+def test_a_finished_task_may_be_named_instead_of_its_result(store, emulator, tmp_path):
+    task_id = finished()["task_id"]
+    ran = store(vidu_task_id=task_id)
+    assert list(files(tmp_path)) == [f"{task_id}.mp4"]
+    assert ran.states == {"store": "success"}
+
+
+@pytest.mark.parametrize("scheme", ["file://", "local://"])
+def test_the_destination_may_be_a_templated_uri(store, emulator, tmp_path, scheme):
+    ran = store(result=finished(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}" )
+    assert ran.states == {"store": "success"}
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks S3, with one bucket, behind the connection ``store``; Airflow keeps its address for good."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url, keys = f"http://{host}:{port}", {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="bucket")
+    extra = {**keys, "endpoint_url": url, "region_name": "us-east-1"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "aws", "extra": extra}))
+        yield client
+    server.stop()
+
+
+def test_a_bucket_takes_the_same_file(store, emulator, s3):
+    result = finished()
+    ran = store(result=result, destination="s3://store@bucket/new/videos")
+    name = f"new/videos/{result['task_id']}.mp4"
+    assert ran.xcom("store") == [f"s3://store@bucket/{name}"]
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket="bucket")["Contents"]] == [name]
+    stored = s3.get_object(Bucket="bucket", Key=name)["Body"].read()
+    assert stored == requests.get(result["urls"][0], timeout=10).content
+
+
+def test_a_broken_download_leaves_nothing_in_a_bucket(store, emulator, s3):
+    result = finished()
+    emulator.arm({"on": "download", "fault": "truncate"})
+    assert type(store(result=result, destination="s3://store@bucket/broken").error) is ViduDownloadError
+    assert "Contents" not in s3.list_objects_v2(Bucket="bucket", Prefix="broken")
+
+
+@pytest.mark.parametrize("fault", [{"fault": "truncate"}, {"fault": "drop"}, {"fault": "error", "status": 404}])
+def test_a_broken_download_leaves_nothing_behind_and_stays_retryable(store, emulator, tmp_path, fault):
+    result = finished()
+    emulator.arm({"on": "download", **fault})
+    assert type(store(result=result).error) is ViduDownloadError
+    assert files(tmp_path) == {}
+    assert store(result=result).states == {"store": "success"}
+    assert len(files(tmp_path)) == 1
+
+
+def test_storing_twice_leaves_one_file(store, emulator, tmp_path):
+    result = finished()
+    store(result=result)
+    first = files(tmp_path)
+    store(result=result)
+    assert files(tmp_path) == first
+
+
+def test_a_hostile_task_id_stays_inside_the_destination(store, emulator, tmp_path):
+    store(result={**finished(), "task_id": "../../etc/pass wd"})
+    directory = tmp_path / "new" / "videos"
+    assert list(files(tmp_path)) == list(files(directory)) == ["______etc_pass_wd.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"result": {"task_id": "t", "urls": ["file:///etc/passwd"]}}, "the url 'file:///etc/passwd' given"),
+        ({"result": {"task_id": "t", "urls": []}}, "allowed: what ViduTaskSensor returned"),
+        ({"result": {"urls": ["http://x/y"]}}, "allowed: what ViduTaskSensor returned"),
+        ({"result": "{{ 'text' }}"}, "result: 'text' given"),
+        ({"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": ""}, "destination: '' given"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, text):
+    ran = store(**arguments)
+    assert type(ran.error) is AirflowFailException
+    assert text in str(ran.error)
+    assert emulator.requests == []
+
+
+def test_a_task_that_is_not_ready_is_refused(store, emulator):
+    task_id = finished()["task_id"]
+    emulator.arm({"on": "status", "fault": "unknown_word", "word": "Running"})
+    ran = store(vidu_task_id=task_id)
+    assert type(ran.error) is AirflowFailException
+    assert f"Vidu task {task_id} is Running" in str(ran.error)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"result": {}, "vidu_task_id": "t"}])
+def test_either_a_result_or_a_task_id_has_to_be_given(arguments):
+    with pytest.raises(ValueError, match="Give either result"):
+        ViduToObjectStorageOperator(task_id="store", destination="/tmp", **arguments)
