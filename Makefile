@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test test-system check constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Turn a picture into a video in a real Airflow; VIDU_API_KEY chooses the real API
+	@$(RUN) -m tests.bed.demo
+
+up: $(READY) ## Start the demo's servers and leave them running
+	@$(RUN) -m tests.bed.demo up
+
+down: $(READY) ## Stop what "make up" started
+	@$(RUN) -m tests.bed.demo down
+
+test: $(READY) ## Run the tests, one path through a real Airflow included
+	$(RUN) -m pytest -m "not system or smoke"
+
+test-system: $(READY) ## Run the other tests that need a real Airflow
+	$(RUN) -m pytest -m "system and not smoke" tests/system
+
+check: $(READY) ## Check format, lint and types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu tests/bed
+
+constraints: $(VENV)/bin/uv ## Write constraints.txt anew with the newest versions
+	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		pyproject.toml --output-file constraints.txt
+
+clean: ## Stop the servers; remove the environment and caches, but never a video
+	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m tests.bed.demo down; fi
+	rm -rf $(VENV) .bed .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Bytecode is compiled once here, since Airflow starts half a dozen processes that all import the same modules.
+$(READY): $(VENV)/bin/uv pyproject.toml constraints.txt
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev]'
+	@touch $@
+
+$(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@echo "Setting up $(VENV); this happens once and takes some minutes …"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv
+	@touch $@

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Vidu emulator as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.bed.processes import python, signals_held, spawn, stop_sessions, tail
+
+KEY = "made-up-key-of-the-emulator"
+
+
+class EmulatorProcess:
+    """A running emulator, for as long as a ``with`` block lasts.
+
+    :param log: File for what it prints.
+    :param speed: How many times faster than the real service it generates.
+    """
+
+    def __init__(self, log: Path, *, speed: float) -> None:
+        self.log = log
+        self.speed = speed
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> EmulatorProcess:
+        self.log.unlink(missing_ok=True)
+        module = "airflow_provider_vidu.emulator"
+        command = python(module, "--port", "0", "--speed", str(self.speed), "--key", KEY)
+        try:
+            with signals_held():
+                self.process = spawn(command, self.log, {**os.environ, "PYTHONUNBUFFERED": "1"})
+            self._wait_for_url(self.process)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def _wait_for_url(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"Vidu emulator on (http://\S+)", self.log.read_text())):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"The emulator did not start:\n{tail(self.log)}")
+            time.sleep(0.05)
+        self.url = found[1]
+
+    def stop(self) -> None:
+        """End it; a second call does nothing."""
+        if self.process is not None:
+            with signals_held():
+                stop_sessions([self.process.pid])
+                self.process.wait()
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """The Airflow connection that leads to it."""
+        return {"conn_type": "vidu", "host": self.url, "password": KEY}
+
+    def control(self, method: str, name: str, json: object = None) -> Any:
+        """Call a control route.
+
+        :param name: What follows ``/_emulator/``: tasks, requests, faults, key or reset.
+        """
+        answer = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return its record of every task."""
+        return list(self.control("GET", "tasks"))
+
+    def hold(self) -> None:
+        """Answer every status request with Running until :meth:`release`."""
+        order = {"fault": "unknown_word", "on": "status", "word": "Running", "times": None}
+        self.control("POST", "faults", order)
+
+    def release(self) -> None:
+        """Disarm all faults."""
+        self.control("DELETE", "faults")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from tests.bed.airflow_bed import AirflowBed
+from tests.bed.emulator_process import EmulatorProcess
+from tests.system.records import result_of
+
+DAG_ID = "two_hundred"
+COUNT = 200
+
+
+@pytest.mark.system
+def test_two_hundred_sensors_wait_at_once_and_each_returns_its_own_result(
+    bed: AirflowBed, emulator: EmulatorProcess
+) -> None:
+    emulator.hold()
+    run_id = bed.trigger(DAG_ID)
+    most_deferred = 0
+
+    def look() -> None:
+        nonlocal most_deferred
+        if most_deferred < COUNT:
+            path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?task_id=wait&state=deferred&limit=1"
+            most_deferred = max(most_deferred, bed.request("GET", path)["total_entries"])
+            if most_deferred == COUNT:
+                emulator.release()
+
+    assert bed.wait(DAG_ID, run_id, 1200, look, every=2) == "success"
+
+    assert most_deferred == COUNT
+    records = {record["body"]["input"]["prompt"]: record for record in emulator.tasks()}
+    assert len(records) == COUNT
+    for number in range(COUNT):
+        record = records[f"wave number {number}"]
+        assert bed.xcom(DAG_ID, run_id, "submit", map_index=number) == record["task_id"]
+        assert bed.xcom(DAG_ID, run_id, "wait", map_index=number) == result_of(record, seconds=1)
