@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README is compared with the code it speaks of."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_vidu
+from airflow_provider_vidu.emulator.__main__ import _parser
+from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
+from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
+
+ROOT = Path(airflow_provider_vidu.__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_dag_of_the_readme_runs(run_dag, emulator, frame, tmp_path):
+    (source,) = snippets("python")
+    source = re.sub(r's3://aws_default@pictures/[^"]*', str(frame), source)
+    source = source.replace("s3://aws_default@videos/", f"file://{tmp_path}/videos")
+    source = source.replace('with DAG("make_a_video", schedule=None):', "if True:")
+    ran = run_dag(lambda: exec(source, {}))
+    assert ran.states == {"submit": "success", "wait": "success", "store": "success"}
+    (task,) = emulator.tasks
+    assert ran.xcom("store") == [f"file://{tmp_path}/videos/{task['task_id']}.mp4"]
+
+
+def test_the_estimates_of_the_readme_are_the_codes():
+    rows = re.findall(r"\| `(viduq[^`]*)` \| ¥([\d.]+) \| (?:([\d.]+) s|unknown) \|", README)
+    assert len(rows) == 4
+    for model, price, seconds in rows:
+        body = {"model": model, "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p"}}
+        found = estimate(body)
+        assert (found.price_cny, found.typical_seconds) == (float(price), float(seconds) if seconds else None)
+    assert f"dated {PRICES_AS_OF}" in README
+
+
+def test_the_defaults_of_the_readme_are_the_codes():
+    assert f"| host | the base URL; abroad `https://api.umodelverse.ai` | `{DEFAULT_BASE_URL}` |" in README
+    assert f"| extra `timeout` | seconds to wait for an answer | {DEFAULT_TIMEOUT:g} |" in README
+
+
+def test_the_emulators_command_of_the_readme_is_understood():
+    (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator (.*)", README)
+    options = _parser().parse_args(shlex.split(line))
+    assert (options.port, options.speed) == (8765, 10)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", README))))
+def test_the_links_of_the_readme_lead_somewhere(link):
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)\b(?=[`\s])", "\n".join(re.findall(r"`make [a-z-]+`", README))))))
+def test_the_make_targets_of_the_readme_exist(target):
+    assert f"\n{target}:" in (ROOT / "Makefile").read_text("utf-8")
