@@ -16,7 +16,6 @@ What can go wrong, sorted by what the reader has to do.
     │   ├── ViduTaskNotFoundError     the server does not know the task (yet, or any more)
     │   ├── ViduUnavailableError      a read failed in passing; reading again is free
     │   └── ViduSubmissionUncertainError  a submit may have been accepted and paid: check before sending again
-    ├── ViduTaskFailedError           the generation ended without a video
     ├── ViduDownloadError             a video could not be fetched; it stays at its url until that expires
     └── ViduEventError                a trigger's event is not one of ours
 
@@ -102,19 +101,6 @@ class ViduSubmissionUncertainError(ViduApiError):
 
     Sending it again may pay twice. Look at the account's usage on the ModelVerse console first.
     """
-
-
-class ViduTaskFailedError(ViduError):
-    """
-    The generation ended without a video. Whether failures are billed is not documented.
-
-    :param message: what happened, with the task id and the server's own words.
-    :param vidu_task_id: the task.
-    """
-
-    def __init__(self, message: str, *, vidu_task_id: str = "") -> None:
-        super().__init__(message)
-        self.vidu_task_id = vidu_task_id
 
 
 class ViduDownloadError(ViduError):

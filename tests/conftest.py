@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -130,7 +130,7 @@ def run_dag(airflow_database: None) -> Callable[..., Ran]:
 
         with DAG(
             f"test-{uuid4().hex}",
-            start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+            start_date=datetime(2026, 1, 1, tzinfo=UTC),
             schedule=None,
             default_args={"on_failure_callback": remember, "on_skipped_callback": remember},
             **dag_arguments,

@@ -59,6 +59,6 @@ def test_the_links_of_the_readme_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z-]+)\b(?=[`\s])", "\n".join(re.findall(r"`make [a-z-]+`", README))))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))))
 def test_the_make_targets_of_the_readme_exist(target):
     assert f"\n{target}:" in (ROOT / "Makefile").read_text("utf-8")

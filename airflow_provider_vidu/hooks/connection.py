@@ -44,9 +44,18 @@ class ConnectionSettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def connect_timeout(self) -> float:
+        """Seconds after which a connection has to stand."""
+        return min(CONNECT_TIMEOUT, self.timeout)
+
+    @property
     def authorization(self) -> str:
         """The value of the ``Authorization`` header."""
         return self.key if self.auth_scheme == "key" else f"Bearer {self.key}"
+
+    def headers(self) -> dict[str, str]:
+        """Make the headers of every request to the API."""
+        return {"Authorization": self.authorization, "Accept": "application/json"}
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text that comes from outside."""

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
-from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -29,46 +27,15 @@ from airflow_provider_vidu.exceptions import (
     ViduTaskNotFoundError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, CONNECT_TIMEOUT, ConnectionSettings, read_settings
+from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, read_settings
+from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.fields import is_url
-from airflow_provider_vidu.protocol.request import Body, encode
-from airflow_provider_vidu.protocol.response import (
-    Submission,
-    TaskStatus,
-    parse_submission,
-    parse_task_status,
-    transport_error,
-)
+from airflow_provider_vidu.protocol.request import Body
+from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 DEFAULT_CONN_ID = "vidu_default"
 MAX_CONNECTIONS = 100
 _CHUNK_BYTES = 1 << 20
-
-
-class _SubmitBody(io.BytesIO):
-    """A body that knows whether any of it was handed to a socket: if not, the submit was surely not accepted."""
-
-    sent = False
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.sent = True
-        return super().read(size)
-
-
-def _submit_url(settings: ConnectionSettings) -> str:
-    return f"{settings.base_url}/v1/tasks/submit"
-
-
-def _status_url(settings: ConnectionSettings, vidu_task_id: str) -> str:
-    return f"{settings.base_url}/v1/tasks/status?task_id={quote(vidu_task_id, safe='')}"
-
-
-def _headers(settings: ConnectionSettings, **more: str) -> dict[str, str]:
-    return {"Authorization": settings.authorization, "Accept": "application/json", **more}
-
-
-def _submit_headers(settings: ConnectionSettings, body: bytes) -> dict[str, str]:
-    return _headers(settings, **{"Content-Type": "application/json", "Content-Length": str(len(body))})
 
 
 def _no_connection(vidu_conn_id: str) -> ViduConnectionSettingsError:
@@ -123,7 +90,7 @@ class ViduHook(HttpHook):
         """
         settings = self.settings()
         session = self._session(settings)
-        session.headers.update(_headers(settings))
+        session.headers.update(settings.headers())
         session.headers.update(headers or {})
         return session
 
@@ -136,30 +103,24 @@ class ViduHook(HttpHook):
         session.proxies = dict(settings.proxies)
         return session
 
-    def _exchange(
-        self,
-        settings: ConnectionSettings,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        vidu_task_id: str | None,
-        body: _SubmitBody | None = None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        timeout = (min(CONNECT_TIMEOUT, settings.timeout), settings.timeout)
+    def _send(self, exchange: Exchange[Answer]) -> Answer:
+        settings = exchange.settings
         try:
             with (
                 self._session(settings) as session,
                 session.request(
-                    method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+                    exchange.method,
+                    exchange.url,
+                    headers=exchange.headers,
+                    data=exchange.body,
+                    timeout=(settings.connect_timeout, settings.timeout),
+                    allow_redirects=False,
                 ) as response,
             ):
                 content = response.content
         except (requests.RequestException, OSError) as error:
-            # A status request that never left is as passing a fault as one without an answer.
-            sent = body is None or body.sent
-            reason = settings.scrub(f"{type(error).__name__}: {error}")
-            raise transport_error(reason, sent=sent, vidu_task_id=vidu_task_id) from None
-        return response.status_code, response.headers, settings.scrub(content.decode("latin-1")).encode("latin-1")
+            raise exchange.unanswered(error) from None
+        return exchange.answered(response.status_code, response.headers, content)
 
     def submit(self, body: Body) -> Submission:
         """
@@ -171,11 +132,7 @@ class ViduHook(HttpHook):
         :raises ViduApiError: one of its other kinds: nothing was paid.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        settings, data = self.settings(), encode(body)
-        answer = self._exchange(
-            settings, "POST", _submit_url(settings), _submit_headers(settings, data), None, _SubmitBody(data)
-        )
-        return parse_submission(*answer)
+        return self._send(Exchange.submit(self.settings(), body))
 
     def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
@@ -186,12 +143,7 @@ class ViduHook(HttpHook):
         :raises ViduApiError: one of its kinds; reading again is free.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        return self._get_task(self.settings(), vidu_task_id)
-
-    def _get_task(self, settings: ConnectionSettings, vidu_task_id: str) -> TaskStatus:
-        url = _status_url(settings, vidu_task_id)
-        answer = self._exchange(settings, "GET", url, _headers(settings), vidu_task_id)
-        return parse_task_status(*answer, vidu_task_id)
+        return self._send(Exchange.status(self.settings(), vidu_task_id))
 
     def download(self, url: str, target: BinaryIO) -> int:
         """
@@ -205,7 +157,7 @@ class ViduHook(HttpHook):
         if not is_url(url):
             raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
         settings = self.settings()
-        timeout = (min(CONNECT_TIMEOUT, settings.timeout), settings.timeout)
+        timeout = (settings.connect_timeout, settings.timeout)
         written = 0
         try:
             # Plain bytes, so that their number can be compared with the announced one.
@@ -248,7 +200,7 @@ class ViduHook(HttpHook):
 
     def _refusal(self, settings: ConnectionSettings) -> ViduError | None:
         try:
-            self._get_task(settings, f"connection-test-{uuid.uuid4()}")
+            self._send(Exchange.status(settings, f"connection-test-{uuid.uuid4()}"))
         except ViduTaskNotFoundError:
             return None
         except ViduRefusedError as error:
@@ -324,36 +276,26 @@ class ViduAsyncHook:
                 self._settings = read_settings(connection)
             return self._settings
 
-    async def _exchange(
-        self,
-        settings: ConnectionSettings,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        vidu_task_id: str | None,
-        body: _SubmitBody | None = None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    async def _send(self, exchange: Exchange[Answer]) -> Answer:
+        settings = exchange.settings
         if self._client is None:
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_tls(settings.verify))
             self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        timeout = aiohttp.ClientTimeout(sock_connect=min(CONNECT_TIMEOUT, settings.timeout), sock_read=settings.timeout)
-        proxies = settings.proxies or requests.utils.get_environ_proxies(url)
+        proxies = settings.proxies or requests.utils.get_environ_proxies(exchange.url)
         try:
             async with self._client.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                timeout=timeout,
+                exchange.method,
+                URL(exchange.url, encoded=True),
+                headers=exchange.headers,
+                data=exchange.body,
+                timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
                 allow_redirects=False,
-                proxy=requests.utils.select_proxy(url, proxies),
+                proxy=requests.utils.select_proxy(exchange.url, proxies),
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            sent = body is None or body.sent
-            reason = settings.scrub(f"{type(error).__name__}: {error}")
-            raise transport_error(reason, sent=sent, vidu_task_id=vidu_task_id) from None
-        return response.status, response.headers, settings.scrub(content.decode("latin-1")).encode("latin-1")
+            raise exchange.unanswered(error) from None
+        return exchange.answered(response.status, response.headers, content)
 
     async def submit(self, body: Body) -> Submission:
         """
@@ -365,11 +307,7 @@ class ViduAsyncHook:
         :raises ViduApiError: one of its other kinds: nothing was paid.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        settings, data = await self.settings(), encode(body)
-        answer = await self._exchange(
-            settings, "POST", _submit_url(settings), _submit_headers(settings, data), None, _SubmitBody(data)
-        )
-        return parse_submission(*answer)
+        return await self._send(Exchange.submit(await self.settings(), body))
 
     async def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
@@ -382,10 +320,7 @@ class ViduAsyncHook:
         """
         settings = await self.settings()
         try:
-            answer = await self._exchange(
-                settings, "GET", _status_url(settings, vidu_task_id), _headers(settings), vidu_task_id
-            )
-            return parse_task_status(*answer, vidu_task_id)
+            return await self._send(Exchange.status(settings, vidu_task_id))
         except ViduAuthError:
             if self._settings is settings:
                 self._settings = None

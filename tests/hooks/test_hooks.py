@@ -7,18 +7,19 @@ import asyncio
 import io
 import json
 import socket
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
+from conftest import KEY, RunningEmulator, set_connection
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
-from conftest import KEY, RunningEmulator, set_connection
 
 BODY = build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})
 
@@ -225,9 +226,12 @@ def test_the_key_shows_in_no_exception_even_if_the_server_repeats_it(hook, monke
     body = json.dumps({"error": {"message": f"bad key {KEY}", "code": "auth_error"}}).encode()
     with socket.create_server(("127.0.0.1", 0)) as server:
         set_connection(monkeypatch, host=f"http://127.0.0.1:{server.getsockname()[1]}")
-        with _answering(server, b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)):
-            with pytest.raises(exceptions.ViduAuthError, match=r"bad key \*\*\*") as caught:
-                hook.submit()
+        answer = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        with (
+            _answering(server, answer),
+            pytest.raises(exceptions.ViduAuthError, match=r"bad key \*\*\*") as caught,
+        ):
+            hook.submit()
     assert KEY not in "".join(traceback.format_exception(caught.value))
     assert KEY not in repr(vars(caught.value))
 
@@ -236,8 +240,6 @@ class _answering:
     """Answer one request on a listening socket with fixed bytes."""
 
     def __init__(self, server: socket.socket, answer: bytes) -> None:
-        import threading
-
         self.thread = threading.Thread(target=self._serve, args=(server, answer))
 
     @staticmethod

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from conftest import KEY, set_connection
 from PIL import Image
 
 from airflow_provider_vidu.exceptions import (
@@ -23,7 +24,6 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.capabilities import FIELDS
-from conftest import KEY, set_connection
 
 URL = "https://example.com/a.png"
 QUICK = {"model": "viduq2-turbo", "first_frame_url": URL, "duration": 1, "resolution": "540p"}
@@ -131,7 +131,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
         "missing": ({"first_frame_url": str(tmp_path / "none.png")}, "none.png' given, allowed: an http"),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
-        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a ratio"),
+        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
         "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
         "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
         "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),

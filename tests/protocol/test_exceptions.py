@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from airflow_provider_vidu import exceptions
-from airflow_provider_vidu.exceptions import ViduApiError, ViduError, ViduTaskFailedError
+from airflow_provider_vidu.exceptions import ViduApiError, ViduError
 
 TREE = {
     "ViduError": "Exception",
@@ -22,7 +22,6 @@ TREE = {
     "ViduTaskNotFoundError": "ViduApiError",
     "ViduUnavailableError": "ViduApiError",
     "ViduSubmissionUncertainError": "ViduApiError",
-    "ViduTaskFailedError": "ViduError",
     "ViduDownloadError": "ViduError",
     "ViduEventError": "ViduError",
 }
@@ -61,8 +60,6 @@ def test_every_error_survives_the_way_to_another_process(kind):
     details = {}
     if issubclass(kind, ViduApiError):
         details = {"status": 429, "code": "rate_limit", "request_id": "r", "vidu_task_id": "t", "retry_after": 3.0}
-    elif kind is ViduTaskFailedError:
-        details = {"vidu_task_id": "t"}
     error = kind("what happened", **details)
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), copy.args, vars(copy)) == (kind, ("what happened",), details)

@@ -56,7 +56,7 @@ def test_every_mode_returns_the_same_result(wait, emulator):
 ENDS = {
     "failed": ("fail-by-moderation", None, AirflowFailException, "CreationPolicyViolation"),
     "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "is out of reach"),
-    "time-out": ("a kite", {"fault": "unknown_word", "word": "Stuck"}, AirflowSensorTimeout, "its last status was Stuck"),
+    "time-out": ("a kite", {"fault": "unknown_word", "word": "Stuck"}, AirflowSensorTimeout, "last status was Stuck"),
 }
 
 

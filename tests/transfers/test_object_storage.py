@@ -55,7 +55,7 @@ def test_a_finished_task_may_be_named_instead_of_its_result(store, emulator, tmp
 
 @pytest.mark.parametrize("scheme", ["file://", "local://"])
 def test_the_destination_may_be_a_templated_uri(store, emulator, tmp_path, scheme):
-    ran = store(result=finished(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}" )
+    ran = store(result=finished(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}")
     assert ran.states == {"store": "success"}
     assert len(files(tmp_path)) == 1
 

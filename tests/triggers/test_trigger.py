@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
+from conftest import KEY, set_connection
 
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
-from conftest import KEY, set_connection
 
 
 def trigger(vidu_task_id: str, **changes: object) -> ViduTaskTrigger:
@@ -125,7 +125,7 @@ async def test_a_key_rotated_during_the_wait_is_picked_up(emulator, submitted, m
     task_id = submitted()
     emulator.arm({"on": "status", "fault": "unknown_word", "word": "Waiting", "times": 3})
     waiting = asyncio.create_task(events(trigger(task_id)))
-    while emulator.requests[-1]["method"] != "GET":
+    while emulator.requests[-1]["method"] != "GET":  # noqa: ASYNC110 - the emulator can only be asked
         await asyncio.sleep(0.02)
     emulator.control("POST", "key", {"key": "a-new-key"})
     set_connection(monkeypatch, host=emulator.url, password="a-new-key")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request to the API and what comes of it: all that the two transports have in common."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_vidu.exceptions import ViduApiError
+from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.protocol.request import Body, encode
+from airflow_provider_vidu.protocol.response import (
+    Submission,
+    TaskStatus,
+    parse_submission,
+    parse_task_status,
+    transport_error,
+)
+
+Answer = TypeVar("Answer")
+
+
+class _SubmitBody(io.BytesIO):
+    """A body that knows whether any of it was handed to a socket: if not, the submit was surely not accepted."""
+
+    sent = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.sent = True
+        return super().read(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange(Generic[Answer]):
+    """
+    A request, ready to be sent once.
+
+    :param settings: the connection's settings.
+    :param method: HTTP method.
+    :param url: where to send it, quoted as it shall go over the wire.
+    :param headers: headers, with the API key.
+    :param parse: what reads the answer: ``(status, headers, body)`` becomes a value or a ``ViduApiError``.
+    :param body: what to send; ``None`` for a read.
+    :param vidu_task_id: the task that is asked for; ``None`` for a submit.
+    """
+
+    settings: ConnectionSettings
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    parse: Callable[[int, Mapping[str, str], bytes], Answer]
+    body: _SubmitBody | None = None
+    vidu_task_id: str | None = None
+
+    @classmethod
+    def submit(cls, settings: ConnectionSettings, body: Body) -> Exchange[Submission]:
+        """Prepare a submit."""
+        data = encode(body)
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        return Exchange(
+            settings,
+            "POST",
+            f"{settings.base_url}/v1/tasks/submit",
+            settings.headers() | headers,
+            parse_submission,
+            body=_SubmitBody(data),
+        )
+
+    @classmethod
+    def status(cls, settings: ConnectionSettings, vidu_task_id: str) -> Exchange[TaskStatus]:
+        """Prepare a status request."""
+        return Exchange(
+            settings,
+            "GET",
+            f"{settings.base_url}/v1/tasks/status?task_id={quote(vidu_task_id, safe='')}",
+            settings.headers(),
+            partial(parse_task_status, vidu_task_id=vidu_task_id),
+            vidu_task_id=vidu_task_id,
+        )
+
+    def answered(self, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+        """
+        Read the answer.
+
+        :param status: HTTP status.
+        :param headers: response headers.
+        :param content: response body.
+        :return: what it means.
+        :raises ViduApiError: when it is an error or no answer at all.
+        """
+        return self.parse(status, headers, self.settings.scrub(content.decode("latin-1")).encode("latin-1"))
+
+    def unanswered(self, error: Exception) -> ViduApiError:
+        """
+        Name what it means that no answer came.
+
+        :param error: what the HTTP library raised.
+        :return: the error to raise.
+        """
+        # A read that never left is as passing a fault as one without an answer.
+        sent = self.body is None or self.body.sent
+        reason = self.settings.scrub(f"{type(error).__name__}: {error}")
+        return transport_error(reason, sent=sent, vidu_task_id=self.vidu_task_id)
