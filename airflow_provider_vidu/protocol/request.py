@@ -97,9 +97,9 @@ def problems(
     """
     values = {name: value for name, value in values.items() if value is not None}
     found = [
-        f"{name}: {shown(value)} given, allowed: a text such as {example}"
+        f"{name}: {shown(value)} given, allowed: a text without blanks around it, such as {example}"
         for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
-        if not isinstance(value, str) or not value.strip()
+        if not isinstance(value, str) or not value or value != value.strip()
     ]
     found += [
         f"{name}: not a field of this version. To send it all the same, put it into extra_input or extra_parameters"

@@ -81,6 +81,9 @@ class ViduTaskSensor(BaseSensorOperator):
         if self.execution_timeout:
             # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
             self.timeout = min(self.timeout, self.execution_timeout.total_seconds())
+        if isinstance(self.vidu_task_id, str):
+            # What a template renders may have blanks around it, and the API would not know such an id.
+            self.vidu_task_id = self.vidu_task_id.strip()
         try:
             self._watch = self._new_watch(time.time())
             if self.deferrable:
@@ -92,7 +95,7 @@ class ViduTaskSensor(BaseSensorOperator):
             self._raise(error)
 
     def _new_watch(self, now: float) -> Watch:
-        if not isinstance(self.vidu_task_id, str) or not self.vidu_task_id.strip():
+        if not isinstance(self.vidu_task_id, str) or not self.vidu_task_id:
             raise AirflowFailException(
                 f"vidu_task_id: {self.vidu_task_id!r} given, allowed: the task id that ViduSubmitOperator returned."
             )

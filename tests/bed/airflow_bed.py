@@ -291,6 +291,23 @@ class AirflowBed:
             self.request("GET", f"{path}?map_index={map_index}&full_content=true", accept="application/x-ndjson")
         )
 
+    def failures(self, dag_id: str, run_id: str, *, tasks: int = 3, lines: int = 25) -> str:
+        """Return how many tasks of a run failed, and the ends of the first ones' logs, for a person to read."""
+        failed = [task for task in self.task_instances(dag_id, run_id) if task["state"] == "failed"]
+        parts = [f"{len(failed)} failed"]
+        for task in failed[:tasks]:
+            log = self.log(dag_id, run_id, task["task_id"], task["try_number"], task["map_index"])
+            texts = []
+            for record in map(json.loads, filter(None, log.splitlines())):
+                errors = record.get("error_detail") or []
+                text = " ".join([record["event"], *(f"{e['exc_type']}: {e['exc_value']}" for e in errors)])
+                # Airflow folds its own chatter between such marks.
+                if not text.startswith("::"):
+                    texts.append(f"  {text}")
+            name = task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
+            parts += [f"The end of the log of {name}:", *texts[-lines:]]
+        return "\n".join(parts)
+
     # --- processes ------------------------------------------------------------------------------------------------
 
     def worker_processes(self) -> list[int]:

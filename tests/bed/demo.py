@@ -109,8 +109,7 @@ def _run(bed: AirflowBed, timeout: float) -> int:
                 say(f"{name:>6} {WORDS.get(state, state)}")
 
     if bed.wait(DAG_ID, run_id, timeout, show) != "success":
-        for name in (name for name, state in seen.items() if state == "failed"):
-            print(f"\nThe end of the log of {name}:\n{_readable(bed.log(DAG_ID, run_id, name))}\n")
+        print(f"\n{bed.failures(DAG_ID, run_id)}\n")
         return 1
     for uri in bed.xcom(DAG_ID, run_id, "store"):
         path = Path(url2pathname(urlsplit(uri).path))
@@ -121,16 +120,6 @@ def _run(bed: AirflowBed, timeout: float) -> int:
             f"{facts.width}x{facts.height} pixels\n"
         )
     return 0
-
-
-def _readable(log: str, lines: int = 25) -> str:
-    texts = []
-    for record in map(json.loads, filter(None, log.splitlines())):
-        errors = record.get("error_detail") or []
-        text = " ".join([record["event"], *(f"{e['exc_type']}: {e['exc_value']}" for e in errors)])
-        if not text.startswith("::"):
-            texts.append(f"  {text}")
-    return "\n".join(texts[-lines:])
 
 
 def up() -> int:

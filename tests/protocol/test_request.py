@@ -584,14 +584,19 @@ def test_an_addition_does_not_replace_an_argument():
 @pytest.mark.parametrize(
     ("vidu_type", "model", "found"),
     [
-        ("", "viduq2-turbo", ["vidu_type: '' given, allowed: a text such as img2video"]),
-        ("img2video", " ", ["model: ' ' given, allowed: a text such as viduq2-turbo"]),
+        ("", "viduq2-turbo", ["vidu_type: '' given, allowed: a text without blanks around it, such as img2video"]),
+        (
+            "img2video",
+            "viduq2 ",
+            ["model: 'viduq2 ' given, allowed: a text without blanks around it, such as viduq2-turbo"],
+        ),
+        ("img2video", " ", ["model: ' ' given, allowed: a text without blanks around it, such as viduq2-turbo"]),
         (
             None,
             ["viduq2"],
             [
-                "vidu_type: None given, allowed: a text such as img2video",
-                "model: ['viduq2'] given, allowed: a text such as viduq2-turbo",
+                "vidu_type: None given, allowed: a text without blanks around it, such as img2video",
+                "model: ['viduq2'] given, allowed: a text without blanks around it, such as viduq2-turbo",
             ],
         ),
     ],

@@ -90,12 +90,17 @@ def test_an_execution_timeout_bounds_the_whole_wait(wait, emulator):
     assert task_id in str(ran.error)
 
 
-@pytest.mark.parametrize("given", [None, "", "  "])
+@pytest.mark.parametrize("given", [None, ""])
 def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
     ran = wait(given)
     assert type(ran.error) is AirflowFailException
     assert str(ran.error) == f"vidu_task_id: {given!r} given, allowed: the task id that ViduSubmitOperator returned."
     assert emulator.requests == []
+
+
+def test_blanks_around_a_task_id_do_not_matter(run_dag, emulator):
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=f" {submitted()}\n"))
+    assert ran.states == {"wait": "success"}
 
 
 @pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])

@@ -32,7 +32,7 @@ def test_a_picture_becomes_a_stored_video_and_the_wait_holds_no_worker(
 
     state = bed.wait(DAG_ID, run_id, 180, look)
 
-    assert state == "success", bed.log(DAG_ID, run_id, "submit")
+    assert state == "success", bed.failures(DAG_ID, run_id)
     assert while_held == [("deferred", [])]
     (record,) = emulator.tasks()
     assert bed.xcom(DAG_ID, run_id, "submit") == record["task_id"]

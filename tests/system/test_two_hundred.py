@@ -27,8 +27,9 @@ def test_two_hundred_sensors_wait_at_once_and_each_returns_its_own_result(
             if most_deferred == COUNT:
                 emulator.release()
 
-    assert bed.wait(DAG_ID, run_id, 1200, look, every=2) == "success"
+    state = bed.wait(DAG_ID, run_id, 1200, look, every=2)
 
+    assert state == "success", bed.failures(DAG_ID, run_id)
     assert most_deferred == COUNT
     records = {record["body"]["input"]["prompt"]: record for record in emulator.tasks()}
     assert len(records) == COUNT
