@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
+from tests.emulator_control import KEY, RunningEmulator, set_connection
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 # Airflow reads these while it is imported, so they are set before any test module is.
@@ -24,32 +25,9 @@ os.environ.update(
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
 )
 
-KEY = "a-key-that-never-shows-7f3a"
 
-
-class RunningEmulator:
-    """The emulator's address and its control routes."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def control(self, method: str, name: str, json: object = None) -> Any:
-        import requests
-
-        response = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=10)
-        response.raise_for_status()
-        return response.json()
-
-    def arm(self, *faults: dict[str, Any]) -> None:
-        self.control("POST", "faults", list(faults))
-
-    @property
-    def tasks(self) -> list[dict[str, Any]]:
-        return self.control("GET", "tasks")
-
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        return self.control("GET", "requests")["requests"]
+def pytest_unconfigure() -> None:
+    _HOME.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +54,6 @@ def slow_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningEmulator]:
     with running(Settings(speed=1e-6, key=KEY)) as url:
         set_connection(monkeypatch, host=url)
         yield RunningEmulator(url)
-
-
-def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "vidu_default", **fields: Any) -> None:
-    connection = {"conn_type": "vidu", "password": KEY, **fields}
-    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def demo() -> int:
     shutil.rmtree(home, ignore_errors=True)
     with ExitStack() as stack:
         stack.enter_context(signals_as_interrupt())
-        say(f"Starting PostgreSQL, Airflow{'' if key else ', the emulator of the Vidu API'} …")
+        say(f"Starting {'PostgreSQL and Airflow' if key else 'PostgreSQL, Airflow and the emulator of the Vidu API'} …")
         if key:
             connection = {"conn_type": "vidu", "host": REAL_API, "password": key}
         else:

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
-from conftest import KEY, RunningEmulator, set_connection
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from tests.emulator_control import KEY, RunningEmulator, set_connection
 
 BODY = build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})
 

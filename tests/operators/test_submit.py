@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from conftest import KEY, set_connection
 from PIL import Image
 
 from airflow_provider_vidu.exceptions import (
@@ -24,6 +23,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.capabilities import FIELDS
+from tests.emulator_control import KEY, set_connection
 
 URL = "https://example.com/a.png"
 QUICK = {"model": "viduq2-turbo", "first_frame_url": URL, "duration": 1, "resolution": "540p"}

@@ -6,11 +6,11 @@ import json
 import time
 
 import pytest
-from conftest import KEY, set_connection
 
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
+from tests.emulator_control import KEY, set_connection
 
 
 def trigger(vidu_task_id: str, **changes: object) -> ViduTaskTrigger:
