@@ -33,7 +33,9 @@ class ViduSubmitOperator(BaseOperator):
     the content of files).
 
     A refused request and a submit whose outcome is unknown fail the task without retries, the latter because a
-    retry could pay twice. Bad key, rate limit and failed connection leave it retryable: nothing was paid.
+    retry could pay twice. Bad key, rate limit and failed connection leave it retryable: nothing was paid. A retry
+    after the worker died, and clearing the task, are new submits and are paid again: to fetch a video, clear the
+    sensor instead.
 
     :param model: e.g. ``viduq2-turbo``. (templated, as all that follow)
     :param vidu_type: the job: ``img2video`` (default), ``text2video``, ``reference2video``, ``start-end2video``,
