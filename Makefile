@@ -20,7 +20,8 @@ down: $(READY) ## Stop what "make up" started
 	@$(RUN) -m tests.bed.demo down
 
 test: $(READY) ## Run the tests, one path through a real Airflow included
-	$(RUN) -m pytest -m "not system or smoke"
+	$(RUN) -m pytest -m "not system or smoke" --cov=airflow_provider_vidu.protocol \
+		--cov=airflow_provider_vidu.exceptions --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
 test-system: $(READY) ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke" tests/system

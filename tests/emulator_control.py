@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
+
+if TYPE_CHECKING:
+    import pytest
 
 KEY = "a-key-that-never-shows-7f3a"
 

@@ -112,5 +112,5 @@ class ViduToObjectStorageOperator(BaseOperator):
             partial.unlink(missing_ok=True)
             raise
         self.log.info("Stored %s bytes at %s", f"{size:,}", path)
-        # A bucket's URI keeps the connection id, so that ObjectStoragePath can open it again.
-        return str(path) if path.conn_id else path.as_uri()
+        # A bucket's text keeps the connection id, so that ObjectStoragePath can open it again.
+        return path.as_uri() if path.protocol in ("", "file", "local") else str(path)

@@ -8,16 +8,14 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
-
-import requests
 
 from tests.bed.processes import python, signals_held, spawn, stop_sessions, tail
+from tests.emulator_control import RunningEmulator
 
 KEY = "made-up-key-of-the-emulator"
 
 
-class EmulatorProcess:
+class EmulatorProcess(RunningEmulator):
     """A running emulator, for as long as a ``with`` block lasts.
 
     :param log: File for what it prints.
@@ -28,7 +26,7 @@ class EmulatorProcess:
         self.log = log
         self.speed = speed
         self.process: subprocess.Popen[bytes] | None = None
-        self.url = ""
+        super().__init__("")
 
     def __enter__(self) -> EmulatorProcess:
         self.log.unlink(missing_ok=True)
@@ -66,23 +64,10 @@ class EmulatorProcess:
         """The Airflow connection that leads to it."""
         return {"conn_type": "vidu", "host": self.url, "password": KEY}
 
-    def control(self, method: str, name: str, json: object = None) -> Any:
-        """Call a control route.
-
-        :param name: What follows ``/_emulator/``: tasks, requests, faults, key or reset.
-        """
-        answer = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """Return its record of every task."""
-        return list(self.control("GET", "tasks"))
-
     def hold(self) -> None:
         """Answer every status request with Running until :meth:`release`."""
         order = {"fault": "unknown_word", "on": "status", "word": "Running", "times": None}
-        self.control("POST", "faults", order)
+        self.arm(order)
 
     def release(self) -> None:
         """Disarm all faults."""

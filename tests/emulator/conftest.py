@@ -10,15 +10,16 @@ import requests
 from PIL import Image
 
 from airflow_provider_vidu.emulator.server import Settings, running
+from tests.emulator_control import RunningEmulator
 
 KEY = "emulator-key"
 
 
-class Api:
+class Api(RunningEmulator):
     """A client of the emulator that hides nothing but the addresses."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        super().__init__(url)
         self.headers = {"Authorization": KEY}
 
     def submit(self, body: object, **options) -> requests.Response:
@@ -40,14 +41,6 @@ class Api:
     def video_url(self, body: object) -> str:
         (url,) = self.ended(self.accepted(body))["output"]["urls"]
         return url
-
-    def control(self, method: str, name: str, json: object = None) -> object:
-        response = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=10)
-        response.raise_for_status()
-        return response.json()
-
-    def arm(self, *faults: dict) -> None:
-        self.control("POST", "faults", list(faults))
 
     def _send(self, method: str, path: str, **options) -> requests.Response:
         return requests.request(

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
+from tests.records import result_of
 
 MODES = {
     "deferrable": {},
@@ -40,17 +41,8 @@ def test_every_mode_returns_the_same_result(wait, emulator):
     emulator.arm({"on": "status", "fault": "unknown_word", "word": "Queueing", "times": 2})
     ran = wait(task_id)
     (task,) = emulator.tasks
-    result = ran.xcom("wait")
     assert ran.states == {"wait": "success"}
-    assert result == {
-        "task_id": task_id,
-        "urls": [task["url"]],
-        "video_seconds": 1,
-        "submit_time": task["submit_time"],
-        "finish_time": task["finish_time"],
-        "expires_at": task["finish_time"] + 24 * 3600,
-        "request_id": result["request_id"],
-    }
+    assert ran.xcom("wait") == result_of(task, seconds=1)
 
 
 ENDS = {

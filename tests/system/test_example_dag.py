@@ -11,7 +11,7 @@ from tests.bed.airflow_bed import AirflowBed
 from tests.bed.demo import ASKED, DAG_ID
 from tests.bed.emulator_process import EmulatorProcess
 from tests.bed.video import VideoFacts, read_video
-from tests.system.records import result_of
+from tests.records import result_of
 
 
 @pytest.mark.system
@@ -34,7 +34,7 @@ def test_a_picture_becomes_a_stored_video_and_the_wait_holds_no_worker(
 
     assert state == "success", bed.failures(DAG_ID, run_id)
     assert while_held == [("deferred", [])]
-    (record,) = emulator.tasks()
+    (record,) = emulator.tasks
     assert bed.xcom(DAG_ID, run_id, "submit") == record["task_id"]
     assert bed.xcom(DAG_ID, run_id, "wait") == result_of(record, seconds=4)
     stored = tmp_path / f"{record['task_id']}.mp4"

@@ -5,7 +5,7 @@ import pytest
 
 from tests.bed.airflow_bed import AirflowBed
 from tests.bed.emulator_process import EmulatorProcess
-from tests.system.records import result_of
+from tests.records import result_of
 
 DAG_ID = "two_hundred"
 COUNT = 200
@@ -31,7 +31,7 @@ def test_two_hundred_sensors_wait_at_once_and_each_returns_its_own_result(
 
     assert state == "success", bed.failures(DAG_ID, run_id)
     assert most_deferred == COUNT
-    records = {record["body"]["input"]["prompt"]: record for record in emulator.tasks()}
+    records = {record["body"]["input"]["prompt"]: record for record in emulator.tasks}
     assert len(records) == COUNT
     for number in range(COUNT):
         record = records[f"wave number {number}"]

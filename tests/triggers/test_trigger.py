@@ -11,6 +11,7 @@ from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.emulator_control import KEY, set_connection
+from tests.records import result_of
 
 
 def trigger(vidu_task_id: str, **changes: object) -> ViduTaskTrigger:
@@ -45,15 +46,7 @@ async def test_a_finished_task_fires_one_event_with_its_result(emulator, submitt
         {
             "status": "success",
             "message": f"Vidu task {task_id} is ready.",
-            "task": {
-                "task_id": task_id,
-                "urls": [task["url"]],
-                "video_seconds": 1,
-                "submit_time": task["submit_time"],
-                "finish_time": task["finish_time"],
-                "expires_at": task["finish_time"] + 24 * 3600,
-                "request_id": fired[0]["task"]["request_id"],
-            },
+            "task": result_of(task, seconds=1),
         }
     ]
 
