@@ -29,6 +29,13 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.vidu")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu")],
+        "transfers": [
+            {
+                "source-integration-name": _INTEGRATION,
+                "target-integration-name": "Common IO",
+                "python-module": "airflow_provider_vidu.transfers.object_storage",
+            }
+        ],
         "connection-types": [
             {
                 "hook-class-name": "airflow_provider_vidu.hooks.vidu.ViduHook",

@@ -42,7 +42,8 @@ def test_the_provider_info_fits_airflows_own_schema():
 def test_the_provider_info_names_modules_that_exist():
     info = get_provider_info()
     kinds = ("hooks", "operators", "sensors", "triggers")
-    for module in [name for kind in kinds for part in info[kind] for name in part["python-modules"]]:
+    modules = [name for kind in kinds for part in info[kind] for name in part["python-modules"]]
+    for module in [*modules, *(transfer["python-module"] for transfer in info["transfers"])]:
         import_module(module)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_vidu.exceptions import ViduConnectionSettingsError
+from airflow_provider_vidu.exceptions import ViduConnectError, ViduConnectionSettingsError, ViduError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -21,6 +21,8 @@ DEFAULT_TIMEOUT = 60.0
 AUTH_SCHEMES = ("key", "bearer")
 
 _SHORTEST_SCRUBBED_KEY = 6
+_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+(:[^/\s'\"]*)?@")
+_PROXY = re.compile(r"(https?|socks[45]h?)://([^\s/]+@)?[^\s/@]+/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class ConnectionSettings:
         """Take the key out of a text that comes from outside."""
         return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
 
+    def describe(self, error: Exception) -> str:
+        """Name what an HTTP library raised, without the key and without the user and password of a proxy's URL."""
+        return self.scrub(_USERINFO.sub("***@", f"{type(error).__name__}: {error}"))
+
 
 def read_settings(connection: Connection) -> ConnectionSettings:
     """
@@ -80,8 +86,9 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         raise ViduConnectionSettingsError(f"{name}: no API key given, allowed: the key as the connection's password.")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ViduConnectionSettingsError(f"{name}: the API key holds a space or a character that no key has.")
-    # Airflow masks the password as it stands, which may be longer than the key.
-    mask_secret(key)
+    if key != connection.password:
+        # Airflow masks the password as it stands, which here is longer than the key.
+        mask_secret(key)
     auth_scheme = extra.get("auth_scheme", "key")
     if auth_scheme not in AUTH_SCHEMES:
         raise _wrong(name, "auth_scheme", auth_scheme, " or ".join(AUTH_SCHEMES))
@@ -92,6 +99,26 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         timeout=_timeout(extra.get("timeout", DEFAULT_TIMEOUT), name),
         verify=_verify(extra.get("verify"), name),
         proxies=_proxies(extra.get("proxies", {}), name),
+    )
+
+
+def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:
+    """
+    Name a connection that could not be looked up.
+
+    :param vidu_conn_id: its id.
+    :param error: what Airflow raised.
+    :return: the error to raise: a passing one unless Airflow says that there is no such connection.
+    """
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    if isinstance(error, AirflowNotFoundException):
+        return ViduConnectionSettingsError(
+            f"There is no Airflow connection {vidu_conn_id!r}. Create one of type vidu with the API key as password."
+        )
+    return ViduConnectError(
+        f"Airflow could not be asked for the connection {vidu_conn_id!r} ({type(error).__name__}). Nothing was sent: "
+        "nothing was paid, a retry can help."
     )
 
 
@@ -153,8 +180,8 @@ def _verify(value: Any, name: str) -> bool | str:
 
 
 def _proxies(value: Any, name: str) -> dict[str, str]:
-    if isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair):
-        return dict(value)
+    if isinstance(value, dict) and all(isinstance(url, str) and _PROXY.fullmatch(url) for url in value.values()):
+        return {str(scheme): url for scheme, url in value.items()}
     raise ViduConnectionSettingsError(
         f'{name}: proxies in extra is of the wrong form, allowed: {{"https": "http://proxy:3128"}}. Nothing was sent.'
     )

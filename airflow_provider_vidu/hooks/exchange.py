@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -51,7 +51,7 @@ class Exchange(Generic[Answer]):
     settings: ConnectionSettings
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     parse: Callable[[int, Mapping[str, str], bytes], Answer]
     body: _SubmitBody | None = None
     vidu_task_id: str | None = None
@@ -103,5 +103,4 @@ class Exchange(Generic[Answer]):
         """
         # A read that never left is as passing a fault as one without an answer.
         sent = self.body is None or self.body.sent
-        reason = self.settings.scrub(f"{type(error).__name__}: {error}")
-        return transport_error(reason, sent=sent, vidu_task_id=self.vidu_task_id)
+        return transport_error(self.settings.describe(error), sent=sent, vidu_task_id=self.vidu_task_id)

@@ -14,20 +14,18 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 import requests
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 from airflow.providers.http.hooks.http import HttpHook
 from yarl import URL
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
-    ViduConnectionSettingsError,
     ViduDownloadError,
     ViduError,
     ViduRefusedError,
     ViduTaskNotFoundError,
-    ViduUnavailableError,
 )
-from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, read_settings
+from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.fields import is_url
 from airflow_provider_vidu.protocol.request import Body
@@ -36,12 +34,6 @@ from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 DEFAULT_CONN_ID = "vidu_default"
 MAX_CONNECTIONS = 100
 _CHUNK_BYTES = 1 << 20
-
-
-def _no_connection(vidu_conn_id: str) -> ViduConnectionSettingsError:
-    return ViduConnectionSettingsError(
-        f"There is no Airflow connection {vidu_conn_id!r}. Create one of type vidu with the API key as its password."
-    )
 
 
 def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -71,11 +63,12 @@ class ViduHook(HttpHook):
 
         :return: its settings.
         :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
+        :raises ViduConnectError: when Airflow could not be asked; nothing was sent, a retry can help.
         """
         try:
             connection = self.get_connection(self.vidu_conn_id)
-        except AirflowNotFoundException:
-            raise _no_connection(self.vidu_conn_id) from None
+        except Exception as error:
+            raise no_settings(self.vidu_conn_id, error) from None
         return read_settings(connection)
 
     def get_conn(
@@ -114,6 +107,9 @@ class ViduHook(HttpHook):
                     headers=exchange.headers,
                     data=exchange.body,
                     timeout=(settings.connect_timeout, settings.timeout),
+                    # Given here and not to the session, whose own values the environment would override.
+                    verify=settings.verify,
+                    proxies=dict(settings.proxies),
                     allow_redirects=False,
                 ) as response,
             ):
@@ -157,13 +153,19 @@ class ViduHook(HttpHook):
         if not is_url(url):
             raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
         settings = self.settings()
-        timeout = (settings.connect_timeout, settings.timeout)
         written = 0
         try:
             # Plain bytes, so that their number can be compared with the announced one.
             with (
                 self._session(settings) as session,
-                session.get(url, headers={"Accept-Encoding": "identity"}, timeout=timeout, stream=True) as response,
+                session.get(
+                    url,
+                    headers={"Accept-Encoding": "identity"},
+                    timeout=(settings.connect_timeout, settings.timeout),
+                    verify=settings.verify,
+                    proxies=dict(settings.proxies),
+                    stream=True,
+                ) as response,
             ):
                 if response.status_code != 200:
                     raise ViduDownloadError(
@@ -174,7 +176,9 @@ class ViduHook(HttpHook):
                 for chunk in response.iter_content(_CHUNK_BYTES):
                     written += target.write(chunk)
         except requests.RequestException as error:
-            raise ViduDownloadError(f"The download of {url} broke off after {written:,} bytes: {error}") from None
+            raise ViduDownloadError(
+                f"The download of {url} broke off after {written:,} bytes: {settings.describe(error)}"
+            ) from None
         if not written or (announced is not None and announced.isdigit() and int(announced) != written):
             raise ViduDownloadError(f"{url} gave {written:,} bytes, announced: {announced}.")
         return written
@@ -261,18 +265,14 @@ class ViduAsyncHook:
 
         :return: its settings.
         :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
-        :raises ViduUnavailableError: when Airflow could not be asked; a retry can help.
+        :raises ViduConnectError: when Airflow could not be asked; nothing was sent, a retry can help.
         """
         async with self._lock:
             if self._settings is None:
                 try:
                     connection = await BaseHook.aget_connection(self.vidu_conn_id)
-                except AirflowNotFoundException:
-                    raise _no_connection(self.vidu_conn_id) from None
                 except Exception as error:
-                    raise ViduUnavailableError(
-                        f"Airflow could not be asked for the connection {self.vidu_conn_id!r}: {type(error).__name__}."
-                    ) from None
+                    raise no_settings(self.vidu_conn_id, error) from None
                 self._settings = read_settings(connection)
             return self._settings
 
@@ -293,7 +293,7 @@ class ViduAsyncHook:
                 proxy=requests.utils.select_proxy(exchange.url, proxies),
             ) as response:
                 content = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise exchange.unanswered(error) from None
         return exchange.answered(response.status, response.headers, content)
 

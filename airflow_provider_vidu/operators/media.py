@@ -10,13 +10,12 @@ from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import (
-    FIELDS,
     LARGE_IMAGE_BYTES,
     MAX_IMAGE_BYTES,
     MIN_REFERENCE_SIDE,
-    find,
+    takes_files,
 )
-from airflow_provider_vidu.protocol.fields import is_data_uri, is_url
+from airflow_provider_vidu.protocol.fields import is_data_uri, is_url, looks_like_data_uri, shown
 from airflow_provider_vidu.protocol.media import (
     audio_data_uri,
     frame_pair_problem,
@@ -24,13 +23,6 @@ from airflow_provider_vidu.protocol.media import (
 )
 
 Warn = Callable[..., None]
-
-
-def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
-    """Whether a file may stand in for a field's URL in a request of this kind."""
-    row = find(vidu_type, model) if isinstance(vidu_type, str) and isinstance(model, str) else None
-    field = row.fields.get(name) if row else None
-    return (field or FIELDS[name]).takes_files
 
 
 def with_files_read(vidu_type: str, model: str, values: Mapping[str, Any], warn: Warn) -> dict[str, Any]:
@@ -89,20 +81,20 @@ def _read(location: str, name: str) -> bytes:
             raise ViduRequestError(
                 f"{name}: a data URI that is not base64 ({error}) given. Nothing was sent."
             ) from None
+    if looks_like_data_uri(location):
+        raise ViduRequestError(f"{name}: {shown(location)} given, allowed: data:image/png;base64,… Nothing was sent.")
     from airflow.sdk import ObjectStoragePath
 
     try:
         path = ObjectStoragePath(location)
-        size = path.stat().st_size
-        if size > MAX_IMAGE_BYTES:
-            raise ViduRequestError(
-                f"{name}: {location!r} has {size:,} bytes, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent."
-            )
-        return path.read_bytes()
+        size, data = path.stat().st_size, b""
+        if size <= MAX_IMAGE_BYTES:
+            data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
-        if isinstance(error, ViduRequestError):
-            raise
         raise ViduRequestError(
-            f"{name}: {location[:300]!r} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
+            f"{name}: {shown(location)} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
             f"this worker can read ({type(error).__name__}). Nothing was sent."
         ) from error
+    if size > MAX_IMAGE_BYTES:
+        raise ViduRequestError(f"{name}: {size:,} bytes given, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent.")
+    return data

@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
 
 from airflow_provider_vidu.exceptions import ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
-from airflow_provider_vidu.operators.media import takes_files, with_files_read
+from airflow_provider_vidu.operators.media import with_files_read
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.capabilities import FIELDS, notes
-from airflow_provider_vidu.protocol.fields import is_data_uri, is_url
+from airflow_provider_vidu.protocol.capabilities import FIELDS, notes, takes_files
+from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
+from airflow_provider_vidu.protocol.response import transport_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -140,10 +141,15 @@ class ViduSubmitOperator(BaseOperator):
         self.extra_input = extra_input
         self.extra_parameters = extra_parameters
         self.vidu_conn_id = vidu_conn_id
-        self._check_literals()
+        # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
+        # mark is the one that Airflow's own decorators look for.
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            self._check_literals()
 
     def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in FIELDS}
+        values = {name: getattr(self, name) for name in FIELDS}
+        # The output of a mapped task is a lazy sequence of its own kind.
+        return {name: list(value) if _is_lazy_list(value) else value for name, value in values.items()}
 
     def _check_literals(self) -> None:
         """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
@@ -196,13 +202,21 @@ class ViduSubmitOperator(BaseOperator):
         ti.xcom_push(
             key="vidu_request", value={**asked, "estimated_cost": cost.price_cny, "prices_as_of": PRICES_AS_OF}
         )
-        submission = ViduHook(self.vidu_conn_id).submit(body)
+        try:
+            submission = ViduHook(self.vidu_conn_id).submit(body)
+        except AirflowTaskTimeout as error:
+            # Airflow would retry it, and nobody knows whether the server has accepted.
+            raise transport_error("execution_timeout ended it", sent=True, vidu_task_id=None) from error
         self.log.info("Accepted as Vidu task %s, request id %s", submission.task_id, submission.request_id or "none")
         try:
             ti.xcom_push(key="request_id", value=submission.request_id)
         except Exception:
             self.log.exception("The request id of Vidu task %s could not be pushed", submission.task_id)
         return submission.task_id
+
+
+def _is_lazy_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, list))
 
 
 def _is_literal(value: Any) -> bool:
@@ -219,7 +233,7 @@ def _is_literal(value: Any) -> bool:
 
 def _holds_path(value: Any) -> bool:
     if isinstance(value, str):
-        return not is_url(value) and not is_data_uri(value)
+        return not is_url(value) and not looks_like_data_uri(value)
     if isinstance(value, Mapping):
         return _holds_path(value.get("images"))
     return isinstance(value, (list, tuple)) and any(_holds_path(item) for item in value)

@@ -203,6 +203,19 @@ def find(vidu_type: str, model: str) -> Capability | None:
     return CAPABILITIES.get((vidu_type, model))
 
 
+def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
+    """
+    Tell whether a file may stand in for a field's URL.
+
+    :param vidu_type: the job.
+    :param model: the model.
+    :param name: the field.
+    :return: what the pair's row says; for a pair that the table does not hold, whether any row says so.
+    """
+    row = CAPABILITIES.get((vidu_type, model))
+    return any(found.fields[name].takes_files for found in ((row,) if row else _ROWS) if name in found.fields)
+
+
 def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """
     Flatten a submit body.

@@ -133,7 +133,7 @@ def parse_submission(status: int, headers: Mapping[str, str], body: bytes) -> Su
     """
     answer = _Answer(status, headers, body, None)
     output = answer.section("output")
-    task_id = _identifier(output.get("task_id"))
+    task_id = identifier(output.get("task_id"))
     if not 200 <= status < 300 or answer.document.get("error") or not task_id:
         raise answer.error()
     return Submission(task_id, answer.request_id)
@@ -153,7 +153,7 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     answer = _Answer(status, headers, body, vidu_task_id)
     output = answer.section("output")
     word = _quote(output.get("task_status"))
-    told_id = _identifier(output.get("task_id")) or vidu_task_id
+    told_id = identifier(output.get("task_id")) or vidu_task_id
     if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
         raise answer.error()
     urls = output.get("urls")
@@ -218,11 +218,11 @@ class _Answer:
 
     @property
     def request_id(self) -> str:
-        return _quote(_identifier(self.document.get("request_id")) or _identifier(self.fault.get("param")))
+        return _quote(identifier(self.document.get("request_id")) or identifier(self.fault.get("param")))
 
     @property
     def code(self) -> str:
-        return _quote(_identifier(self.fault.get("code")))
+        return _quote(identifier(self.fault.get("code")))
 
     @property
     def words(self) -> str:
@@ -292,7 +292,13 @@ class _Answer:
             return None
 
 
-def _identifier(value: object) -> str:
+def identifier(value: object) -> str:
+    """
+    Read an id that a server or a template gave.
+
+    :param value: a text, perhaps with blanks around it, or a number.
+    :return: the id, empty when it is none.
+    """
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -18,7 +19,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
+from airflow_provider_vidu.protocol.fields import shown
 from airflow_provider_vidu.protocol.polling import SUCCESS, TIMEOUT, Outcome, Wait, Watch, how_to_resume
+from airflow_provider_vidu.protocol.response import identifier
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 
 if TYPE_CHECKING:
@@ -81,11 +84,8 @@ class ViduTaskSensor(BaseSensorOperator):
         if self.execution_timeout:
             # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
             self.timeout = min(self.timeout, self.execution_timeout.total_seconds())
-        if isinstance(self.vidu_task_id, str):
-            # What a template renders may have blanks around it, and the API would not know such an id.
-            self.vidu_task_id = self.vidu_task_id.strip()
         try:
-            self._watch = self._new_watch(time.time())
+            self._watch = self._new_watch(self._began(context))
             if self.deferrable:
                 return self._defer_unless_ended()
             return super().execute(context)
@@ -94,16 +94,22 @@ class ViduTaskSensor(BaseSensorOperator):
         except AirflowFailException as error:
             self._raise(error)
 
-    def _new_watch(self, now: float) -> Watch:
-        if not isinstance(self.vidu_task_id, str) or not self.vidu_task_id:
+    def _began(self, context: Context) -> float:
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule and not self.deferrable else None
+        return first.timestamp() if first else time.time()
+
+    def _new_watch(self, began: float) -> Watch:
+        given = self.vidu_task_id
+        self.vidu_task_id = identifier(given)
+        if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id: {self.vidu_task_id!r} given, allowed: the task id that ViduSubmitOperator returned."
+                f"vidu_task_id: {given!r} given, allowed: the task id that ViduSubmitOperator returned."
             )
         return Watch(
             self.vidu_task_id,
             poll_interval=self.poke_interval,
-            started_at=now,
-            deadline=now + self.timeout,
+            started_at=began,
+            deadline=began + self.timeout,
             expected_seconds=self._expected(),
         )
 
@@ -114,11 +120,15 @@ class ViduTaskSensor(BaseSensorOperator):
             seconds = float(self.expected_seconds)
         except (TypeError, ValueError):
             seconds = -1.0
-        if not 0 <= seconds < float("inf"):
-            raise AirflowFailException(
-                f"expected_seconds: {self.expected_seconds!r} given, allowed: a number of seconds, or None."
-            )
-        return seconds
+        if 0 <= seconds < float("inf"):
+            return seconds
+        # Only a hint: a wait for something that is paid does not fail because of it.
+        self.log.warning(
+            "expected_seconds: %s given, allowed: a number of seconds, or None. Asking every %g s instead.",
+            shown(self.expected_seconds),
+            self.poke_interval,
+        )
+        return None
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """
@@ -194,12 +204,15 @@ class ViduTaskSensor(BaseSensorOperator):
         """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSensorTimeout as error:
-            if self.vidu_task_id in str(error):
+        except (AirflowSkipException, AirflowFailException):
+            raise
+        except AirflowException as error:
+            if str(self.vidu_task_id) in str(error):
                 raise
-            raise AirflowSensorTimeout(
-                f"No trigger answered in time for Vidu task {self.vidu_task_id} ({error}); is a triggerer running? The "
-                f"task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}"
+            kind = AirflowSensorTimeout if isinstance(error, AirflowSensorTimeout) else AirflowFailException
+            raise kind(
+                f"The trigger of Vidu task {self.vidu_task_id} did not end its wait ({error}); is a triggerer running? "
+                f"The task keeps running and will be billed. {how_to_resume(str(self.vidu_task_id))}"
             ) from error
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:

@@ -6,16 +6,19 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.fields import is_url
-from airflow_provider_vidu.protocol.response import TaskState
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus, identifier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
+
+_LOCAL = ("", "file", "local")
 
 
 class ViduToObjectStorageOperator(BaseOperator):
@@ -28,7 +31,8 @@ class ViduToObjectStorageOperator(BaseOperator):
     :param result: what ``ViduTaskSensor`` returned; give this or ``vidu_task_id``. (templated)
     :param vidu_task_id: Vidu's id of a finished task, whose urls are asked for. (templated)
     :param destination: a directory: a path or any URI of ``ObjectStoragePath``, e.g. ``s3://aws_default@bucket/dir``.
-        Files are called ``<task id>.mp4``; further videos of a task ``<task id>-2.mp4`` and so on. (templated)
+        Files are called ``<task id>.mp4``; further videos of a task ``<task id>-2.mp4`` and so on. A bucket has to
+        exist; moving a file there needs the right to list, read, write and delete. (templated)
     :param vidu_conn_id: connection of type ``vidu``. (templated)
     """
 
@@ -38,7 +42,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         self,
         *,
         destination: str,
-        result: Mapping[str, Any] | str | None = None,
+        result: Mapping[str, Any] | None = None,
         vidu_task_id: str | None = None,
         vidu_conn_id: str = "vidu_default",
         **kwargs: Any,
@@ -69,7 +73,10 @@ class ViduToObjectStorageOperator(BaseOperator):
         if not isinstance(self.destination, str) or not self.destination.strip():
             raise AirflowFailException(f"destination: {self.destination!r} given, allowed: a directory's path or URI.")
         directory = ObjectStoragePath(self.destination)
-        directory.mkdir(parents=True, exist_ok=True)
+        if directory.protocol in _LOCAL:
+            directory = ObjectStoragePath(Path(directory.path).absolute().as_uri())
+            # Only here: on a bucket it would ask for, and could use, the right to create one.
+            directory.mkdir(parents=True, exist_ok=True)
         # The id comes from outside and becomes a file name.
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", task_id)
         return [
@@ -78,21 +85,33 @@ class ViduToObjectStorageOperator(BaseOperator):
         ]
 
     def _ask(self, hook: Any) -> dict[str, Any]:
-        status = hook.get_task(self.vidu_task_id)
+        vidu_task_id = identifier(self.vidu_task_id)
+        if not vidu_task_id:
+            raise AirflowFailException(
+                f"vidu_task_id: {self.vidu_task_id!r} given, allowed: the id of a finished task."
+            )
+        status: TaskStatus = hook.get_task(vidu_task_id)
+        if status.state is TaskState.FAILURE:
+            raise AirflowFailException(
+                f"Vidu task {vidu_task_id} ended as {status.word}: {status.error_message or 'the API gave no reason'}. "
+                "There is no video to store."
+            )
         if status.state is not TaskState.SUCCESS:
             raise AirflowFailException(
-                f"Vidu task {self.vidu_task_id} is {status.word}, so there is no video to store. Wait for it with "
+                f"Vidu task {vidu_task_id} is {status.word}, so there is no video to store. Wait for it with "
                 "ViduTaskSensor first."
             )
-        found: dict[str, Any] = status.result()
-        return found
+        if not status.urls:
+            raise ViduDownloadError(f"Vidu task {vidu_task_id} succeeded, but the API names no urls yet: retry.")
+        return status.result()
 
     @staticmethod
     def _checked(result: Any) -> tuple[str, list[str]]:
         task_id, urls = (result.get("task_id"), result.get("urls")) if isinstance(result, Mapping) else (None, None)
         if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
             raise AirflowFailException(
-                f"result: {str(result)[:200]!r} given, allowed: what ViduTaskSensor returned, with task_id and urls."
+                f"result: {str(result)[:200]!r} given, allowed: the dictionary that ViduTaskSensor returned, as "
+                "sensor.output passes it."
             )
         for url in urls:
             if not is_url(url):
@@ -113,4 +132,4 @@ class ViduToObjectStorageOperator(BaseOperator):
             raise
         self.log.info("Stored %s bytes at %s", f"{size:,}", path)
         # A bucket's text keeps the connection id, so that ObjectStoragePath can open it again.
-        return path.as_uri() if path.protocol in ("", "file", "local") else str(path)
+        return path.as_uri() if path.protocol in _LOCAL else str(path)

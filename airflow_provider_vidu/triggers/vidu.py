@@ -13,7 +13,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Watch, how_to_resume
-from airflow_provider_vidu.protocol.response import TaskStatus
+from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
+
+LAST_ANSWER_SECONDS = 10.0
+"""How long after the deadline the last answer may come."""
 
 
 class ViduTaskTrigger(BaseTrigger):
@@ -105,7 +108,11 @@ class ViduTaskTrigger(BaseTrigger):
 
     async def _ask(self, hook: Any) -> TaskStatus | ViduError:
         try:
-            answer: TaskStatus = await hook.get_task(self.vidu_task_id)
+            # The library's own time-outs bound each step of a request; a server that drips can outlast them all.
+            async with asyncio.timeout(max(self.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
+                answer: TaskStatus = await hook.get_task(self.vidu_task_id)
+        except TimeoutError:
+            return transport_error("the wait's deadline came first", sent=True, vidu_task_id=self.vidu_task_id)
         except ViduError as error:
             return error
         return answer

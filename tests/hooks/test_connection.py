@@ -105,6 +105,8 @@ def test_both_hooks_take_the_environments_ca_bundle(monkeypatch):
         ({"verify": 1}, "verify in extra is 1"),
         ({"proxies": "http://proxy"}, "proxies in extra is of the wrong form"),
         ({"proxies": {"https": 1}}, "proxies in extra is of the wrong form"),
+        ({"proxies": {"https": "http://user:sk-secret-4711@"}}, "proxies in extra is of the wrong form"),
+        ({"proxies": {"https": "proxy:3128"}}, "proxies in extra is of the wrong form"),
         ("[1]", "extra is a list, allowed: a JSON object"),
     ],
 )

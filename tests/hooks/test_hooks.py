@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import socket
@@ -16,6 +17,8 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.hooks.exchange import Exchange
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
@@ -215,6 +218,79 @@ def test_a_status_request_without_an_answer_in_time_may_be_repeated(hook, listen
     set_connection(monkeypatch, host=listener, extra={"timeout": 0.2})
     with pytest.raises(exceptions.ViduUnavailableError, match="Reading again costs nothing"):
         hook.get_task("some-task")
+
+
+class _Recorder:
+    """A proxy that refuses everything and remembers that it was asked."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.asked = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.server.accept()
+                self.asked.set()
+                with peer:
+                    peer.recv(65536)
+                    peer.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def proxies():
+    """A proxy for the connection and one for the environment."""
+    both = (_Recorder(), _Recorder())
+    yield both
+    for proxy in both:
+        proxy.server.close()
+
+
+def test_the_connections_proxy_wins_over_the_environments_and_its_password_shows_nowhere(hook, proxies, monkeypatch):
+    mine, environments = proxies
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://{environments.address}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    extra = {"proxies": {"https": f"http://user:pr0xy-pass@{mine.address}"}}
+    set_connection(monkeypatch, host="https://api.example.com", extra=extra)
+    with pytest.raises(exceptions.ViduApiError) as caught:
+        hook.get_task("some-task")
+    assert (mine.asked.is_set(), environments.asked.is_set()) == (True, False)
+    assert "pr0xy-pass" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_connections_verify_wins_over_the_environments_ca_bundle(hook, emulator, monkeypatch, tmp_path):
+    bundle = tmp_path / "not-a-bundle.pem"
+    bundle.write_text("nothing")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    set_connection(monkeypatch, host=emulator.url.replace("http:", "https:"), extra={"verify": False})
+    # The emulator speaks no TLS: a handshake that fails for that reason was begun without reading the bundle.
+    with pytest.raises(exceptions.ViduConnectError, match="SSL"):
+        hook.submit()
+
+
+def test_an_airflow_that_does_not_answer_is_a_passing_fault(hook, monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("the api-server is down")
+
+    async def abroken(*_: object) -> None:
+        broken()
+
+    monkeypatch.setattr(BaseHook, "get_connection", broken)
+    monkeypatch.setattr(BaseHook, "aget_connection", abroken)
+    with pytest.raises(exceptions.ViduConnectError, match=r"Airflow could not be asked .*\(RuntimeError\)"):
+        hook.get_task("some-task")
+
+
+def test_a_prepared_request_does_not_show_the_key():
+    exchange = Exchange.submit(ConnectionSettings("https://example.com", KEY), BODY)
+    assert KEY not in repr(exchange)
 
 
 def test_a_missing_connection_is_named(hook):

@@ -132,6 +132,10 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
         "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
+        "strange data": (
+            {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
+            "a data URI of 40 char",
+        ),
         "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
         "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
         "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),
@@ -160,7 +164,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
 @pytest.mark.parametrize(
     "case",
     [
-        *("missing", "folder", "not an image", "ratio", "bad base64", "small reference", "frames"),
+        *("strange data", "missing", "folder", "not an image", "ratio", "bad base64", "small reference", "frames"),
         *("templated duration", "templated text", "templated prompt"),
     ],
 )
@@ -170,6 +174,7 @@ def test_what_only_the_worker_can_see_is_refused_before_the_call_and_not_retried
     assert ran.states == {"submit": "failed"}
     assert type(ran.error) is AirflowFailException
     assert text in str(ran.error)
+    assert "c2VjcmV0" not in str(ran.error)
     assert emulator.requests == []
 
 
@@ -282,6 +287,47 @@ def test_the_key_shows_neither_in_logs_nor_in_xcom_nor_in_errors(submit, emulato
     assert "Accepted as Vidu task" in logged.out
     assert KEY not in logged.out + logged.err + str(failed.error)
     assert KEY not in json.dumps([ran.xcom("submit", key) for key in ("return_value", "vidu_request", "request_id")])
+
+
+def test_an_execution_timeout_during_the_post_does_not_pay_twice(submit, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_hang", "seconds": 30, "times": 2})
+    ran = submit(execution_timeout=timedelta(seconds=2), retries=1, retry_delay=timedelta(0))
+    assert type(ran.error) is AirflowFailException
+    assert "may have been accepted" in str(ran.error)
+    assert len(emulator.tasks) == 1
+
+
+def test_a_wrong_value_of_a_mapped_submit_is_final_too(run_dag, emulator):
+    quick = {"task_id": "submit", "retries": 1, "retry_delay": timedelta(0), "model": "viduq2-turbo"}
+    ran = run_dag(lambda: ViduSubmitOperator.partial(**quick, first_frame_url=URL).expand(duration=[11]))
+    assert type(ran.error) is AirflowFailException
+    assert "duration: 11 given" in str(ran.error)
+
+
+def test_the_outputs_of_a_mapped_task_are_a_list_of_images(run_dag, emulator):
+    from airflow.sdk import task
+
+    @task
+    def picture_url(number: int) -> str:
+        return f"https://example.com/{number}.png"
+
+    def make() -> None:
+        asked = {"vidu_type": "reference2video", "model": "viduq2", "prompt": "a cat", "duration": 1}
+        ViduSubmitOperator(task_id="submit", images=picture_url.expand(number=[1, 2]), **asked)
+
+    assert run_dag(make).states["submit"] == "success"
+    urls = ["https://example.com/1.png", "https://example.com/2.png"]
+    assert [one["body"]["input"]["images"] for one in emulator.tasks] == [urls]
+
+
+def test_a_file_is_never_sent_as_a_path_even_to_a_model_that_nobody_knows(submit, emulator, tmp_path):
+    sound = tmp_path / "a.mp3"
+    sound.write_bytes(b"ID3" + bytes(20))
+    asked = {"vidu_type": "one-click/mv", "model": "vidu-mv-2", "images": [URL], "first_frame_url": None}
+    ran = submit(**asked, audio_url=str(sound))
+    assert ran.states == {"submit": "success"}
+    (task,) = emulator.tasks
+    assert task["body"]["input"]["audio_url"] == shortened(sound.read_bytes(), "audio/mpeg")
 
 
 def test_mapped_submits_each_return_their_own_task(run_dag, emulator):

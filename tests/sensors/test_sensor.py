@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from tests.records import result_of
@@ -48,15 +49,17 @@ def test_every_mode_returns_the_same_result(wait, emulator):
 ENDS = {
     "failed": ("fail-by-moderation", None, AirflowFailException, "CreationPolicyViolation"),
     "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "is out of reach"),
+    "unknown": (None, None, AirflowFailException, "does not know this task"),
     "time-out": ("a kite", {"fault": "unknown_word", "word": "Stuck"}, AirflowSensorTimeout, "last status was Stuck"),
 }
 
 
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("end", ENDS)
-def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag):
+def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag, monkeypatch):
+    monkeypatch.setattr(polling, "GRACE_SECONDS", 1.0)
     prompt, fault, error, text = ENDS[end]
-    task_id = submitted(prompt)
+    task_id = submitted(prompt) if prompt else "nobody-knows-it"
     if fault:
         emulator.arm({"on": "status", "times": None, **fault})
     ran = wait(task_id, timeout=1 if end == "time-out" else 60, retries=2, retry_delay=timedelta(0), **FLAGS[flag])
@@ -95,11 +98,17 @@ def test_blanks_around_a_task_id_do_not_matter(run_dag, emulator):
     assert ran.states == {"wait": "success"}
 
 
-@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
-def test_an_expectation_that_is_no_time_is_refused_by_name(wait, emulator, given):
-    ran = wait("some-task", expected_seconds=given)
-    assert type(ran.error) is AirflowFailException
-    assert f"expected_seconds: {given!r} given" in str(ran.error)
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf", "[3.4, 3.4]"])
+def test_an_expectation_that_is_no_time_does_not_end_the_wait(run_dag, emulator, given, capfd):
+    task_id = submitted()
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id, expected_seconds=given))
+    assert ran.states == {"wait": "success"}
+    assert f"expected_seconds: {given!r} given" in capfd.readouterr().out
+
+
+def test_a_task_id_may_be_a_number(run_dag, emulator):
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=123, timeout=0.1, poke_interval=0.1))
+    assert "Vidu task 123 " in str(ran.error)
 
 
 @pytest.mark.parametrize("given", [None, "None", "", "{{ None }}", 0.01, "{{ 0.01 }}"])
@@ -127,6 +136,12 @@ def test_a_trigger_that_airflow_gave_up_is_told_with_the_task_id():
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
     with pytest.raises(AirflowSensorTimeout, match=r"Vidu task task-7 .*vidu_task_id=\"task-7\""):
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_a_trigger_that_broke_is_told_with_the_task_id_and_not_retried():
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
+    with pytest.raises(AirflowFailException, match=r"Vidu task task-7 .*vidu_task_id=\"task-7\""):
+        sensor.resume_execution("__fail__", {"error": "Trigger failure", "traceback": ["broken"]}, {})
 
 
 def test_a_poke_interval_of_zero_is_refused():

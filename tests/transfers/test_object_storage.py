@@ -96,6 +96,19 @@ def test_a_broken_download_leaves_nothing_in_a_bucket(store, emulator, s3):
     assert "Contents" not in s3.list_objects_v2(Bucket="bucket", Prefix="broken")
 
 
+def test_a_bucket_that_does_not_exist_is_not_made(store, emulator, s3):
+    ran = store(result=finished(), destination="s3://store@mistyped/videos")
+    assert ran.states == {"store": "failed"}
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket"]
+
+
+def test_a_relative_destination_lies_below_the_working_directory(store, emulator, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = store(result=finished(), destination="videos")
+    (uri,) = ran.xcom("store")
+    assert Path(uri.removeprefix("file://")) == next((tmp_path / "videos").iterdir())
+
+
 @pytest.mark.parametrize("fault", [{"fault": "truncate"}, {"fault": "drop"}, {"fault": "error", "status": 404}])
 def test_a_broken_download_leaves_nothing_behind_and_stays_retryable(store, emulator, tmp_path, fault):
     result = finished()
@@ -127,6 +140,7 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, emulator, tmp_pat
         ({"result": {"task_id": "t", "urls": []}}, "allowed: what ViduTaskSensor returned"),
         ({"result": {"urls": ["http://x/y"]}}, "allowed: what ViduTaskSensor returned"),
         ({"result": "{{ 'text' }}"}, "result: 'text' given"),
+        ({"vidu_task_id": ""}, "vidu_task_id: '' given"),
         ({"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": ""}, "destination: '' given"),
     ],
 )
@@ -143,6 +157,20 @@ def test_a_task_that_is_not_ready_is_refused(store, emulator):
     ran = store(vidu_task_id=task_id)
     assert type(ran.error) is AirflowFailException
     assert f"Vidu task {task_id} is Running" in str(ran.error)
+
+
+def test_a_failed_task_is_refused_with_the_servers_reason(store, emulator):
+    body = build("text2video", "viduq2", {"prompt": "fail-by-moderation", "duration": 1})
+    ran = store(vidu_task_id=ViduHook().submit(body).task_id)
+    assert type(ran.error) is AirflowFailException
+    assert "CreationPolicyViolation" in str(ran.error)
+
+
+def test_a_success_without_urls_may_be_asked_again(store, emulator):
+    task_id = finished()["task_id"]
+    emulator.arm({"on": "status", "fault": "no_urls"})
+    assert type(store(vidu_task_id=task_id).error) is ViduDownloadError
+    assert store(vidu_task_id=f" {task_id}\n").states == {"store": "success"}
 
 
 @pytest.mark.parametrize("arguments", [{}, {"result": {}, "vidu_task_id": "t"}])
