@@ -134,7 +134,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
         "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
         "strange data": (
             {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
-            "a data URI of 40 char",
+            "a data URI of 38 char",
         ),
         "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
         "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),

@@ -137,8 +137,8 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, emulator, tmp_pat
     ("arguments", "text"),
     [
         ({"result": {"task_id": "t", "urls": ["file:///etc/passwd"]}}, "the url 'file:///etc/passwd' given"),
-        ({"result": {"task_id": "t", "urls": []}}, "allowed: what ViduTaskSensor returned"),
-        ({"result": {"urls": ["http://x/y"]}}, "allowed: what ViduTaskSensor returned"),
+        ({"result": {"task_id": "t", "urls": []}}, "the dictionary that ViduTaskSensor returned"),
+        ({"result": {"urls": ["http://x/y"]}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": "{{ 'text' }}"}, "result: 'text' given"),
         ({"vidu_task_id": ""}, "vidu_task_id: '' given"),
         ({"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": ""}, "destination: '' given"),
