@@ -24,7 +24,7 @@ def snippets(language: str) -> list[str]:
 
 def test_the_dag_of_the_readme_runs(run_dag, emulator, frame, tmp_path):
     (source,) = snippets("python")
-    source = re.sub(r's3://aws_default@pictures/[^"]*', str(frame), source)
+    source = source.replace("s3://aws_default@pictures/mountains.png", str(frame))
     source = source.replace("s3://aws_default@videos/", f"file://{tmp_path}/videos")
     source = source.replace('with DAG("make_a_video", schedule=None):', "if True:")
     ran = run_dag(lambda: exec(source, {}))
@@ -49,7 +49,7 @@ def test_the_defaults_of_the_readme_are_the_codes():
 
 
 def test_the_emulators_command_of_the_readme_is_understood():
-    (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator (.*)", README)
+    (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator ([^#\n]*)", README)
     options = _parser().parse_args(shlex.split(line))
     assert (options.port, options.speed) == (8765, 10)
 

@@ -198,7 +198,8 @@ class ViduHook(HttpHook):
                 other = next(scheme for scheme in AUTH_SCHEMES if scheme != settings.auth_scheme)
                 if self._refusal(replace(settings, auth_scheme=other)) is None:
                     return False, f"The key is good, but not as it is sent: set auth_scheme to {other}."
-            return False, str(refusal)
+                return False, f"The API refused the key. {refusal}"
+            return False, f"No usable answer from {settings.base_url}. {refusal}"
         except ViduError as error:
             return False, str(error)
 

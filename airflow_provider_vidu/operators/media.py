@@ -91,9 +91,10 @@ def _read(location: str, name: str) -> bytes:
         if size <= MAX_IMAGE_BYTES:
             data = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else shown(str(error))
         raise ViduRequestError(
             f"{name}: {shown(location)} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
-            f"this worker can read ({type(error).__name__}). Nothing was sent."
+            f"this worker can read ({reason}). Nothing was sent."
         ) from error
     if size > MAX_IMAGE_BYTES:
         raise ViduRequestError(f"{name}: {size:,} bytes given, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent.")

@@ -190,10 +190,8 @@ class ViduSubmitOperator(BaseOperator):
         for note in notes(body):
             self.log.warning("%s", note)
         cost = estimate(body)
-        price = cost.missing if cost.price_cny is None else f"about ¥{cost.price_cny:g}"
-        self.log.info(
-            "Submitting %s with %s: %s (estimate, prices of %s)", self.vidu_type, self.model, price, PRICES_AS_OF
-        )
+        price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by prices of {PRICES_AS_OF})"
+        self.log.info("Submitting %s with %s: %s", self.vidu_type, self.model, price)
         asked = request.without_data(request.assemble(self.vidu_type, self.model, self._values(), **extras))
         ti = context["ti"]
         # All that is known before the POST is pushed before it, so that little can fail between it and the return.

@@ -280,8 +280,12 @@ def notes(body: Mapping[str, Any]) -> list[str]:
     """
     row = row_of(body)
     if row is None:
-        pair = f"{shown(body.get('parameters', {}).get('vidu_type'))} with {shown(body.get('model'))}"
-        return [f"Nothing was checked: {pair} is not in this version's table."]
+        vidu_type, model = body.get("parameters", {}).get("vidu_type"), body.get("model")
+        known = ", ".join(found.model for found in _ROWS if found.vidu_type == vidu_type) or "none"
+        return [
+            f"Nothing was checked: {shown(vidu_type)} with {shown(model)} is not in this version's table (models that "
+            f"it has: {known}). If the name is mistyped, stop here: an accepted submit is billed."
+        ]
     values = fields_of(body)
     found = [
         f"{name} has no effect: {row.fields[name].no_effect}."

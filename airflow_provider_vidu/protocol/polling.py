@@ -207,8 +207,10 @@ class Watch:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(
                     FAILED,
-                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason}. Asking again cannot help; "
-                    "a new submit is a new, paid generation. Whether failed ones are billed is not documented.",
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason.rstrip('.')}. The task "
+                    "has ended, so clearing this wait cannot help; a new submit, of another picture or prompt where "
+                    "the reason calls for it, is a new, paid generation. Whether failed ones are billed is not "
+                    "documented.",
                 )
         self._same = (object, 0)
         note = ""

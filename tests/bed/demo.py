@@ -34,6 +34,7 @@ STATE = ROOT / ".bed"
 RECORD = STATE / "up.json"
 OUTPUT = ROOT / "demo-output"
 DAGS = ROOT / "example_dags"
+PICTURE = "example_dags/images/lighthouse.jpg"
 DAG_ID = "example_vidu_img2video"
 ASKED = {
     "model": "viduq2-turbo",
@@ -75,13 +76,14 @@ def demo() -> int:
         bed = stack.enter_context(AirflowBed(home, DAGS, connections={"vidu_default": connection}))
         say(f"Airflow is up: {bed.url}")
         try:
-            return _run(bed, timeout=1800 if key else 300)
+            made = "made by the real API" if key else f"made by the emulator from {PICTURE}: nothing was paid"
+            return _run(bed, timeout=1800 if key else 300, made=made)
         except KeyboardInterrupt:
             if key:
                 say("A task that was submitted keeps running at Vidu and is billed.")
             raise
         finally:
-            say("Stopping all servers …")
+            say("Stopping all servers, which takes some seconds …")
 
 
 def _agreed() -> bool:
@@ -97,7 +99,7 @@ def _agreed() -> bool:
         return False
 
 
-def _run(bed: AirflowBed, timeout: float) -> int:
+def _run(bed: AirflowBed, timeout: float, made: str) -> int:
     run_id = bed.trigger(DAG_ID, {"destination": OUTPUT.as_uri()})
     seen: dict[str, str] = {}
 
@@ -117,8 +119,9 @@ def _run(bed: AirflowBed, timeout: float) -> int:
         print(f"\nThe video: {os.path.relpath(path)}")
         print(
             f"  {facts.seconds:g} s, {path.stat().st_size / 1000:,.0f} kB, {facts.codec}, "
-            f"{facts.width}x{facts.height} pixels\n"
+            f"{facts.width}x{facts.height} pixels"
         )
+        print(f"  {made}\n")
     return 0
 
 
@@ -142,8 +145,11 @@ def up() -> int:
         except BaseException:
             stop_sessions([process.pid], grace=30)
             raise
-    print(f"Airflow: {record['url']}  (no password; the connection vidu_default leads to the emulator)")
-    print(f"Start {DAG_ID} there. `make down` stops everything; logs are in {os.path.relpath(STATE)}/up/logs.")
+    print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
+    print(
+        f"Start {DAG_ID} there; videos land in /tmp/vidu-videos. `make down` stops everything; logs are in "
+        f"{os.path.relpath(STATE)}/up/logs."
+    )
     return 0
 
 

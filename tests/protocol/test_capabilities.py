@@ -236,9 +236,19 @@ SILENT = "voice_id has no effect: it counts only with audio=True."
         (body_of("lip-sync", "vidu-lip-sync", {"audio_url": "u"}), []),
         (
             body_of("img2video", "viduq9", {}, movement_amplitude="auto"),
-            ["Nothing was checked: 'img2video' with 'viduq9' is not in this version's table."],
+            [
+                "Nothing was checked: 'img2video' with 'viduq9' is not in this version's table (models that it has: "
+                "viduq2-pro, viduq2-turbo, viduq2-pro-fast, viduq3-pro, viduq1, vidu2.0, vidu1.5). If the name is "
+                "mistyped, stop here: an accepted submit is billed."
+            ],
         ),
-        ({}, ["Nothing was checked: None with None is not in this version's table."]),
+        (
+            {},
+            [
+                "Nothing was checked: None with None is not in this version's table (models that it has: none). If the "
+                "name is mistyped, stop here: an accepted submit is billed."
+            ],
+        ),
     ],
 )
 def test_notes_name_what_changes_nothing_and_what_could_not_be_checked(body, expected):

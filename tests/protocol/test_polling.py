@@ -74,8 +74,8 @@ REFUSED, MODERATED, UNKNOWN = (
 )
 DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
 FREE = (
-    "Asking again cannot help; a new submit is a new, paid generation. "
-    "Whether failed ones are billed is not documented."
+    "The task has ended, so clearing this wait cannot help; a new submit, of another picture or prompt where the "
+    "reason calls for it, is a new, paid generation. Whether failed ones are billed is not documented."
 )
 
 
