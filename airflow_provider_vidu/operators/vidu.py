@@ -208,7 +208,8 @@ class ViduSubmitOperator(BaseOperator):
         self.log.info("Accepted as Vidu task %s, request id %s", submission.task_id, submission.request_id or "none")
         try:
             ti.xcom_push(key="request_id", value=submission.request_id)
-        except Exception:
+        except (Exception, AirflowTaskTimeout):
+            # Nothing may keep the task id from being returned any more.
             self.log.exception("The request id of Vidu task %s could not be pushed", submission.task_id)
         return submission.task_id
 
