@@ -36,6 +36,15 @@ MAX_CONNECTIONS = 100
 _CHUNK_BYTES = 1 << 20
 
 
+def _options(settings: ConnectionSettings) -> dict[str, Any]:
+    """Give a request what a session's own values are too weak for: the environment would override them."""
+    return {
+        "timeout": (settings.connect_timeout, settings.timeout),
+        "verify": settings.verify,
+        "proxies": dict(settings.proxies),
+    }
+
+
 def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from looking for credentials of its own, in a netrc file or in a connection's extra."""
     return request
@@ -83,6 +92,8 @@ class ViduHook(HttpHook):
         """
         settings = self.settings()
         session = self._session(settings)
+        session.verify = settings.verify
+        session.proxies = dict(settings.proxies)
         session.headers.update(settings.headers())
         session.headers.update(headers or {})
         return session
@@ -92,8 +103,6 @@ class ViduHook(HttpHook):
         self.base_url = settings.base_url
         self._configure_session_from_mount_adapters(session)
         session.auth = _unauthorized
-        session.verify = settings.verify
-        session.proxies = dict(settings.proxies)
         return session
 
     def _send(self, exchange: Exchange[Answer]) -> Answer:
@@ -106,11 +115,8 @@ class ViduHook(HttpHook):
                     exchange.url,
                     headers=exchange.headers,
                     data=exchange.body,
-                    timeout=(settings.connect_timeout, settings.timeout),
-                    # Given here and not to the session, whose own values the environment would override.
-                    verify=settings.verify,
-                    proxies=dict(settings.proxies),
                     allow_redirects=False,
+                    **_options(settings),
                 ) as response,
             ):
                 content = response.content
@@ -159,12 +165,7 @@ class ViduHook(HttpHook):
             with (
                 self._session(settings) as session,
                 session.get(
-                    url,
-                    headers={"Accept-Encoding": "identity"},
-                    timeout=(settings.connect_timeout, settings.timeout),
-                    verify=settings.verify,
-                    proxies=dict(settings.proxies),
-                    stream=True,
+                    url, headers={"Accept-Encoding": "identity"}, stream=True, **_options(settings)
                 ) as response,
             ):
                 if response.status_code != 200:

@@ -266,9 +266,7 @@ def test_the_connections_proxy_wins_over_the_environments_and_its_password_shows
 
 
 def test_the_connections_verify_wins_over_the_environments_ca_bundle(hook, emulator, monkeypatch, tmp_path):
-    bundle = tmp_path / "not-a-bundle.pem"
-    bundle.write_text("nothing")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no-such-bundle.pem"))
     set_connection(monkeypatch, host=emulator.url.replace("http:", "https:"), extra={"verify": False})
     # The emulator speaks no TLS: a handshake that fails for that reason was begun without reading the bundle.
     with pytest.raises(exceptions.ViduConnectError, match="SSL"):
