@@ -187,7 +187,6 @@ _ROWS = (
 )
 
 CAPABILITIES: Mapping[tuple[str, str], Capability] = {(row.vidu_type, row.model): row for row in _ROWS}
-VIDU_TYPES: tuple[str, ...] = tuple(dict.fromkeys(row.vidu_type for row in _ROWS))
 FIELDS: Mapping[str, Field] = {name: field for row in reversed(_ROWS) for name, field in row.fields.items()}
 """Every field by its name, as its first row has it: for its place, which no two rows disagree about."""
 
