@@ -7,6 +7,7 @@ What can go wrong, sorted by what the reader has to do.
     ViduError
     ├── ViduRequestError              the request is wrong; nothing was sent, nothing paid: mend the DAG
     ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent, nothing paid
+    ├── ViduStateError                Airflow could not tell or keep what was submitted; nothing was sent: retry
     ├── ViduApiError                  the API answered, or failed to
     │   ├── ViduRefusedError          refused for good, nothing paid: mend the request
     │   │   └── ViduModerationError   refused by content moderation, nothing paid: change the text
@@ -35,6 +36,10 @@ class ViduRequestError(ViduError, ValueError):
 
 class ViduConnectionSettingsError(ViduError, ValueError):
     """The Airflow connection is missing or holds a wrong value. Nothing was sent; a retry helps once it is mended."""
+
+
+class ViduStateError(ViduError):
+    """Airflow's task state store could not be read or written. Nothing was sent, nothing paid; a retry can help."""
 
 
 class ViduApiError(ViduError):

@@ -3,26 +3,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
 
-from airflow_provider_vidu.exceptions import ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
+from airflow_provider_vidu.exceptions import (
+    ViduRefusedError,
+    ViduRequestError,
+    ViduStateError,
+    ViduSubmissionUncertainError,
+)
+from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
+from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal
 from airflow_provider_vidu.operators.media import with_files_read
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS, notes, takes_files
-from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
+from airflow_provider_vidu.protocol.polling import Outcome, Watch
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
-from airflow_provider_vidu.protocol.response import transport_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 
 class ViduSubmitOperator(BaseOperator):
     """
-    Submit a task to Vidu: one POST, which is billed when it is accepted. Returns Vidu's task id.
+    Submit a task to Vidu, which is billed when it is accepted. Returns Vidu's task id.
 
     Every field of the API has its own name here; which a job takes depends on ``vidu_type`` and ``model``. What is
     given as a literal is checked when the DAG is parsed, all of it again before the call: a wrong value is refused
@@ -33,10 +42,11 @@ class ViduSubmitOperator(BaseOperator):
     ``estimated_cost`` (CNY by the dated price table, or ``None``) and ``vidu_request`` (what was asked for, without
     the content of files).
 
-    A refused request and a submit whose outcome is unknown fail the task without retries, the latter because a
-    retry could pay twice. Bad key, rate limit and failed connection leave it retryable: nothing was paid. A retry
-    after the worker died, and clearing the task, are new submits and are paid again: to fetch a video, clear the
-    sensor instead.
+    It is paid once: what was surely not accepted (rate limit, failed connection) is sent again a few times, then
+    left to Airflow's retries, as is a bad key. A refused request and a submit whose outcome is unknown fail the task
+    without retries. A retry returns the task id of the try before instead of submitting again, even after the worker
+    was killed. Clearing the task asks for a new video, unless the old one still runs or was never delivered: to fetch
+    a video again, clear the sensor instead. ``docs/reliability.md`` has the table.
 
     :param model: e.g. ``viduq2-turbo``. (templated, as all that follow)
     :param vidu_type: the job: ``img2video`` (default), ``text2video``, ``reference2video``, ``start-end2video``,
@@ -68,6 +78,13 @@ class ViduSubmitOperator(BaseOperator):
     :param extra_input: what to add to the body's ``input`` although this version does not know it.
     :param extra_parameters: what to add to the body's ``parameters`` although this version does not know it.
     :param vidu_conn_id: connection of type ``vidu``.
+    :param durable: whether to remember the submit across tries in Airflow's task state store, which Airflow 3.3 and
+        newer have; ``True`` by default. Without it a retry after the worker died is a new, paid submit. (not
+        templated, as all that follow)
+    :param on_uncertain: what a submit whose outcome is unknown does: ``fail`` (default) ends the task without
+        retries, ``resubmit`` leaves it to Airflow's retries, each of which may pay once more.
+    :param max_cost: CNY that the estimate may come to, ``None`` (default) for any. Above it, and where no price is
+        known, nothing is sent. It bounds one try.
     """
 
     template_fields: Sequence[str] = (
@@ -110,6 +127,9 @@ class ViduSubmitOperator(BaseOperator):
         extra_input: dict[str, Any] | None = None,
         extra_parameters: dict[str, Any] | None = None,
         vidu_conn_id: str = "vidu_default",
+        durable: bool = True,
+        on_uncertain: str = "fail",
+        max_cost: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -141,33 +161,44 @@ class ViduSubmitOperator(BaseOperator):
         self.extra_input = extra_input
         self.extra_parameters = extra_parameters
         self.vidu_conn_id = vidu_conn_id
+        self.durable = durable
+        self.on_uncertain = on_uncertain
+        self.max_cost = max_cost
         # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
         # mark is the one that Airflow's own decorators look for.
         if not getattr(self, "_BaseOperator__from_mapped", False):
+            self._check_options()
             self._check_literals()
 
     def _values(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in FIELDS}
         # The output of a mapped task is a lazy sequence of its own kind.
-        return {name: list(value) if _is_lazy_list(value) else value for name, value in values.items()}
+        return {name: list(value) if is_lazy_list(value) else value for name, value in values.items()}
 
     def _check_literals(self) -> None:
         """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
-        if not _is_literal(self.model) or not _is_literal(self.vidu_type):
+        if not is_literal(self.model) or not is_literal(self.vidu_type):
             return
         values = self._values()
         later = {
             name
             for name, value in values.items()
             if value is not None
-            and (not _is_literal(value) or (takes_files(self.vidu_type, self.model, name) and _holds_path(value)))
+            and (not is_literal(value) or (takes_files(self.vidu_type, self.model, name) and holds_path(value)))
         }
         extras = {
-            name: value for name in ("extra_input", "extra_parameters") if _is_literal(value := getattr(self, name))
+            name: value for name in ("extra_input", "extra_parameters") if is_literal(value := getattr(self, name))
         }
         found = request.problems(self.vidu_type, self.model, values, **extras, unknown_yet=later)
         if found:
             raise request.refusal(found)
+
+    def _check_options(self) -> None:
+        if self.on_uncertain not in ("fail", "resubmit"):
+            raise request.refusal([f"on_uncertain: {self.on_uncertain!r} given, allowed: 'fail' or 'resubmit'"])
+        cost = self.max_cost
+        if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
+            raise request.refusal([f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any"])
 
     def execute(self, context: Context) -> str:
         """
@@ -178,61 +209,98 @@ class ViduSubmitOperator(BaseOperator):
         """
         try:
             return self._submit(context)
-        except (ViduRequestError, ViduRefusedError, ViduSubmissionUncertainError) as error:
+        except ViduSubmissionUncertainError as error:
+            if self.on_uncertain == "resubmit":
+                raise
+            raise AirflowFailException(str(error)) from error
+        except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error
 
     def _submit(self, context: Context) -> str:
-        from airflow_provider_vidu.hooks.vidu import ViduHook
+        self._check_options()
+        ti = context["ti"]
+        memory = Memory(context, durable=self.durable, log=self.log)
+        earlier = memory.read()
+        if earlier and self._attaches_to(earlier, ti.max_tries):
+            attempt = replace(earlier, max_tries=ti.max_tries, delivered=False)
+            memory.write(attempt)
+            self._push(ti, attempt.xcoms)
+        else:
+            attempt = self._submit_anew(memory, ti)
+        memory.deliver(attempt)
+        return attempt.vidu_task_id
 
-        extras = {"extra_input": self.extra_input, "extra_parameters": self.extra_parameters}
-        values = with_files_read(self.vidu_type, self.model, self._values(), self.log.warning)
-        body = request.build(self.vidu_type, self.model, values, **extras)
+    def _attaches_to(self, earlier: Attempt, max_tries: int) -> bool:
+        from airflow_provider_vidu.hooks.look import look
+
+        mark: str | None = None
+        try:
+            mark = request.fingerprint(self._body(), self.vidu_conn_id)
+        except Exception as error:
+            # What was paid is not lost because its picture has gone.
+            self.log.warning("The request of an earlier try cannot be made again: %s", error)
+        watch = Watch(earlier.vidu_task_id, poll_interval=1, started_at=earlier.begun_at, deadline=float("inf"))
+        believed = bool(earlier.vidu_task_id) and isinstance(look(watch, self.vidu_conn_id, self.log), Outcome)
+        step, why = decide(
+            earlier,
+            max_tries=max_tries,
+            fingerprint=mark,
+            now=time.time(),
+            answer=watch.last_answer,
+            believed=believed,
+        )
+        if step is Step.UNCERTAIN and self.on_uncertain == "resubmit":
+            step = Step.NEW
+        if step is Step.UNCERTAIN:
+            raise ViduSubmissionUncertainError(why)
+        if step is Step.FAIL:
+            raise AirflowFailException(why)
+        self.log.warning("%s", why)
+        return step is Step.ATTACH
+
+    def _submit_anew(self, memory: Memory, ti: RuntimeTaskInstanceProtocol) -> Attempt:
+        body = self._body()
         for note in notes(body):
             self.log.warning("%s", note)
         cost = estimate(body)
         price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by prices of {PRICES_AS_OF})"
+        if self.max_cost is not None and (cost.price_cny is None or cost.price_cny > self.max_cost):
+            raise request.refusal([f"max_cost: ¥{self.max_cost:g} given, but {price}. Raise max_cost or leave it out"])
         self.log.info("Submitting %s with %s: %s", self.vidu_type, self.model, price)
-        asked = request.without_data(request.assemble(self.vidu_type, self.model, self._values(), **extras))
-        ti = context["ti"]
+        asked = request.without_data(request.assemble(self.vidu_type, self.model, self._values(), **self._extras()))
+        xcoms = {
+            "expected_seconds": cost.typical_seconds,
+            "estimated_cost": cost.price_cny,
+            "vidu_request": {**asked, "estimated_cost": cost.price_cny, "prices_as_of": PRICES_AS_OF},
+        }
         # All that is known before the POST is pushed before it, so that little can fail between it and the return.
-        ti.xcom_push(key="expected_seconds", value=cost.typical_seconds)
-        ti.xcom_push(key="estimated_cost", value=cost.price_cny)
-        ti.xcom_push(
-            key="vidu_request", value={**asked, "estimated_cost": cost.price_cny, "prices_as_of": PRICES_AS_OF}
-        )
-        try:
-            submission = ViduHook(self.vidu_conn_id).submit(body)
-        except AirflowTaskTimeout as error:
-            # Airflow would retry it, and nobody knows whether the server has accepted.
-            raise transport_error("execution_timeout ended it", sent=True, vidu_task_id=None) from error
+        self._push(ti, xcoms)
+        mark = request.fingerprint(body, self.vidu_conn_id)
+        attempt = Attempt(mark, ti.max_tries, time.time(), xcoms)
+        submission = memory.post(body, attempt, self.vidu_conn_id)
         self.log.info("Accepted as Vidu task %s, request id %s", submission.task_id, submission.request_id or "none")
+        known = {"request_id": submission.request_id}
+        attempt = replace(attempt, vidu_task_id=submission.task_id, xcoms=xcoms | known)
+        # Nothing may keep the task id from being returned any more.
         try:
-            ti.xcom_push(key="request_id", value=submission.request_id)
+            memory.write(attempt)
+        except (ViduStateError, AirflowTaskTimeout):
+            self.log.exception("Vidu task %s was accepted, but could not be remembered", submission.task_id)
+            known["vidu_task_id"] = submission.task_id
+        try:
+            self._push(ti, known)
         except (Exception, AirflowTaskTimeout):
-            # Nothing may keep the task id from being returned any more.
             self.log.exception("The request id of Vidu task %s could not be pushed", submission.task_id)
-        return submission.task_id
+        return attempt
 
+    def _body(self) -> request.Body:
+        values = with_files_read(self.vidu_type, self.model, self._values(), self.log.warning)
+        return request.build(self.vidu_type, self.model, values, **self._extras())
 
-def _is_lazy_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, list))
+    def _extras(self) -> dict[str, Any]:
+        return {"extra_input": self.extra_input, "extra_parameters": self.extra_parameters}
 
-
-def _is_literal(value: Any) -> bool:
-    """Whether a value is known while the DAG is parsed: no XCom, and nothing that Jinja would render."""
-    if isinstance(value, Mapping):
-        return all(_is_literal(item) for pair in value.items() for item in pair)
-    if isinstance(value, (list, tuple)):
-        return all(_is_literal(item) for item in value)
-    if isinstance(value, str):
-        return not any(mark in value for mark in ("{{", "{%", "{#"))
-    # XComArg and its kin are known by the method that Airflow itself looks for.
-    return not hasattr(value, "resolve")
-
-
-def _holds_path(value: Any) -> bool:
-    if isinstance(value, str):
-        return not is_url(value) and not looks_like_data_uri(value)
-    if isinstance(value, Mapping):
-        return _holds_path(value.get("images"))
-    return isinstance(value, (list, tuple)) and any(_holds_path(item) for item in value)
+    @staticmethod
+    def _push(ti: RuntimeTaskInstanceProtocol, xcoms: Mapping[str, Any]) -> None:
+        for key, value in xcoms.items():
+            ti.xcom_push(key=key, value=value)

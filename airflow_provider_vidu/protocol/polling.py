@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When to ask for a task's status again, what is a passing fault and when a wait is over.
+When to ask or send again, what is a passing fault and when a wait is over.
 
 Every decision is a value and ``now`` is passed in, so that trigger and sensor share one rule and tests need no clock.
 """
@@ -13,12 +13,15 @@ from typing import Any
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
+    ViduConnectError,
     ViduConnectionSettingsError,
     ViduError,
     ViduEventError,
+    ViduRateLimitError,
     ViduRefusedError,
     ViduTaskNotFoundError,
 )
+from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
@@ -27,7 +30,12 @@ EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
 GRACE_SECONDS = 60.0
 """How long after the wait began an unknown task id is taken for a new one."""
 CONFIRM_SECONDS = 2.0
-"""How soon an answer that would end the wait badly is asked for again."""
+"""How soon an answer that would end the wait badly is asked for again; twice as long after each further one."""
+MAX_POSTS = 4
+"""How often one try of an operator sends a submit that was surely not accepted."""
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a submit waits at most because the server asks for it; a longer pause is left to Airflow's retry."""
+RESEND_SECONDS = 2.0
 MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
 _FIRST_ASK = 0.6
 _STEP = 0.08
@@ -42,6 +50,23 @@ _TIMES_BELIEVED: Mapping[type[ViduError], int] = {
 }
 """How often in a row an answer has to come before it is believed. All other errors are ridden out."""
 _TIMES_WITHOUT_URLS = 4
+
+
+def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
+    """
+    Say when a submit may be sent again without paying twice: only where it was surely not accepted and that may pass.
+
+    :param error: what the last POST came to.
+    :param posts: how many were sent so far.
+    :param jitter: a random number from 0 to 1 that spreads tasks which were refused together.
+    :return: seconds to wait, ``None`` when it must not be sent again.
+    """
+    if posts >= MAX_POSTS or not isinstance(error, (ViduConnectError, ViduRateLimitError)):
+        return None
+    asked = error.retry_after or 0.0
+    if asked > LONGEST_RETRY_AFTER:
+        return None
+    return asked + RESEND_SECONDS * 2.0 ** (posts - 1) * (0.5 + jitter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +177,7 @@ class Watch:
         self.expected_seconds = expected_seconds
         self.submitted_at = started_at if submitted_at is None else submitted_at
         self.word = ""
+        self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
         self._same: tuple[type, int] = (object, 0)
         self._warned: set[str] = set()
@@ -178,6 +204,7 @@ class Watch:
         :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
         :return: wait and ask again, or the end of the wait.
         """
+        self.last_answer = answer
         if isinstance(answer, TaskStatus):
             return self._observe_status(now, answer, jitter)
         self._faults += 1
@@ -207,10 +234,9 @@ class Watch:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(
                     FAILED,
-                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason.rstrip('.')}. The task "
-                    "has ended, so clearing this wait cannot help; a new submit, of another picture or prompt where "
-                    "the reason calls for it, is a new, paid generation. Whether failed ones are billed is not "
-                    "documented.",
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason.rstrip('.')}. "
+                    f"{family_of(task.error_message).advice} Waiting for it again cannot help; a new submit is a new, "
+                    "paid generation. Whether failed ones are billed is not documented.",
                 )
         self._same = (object, 0)
         note = ""
@@ -227,7 +253,7 @@ class Watch:
                 f"Vidu task {self.vidu_task_id} is out of reach: {text} Its generation is not affected and may be "
                 f"billed. Mend the cause first. {how_to_resume(self.vidu_task_id)}",
             )
-        wait = self._wait(now, CONFIRM_SECONDS, self._once(kind.__name__, text))
+        wait = self._wait(now, CONFIRM_SECONDS * 2.0 ** (count - 1), self._once(kind.__name__, text))
         return Wait(wait.seconds, wait.note, confirm=True) if isinstance(wait, Wait) else wait
 
     def _wait(self, now: float, seconds: float, note: str) -> Wait | Outcome:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -132,6 +133,18 @@ def problems(
 def encode(body: Body) -> bytes:
     """Write a body as it goes over the wire: JSON, escaped to ASCII so that every text can be written."""
     return json.dumps(body, separators=(",", ":")).encode("ascii")
+
+
+def fingerprint(body: Body, vidu_conn_id: str) -> str:
+    """
+    Tell whether two requests are the same: a hash over all that is sent, files by their content.
+
+    :param body: a body of a submit.
+    :param vidu_conn_id: the connection's id; its key, host and extra may change without making another request.
+    :return: a SHA-256 in hexadecimal digits.
+    """
+    canonical = json.dumps([vidu_conn_id, body], sort_keys=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def without_data(value: Any) -> Any:

@@ -18,21 +18,13 @@ from typing import Any
 
 from airflow_provider_vidu.exceptions import (
     ViduApiError,
-    ViduAuthError,
     ViduConnectError,
-    ViduModerationError,
-    ViduRateLimitError,
-    ViduRefusedError,
     ViduSubmissionUncertainError,
-    ViduTaskNotFoundError,
     ViduUnavailableError,
 )
 from airflow_provider_vidu.protocol.capabilities import RESULT_LIFETIME_SECONDS
+from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, meaning
 
-MODERATION_CODES = frozenset({"invalid_messages", "sensitive_check_error"})
-NOT_FOUND = re.compile(
-    r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown task|expired|不存在|未找到|过期", re.IGNORECASE
-)
 _LONGEST_QUOTE = 300
 
 
@@ -184,17 +176,11 @@ def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> Vid
             vidu_task_id=vidu_task_id,
         )
     if vidu_task_id is None:
-        return ViduSubmissionUncertainError(f"No answer to the Vidu submit: {reason}. {_UNCERTAIN}")
+        return ViduSubmissionUncertainError(f"No answer to the Vidu submit: {reason}. {UNCERTAIN}")
     return ViduUnavailableError(
-        f"No answer to the status request of Vidu task {vidu_task_id}: {reason}. Reading again costs nothing.",
+        f"No answer to the status request of Vidu task {vidu_task_id}: {reason}. {FREE}",
         vidu_task_id=vidu_task_id,
     )
-
-
-_UNCERTAIN = (
-    "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console before you "
-    "submit it again."
-)
 
 
 class _Answer:
@@ -227,6 +213,8 @@ class _Answer:
     @property
     def words(self) -> str:
         """The server's own words, or what came instead of them."""
+        if 300 <= self.status < 400:
+            return f"a redirect to {_quote(self.headers.get('location')) or 'nowhere'}"
         message = _quote(self.fault.get("message"))
         if message or self.code:
             return ": ".join(filter(None, (self.code, message)))
@@ -238,7 +226,8 @@ class _Answer:
 
     def error(self) -> ViduApiError:
         """The one error that this answer means."""
-        kind, advice = self._kind()
+        words = self.words if self.document else None
+        kind, advice = meaning(self.status, self.code, words, submit=self.vidu_task_id is None)
         subject = "Vidu submit" if self.vidu_task_id is None else f"Status of Vidu task {self.vidu_task_id}"
         request = f", request id {self.request_id}" if self.request_id else ""
         return kind(
@@ -249,36 +238,6 @@ class _Answer:
             vidu_task_id=self.vidu_task_id,
             retry_after=self._retry_after(),
         )
-
-    def _kind(self) -> tuple[type[ViduApiError], str]:
-        submit = self.vidu_task_id is None
-        paid = "Nothing was paid." if submit else "Reading a status costs nothing."
-        if self.status in (401, 403):
-            return ViduAuthError, (
-                f"{paid} Check the API key, its quota and its address allow-list, and the connection's auth_scheme; "
-                "then retry."
-            )
-        if self.status == 429:
-            return ViduRateLimitError, f"{paid} Retry later."
-        if self.status == 408 or not 300 <= self.status < 500:
-            if submit:
-                return ViduSubmissionUncertainError, _UNCERTAIN
-            return ViduUnavailableError, paid
-        if submit and self.status == 400 and self.code in MODERATION_CODES:
-            return ViduModerationError, f"Content moderation refused it. {paid} Change the text."
-        if self.status < 400:
-            location = _quote(self.headers.get("location"))
-            return ViduRefusedError, (
-                f"A redirect to {location or 'nowhere'} is not followed. {paid} Put the final base URL into the "
-                "connection's host."
-            )
-        if not submit and self.document and (self.status == 404 or NOT_FOUND.search(self.words)):
-            return ViduTaskNotFoundError, (
-                f"The server does not know this task: it is new, expired, or of another key. {paid}"
-            )
-        if self.status == 404:
-            return ViduRefusedError, f"{paid} Check the base URL in the connection's host."
-        return ViduRefusedError, f"{paid} The same request will be refused again." if submit else paid
 
     def _retry_after(self) -> float | None:
         value = self.headers.get("retry-after", "").strip()

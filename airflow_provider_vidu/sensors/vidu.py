@@ -18,16 +18,14 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_vidu.exceptions import ViduError, ViduEventError
+from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.protocol.fields import shown
-from airflow_provider_vidu.protocol.polling import SUCCESS, TIMEOUT, Outcome, Wait, Watch, how_to_resume
+from airflow_provider_vidu.protocol.polling import SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import identifier
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_vidu.protocol.response import TaskStatus
 
 DEFER_MARGIN = timedelta(seconds=60)
 """How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
@@ -137,32 +135,20 @@ class ViduTaskSensor(BaseSensorOperator):
         :param context: Airflow's context of the task instance.
         :return: whether the task is ready, with the result.
         """
-        outcome = self._ask()
+        outcome = self._look()
         return PokeReturnValue(True, self._finish(outcome)) if outcome else False
 
-    def _ask(self) -> Outcome | None:
-        from airflow_provider_vidu.hooks.vidu import ViduHook
+    def _look(self) -> Outcome | None:
+        from airflow_provider_vidu.hooks.look import look
 
-        hook = ViduHook(self.vidu_conn_id)
-        while True:
-            answer: TaskStatus | ViduError
-            try:
-                answer = hook.get_task(self.vidu_task_id)
-            except ViduError as error:
-                answer = error
-            verdict = self._watch.observe(time.time(), answer)
-            if isinstance(verdict, Wait):
-                if verdict.note:
-                    self.log.warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
-                if verdict.confirm:
-                    time.sleep(verdict.seconds)
-                    continue
-                self.log.info("Vidu task %s is %s", self.vidu_task_id, self._watch.word or "not readable yet")
-                return None
+        verdict = look(self._watch, self.vidu_conn_id, self.log)
+        if isinstance(verdict, Outcome):
             return verdict
+        self.log.info("Vidu task %s is %s", self.vidu_task_id, self._watch.word or "not readable yet")
+        return None
 
     def _defer_unless_ended(self) -> dict[str, Any]:
-        outcome = self._ask()
+        outcome = self._look()
         if outcome:
             return self._finish(outcome)
         watch = self._watch
@@ -176,17 +162,26 @@ class ViduTaskSensor(BaseSensorOperator):
                 deadline=watch.deadline,
             ),
             method_name="execute_complete",
+            kwargs={"waited_for": self.vidu_task_id},
             timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
         )
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None, waited_for: str | None = None) -> Any:
         """
         Go on after the trigger fired.
 
         :param context: Airflow's context of the task instance.
         :param event: the payload of its event.
+        :param waited_for: the task that the trigger waited for.
         :return: the result.
         """
+        if waited_for and identifier(self.vidu_task_id) not in ("", waited_for):
+            self.log.warning(
+                "While Vidu task %s was waited for, vidu_task_id became %s; waiting for that one.",
+                waited_for,
+                self.vidu_task_id,
+            )
+            return self.execute(context)
         try:
             outcome = Outcome.from_event(event)
         except ViduEventError as error:

@@ -22,6 +22,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
+from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.capabilities import FIELDS
 from tests.emulator_control import KEY, set_connection
 
@@ -255,24 +256,48 @@ def test_a_refusal_or_an_unknown_outcome_ends_the_task_without_retries(submit, e
 def test_moderation_at_submit_is_told_and_final(submit, emulator):
     ran = submit(prompt="forbidden-by-moderation", retries=3)
     assert type(ran.error) is AirflowFailException
-    assert "Content moderation refused it. Nothing was paid. Change the text." in str(ran.error)
+    assert "Nothing was paid. Content moderation refused the text. Change it." in str(ran.error)
 
 
 RETRYABLE = [
-    ({"fault": "error", "status": 401}, ViduAuthError),
-    ({"fault": "error", "status": 403}, ViduAuthError),
-    ({"fault": "rate_limit"}, ViduRateLimitError),
+    ({"fault": "error", "status": 401}, 1, ViduAuthError),
+    ({"fault": "error", "status": 403}, 1, ViduAuthError),
+    ({"fault": "rate_limit"}, 4, ViduRateLimitError),
+    ({"fault": "rate_limit", "retry_after": 61}, 1, ViduRateLimitError),
 ]
 
 
-@pytest.mark.parametrize(("fault", "error"), RETRYABLE, ids=lambda value: str(value))
-def test_what_was_surely_not_accepted_and_may_pass_stays_retryable(submit, emulator, fault, error):
-    emulator.arm({"on": "submit", **fault})
+@pytest.fixture
+def resend_at_once(monkeypatch):
+    monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
+
+
+@pytest.mark.parametrize(("fault", "posts", "error"), RETRYABLE, ids=lambda value: str(value))
+def test_what_was_surely_not_accepted_and_may_pass_stays_retryable(
+    submit, emulator, resend_at_once, fault, posts, error
+):
+    emulator.arm({"on": "submit", "times": None, **fault})
     assert type(submit().error) is error
+    assert [sent["method"] for sent in emulator.requests] == ["POST"] * posts
     assert emulator.tasks == []
 
 
-def test_a_failed_connection_and_a_missing_one_stay_retryable(submit, emulator, monkeypatch):
+def test_a_rate_limit_that_passes_is_ridden_out_by_one_try(submit, emulator, resend_at_once):
+    emulator.arm({"on": "submit", "times": 3, "fault": "rate_limit"})
+    ran = submit()
+    (task,) = emulator.tasks
+    assert ran.xcom("submit") == task["task_id"]
+    assert [sent["method"] for sent in emulator.requests] == ["POST"] * 4
+
+
+def test_an_outcome_that_is_unknown_is_never_sent_again_even_after_a_rate_limit(submit, emulator, resend_at_once):
+    emulator.arm({"on": "submit", "fault": "rate_limit"}, {"on": "submit", "fault": "accept_then_drop"})
+    assert type(submit(retries=2, retry_delay=timedelta(0)).error) is AirflowFailException
+    assert [sent["method"] for sent in emulator.requests] == ["POST"] * 2
+    assert len(emulator.tasks) == 1
+
+
+def test_a_failed_connection_and_a_missing_one_stay_retryable(submit, emulator, monkeypatch, resend_at_once):
     set_connection(monkeypatch, host="http://127.0.0.1:1")
     assert type(submit().error) is ViduConnectError
     monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")

@@ -13,6 +13,7 @@ TREE = {
     "ViduError": "Exception",
     "ViduRequestError": "ViduError",
     "ViduConnectionSettingsError": "ViduError",
+    "ViduStateError": "ViduError",
     "ViduApiError": "ViduError",
     "ViduRefusedError": "ViduApiError",
     "ViduModerationError": "ViduRefusedError",

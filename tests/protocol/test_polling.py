@@ -16,10 +16,11 @@ from airflow_provider_vidu.exceptions import (
     ViduModerationError,
     ViduRateLimitError,
     ViduRefusedError,
+    ViduSubmissionUncertainError,
     ViduTaskNotFoundError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume
+from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume, resend_after
 from airflow_provider_vidu.protocol.response import TaskStatus
 
 TASK = "8e1f-task"
@@ -73,9 +74,11 @@ REFUSED, MODERATED, UNKNOWN = (
     ViduTaskNotFoundError("No task."),
 )
 DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
+MODERATION = "Content moderation stopped it: another picture or prompt is needed."
+NO_FAMILY = "The reason is of no known kind; the same request may succeed."
 FREE = (
-    "The task has ended, so clearing this wait cannot help; a new submit, of another picture or prompt where the "
-    "reason calls for it, is a new, paid generation. Whether failed ones are billed is not documented."
+    "Waiting for it again cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
+    "documented."
 )
 
 
@@ -88,14 +91,14 @@ WAITS = {
         (
             1000,
             told("Failure", error_message="审核", request_id="r"),
-            Outcome("failed", f"Vidu task {TASK} ended as Failure, request id r: 审核. {FREE}"),
+            Outcome("failed", f"Vidu task {TASK} ended as Failure, request id r: 审核. {MODERATION} {FREE}"),
         ),
     ],
     "another model's end is a failure": [
         (
             1000,
             told("Canceled"),
-            Outcome("failed", f"Vidu task {TASK} ended as Canceled: the API gave no reason. {FREE}"),
+            Outcome("failed", f"Vidu task {TASK} ended as Canceled: the API gave no reason. {NO_FAMILY} {FREE}"),
         ),
     ],
     "an unknown word warns once and is waited for": [
@@ -161,15 +164,15 @@ WAITS = {
     ],
     "a refusal is believed the fourth time": [
         (1000, REFUSED, Wait(2.0, "Refused.", confirm=True)),
-        (1002, REFUSED, Wait(2.0, confirm=True)),
-        (1004, MODERATED, Wait(2.0, confirm=True)),
-        (1006, REFUSED, lost("Refused.")),
+        (1002, REFUSED, Wait(4.0, confirm=True)),
+        (1006, MODERATED, Wait(8.0, confirm=True)),
+        (1014, REFUSED, lost("Refused.")),
     ],
     "a success without urls is believed the fourth time": [
         (1000, EMPTY, Wait(2.0, NO_URLS, confirm=True)),
-        (1002, EMPTY, Wait(2.0, confirm=True)),
-        (1004, EMPTY, Wait(2.0, confirm=True)),
-        (1006, EMPTY, lost(NO_URLS)),
+        (1002, EMPTY, Wait(4.0, confirm=True)),
+        (1006, EMPTY, Wait(8.0, confirm=True)),
+        (1014, EMPTY, lost(NO_URLS)),
     ],
     "urls that come late are taken": [
         (1000, EMPTY, Wait(2.0, NO_URLS, confirm=True)),
@@ -180,9 +183,9 @@ WAITS = {
         (1030, UNKNOWN, Wait(5.0)),
         (1059.9, UNKNOWN, Wait(8.0)),
         (1060, UNKNOWN, Wait(2.0, confirm=True)),
-        (1062, UNKNOWN, Wait(2.0, confirm=True)),
-        (1064, UNKNOWN, Wait(2.0, confirm=True)),
-        (1066, UNKNOWN, lost("No task.")),
+        (1062, UNKNOWN, Wait(4.0, confirm=True)),
+        (1066, UNKNOWN, Wait(8.0, confirm=True)),
+        (1074, UNKNOWN, lost("No task.")),
     ],
     "a suspicion at the deadline ends as time-out": [
         (8199, BAD_KEY, Wait(1.0, "Bad key.", confirm=True)),
@@ -392,3 +395,33 @@ def test_any_other_event_is_refused(event):
     with pytest.raises(ViduEventError) as caught:
         Outcome.from_event(event)
     assert str(caught.value) == f"Not an event of a Vidu trigger: {repr(event)[:300]}"
+
+
+NEVER_SENT, TOO_FAST = ViduConnectError("No route."), ViduRateLimitError("Slow.")
+RESENDS = {
+    "a failed connection doubles its pause": (NEVER_SENT, [1, 2, 3], 0.5, [2.0, 4.0, 8.0]),
+    "a rate limit doubles its pause": (TOO_FAST, [1, 2, 3], 0.5, [2.0, 4.0, 8.0]),
+    "the pause is spread from a half to three halves": (TOO_FAST, [1, 3], 0.0, [1.0, 4.0]),
+    "the pause is spread upwards too": (TOO_FAST, [1, 3], 1.0, [3.0, 12.0]),
+    "the fourth POST is the last": (NEVER_SENT, [4, 5], 0.5, [None, None]),
+    "the server's wish comes on top": (ViduRateLimitError("Slow.", retry_after=60.0), [1, 4], 0.5, [62.0, None]),
+    "a long wish is left to Airflow": (ViduRateLimitError("Slow.", retry_after=60.1), [1], 0.5, [None]),
+    "a bad key is not sent again": (BAD_KEY, [1], 0.5, [None]),
+    "a missing connection is not sent again": (NO_KEY, [1], 0.5, [None]),
+    "a refusal is not sent again": (REFUSED, [1], 0.5, [None]),
+    "an unknown outcome is never sent again": (ViduSubmissionUncertainError("Who knows."), [1], 0.5, [None]),
+    "an error of no known kind is not sent again": (ViduError("Odd."), [1], 0.5, [None]),
+}
+
+
+@pytest.mark.parametrize("name", RESENDS)
+def test_a_submit_is_sent_again_only_where_nothing_was_accepted(name):
+    error, posts, jitter, pauses = RESENDS[name]
+    assert [resend_after(error, count, jitter) for count in posts] == pauses
+
+
+def test_a_watch_keeps_the_last_answer():
+    wait = watch()
+    wait.observe(1000, RUNNING)
+    wait.observe(1001, DOWN)
+    assert wait.last_answer is DOWN

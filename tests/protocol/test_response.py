@@ -189,6 +189,8 @@ def test_ids_may_be_numbers():
 CHECK = "look at the usage page of the ModelVerse console before you submit it again."
 UNCERTAIN = f"It may have been accepted and will then be billed: {CHECK}"
 KEY = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
+NO_RIGHT = "This key may not use this model: choose another, or have the model enabled."
+TOO_LARGE = "The request is too large. Pass files as URLs instead."
 PAID, READ = "Nothing was paid.", "Reading a status costs nothing."
 AGAIN = f"{PAID} The same request will be refused again."
 UNSURE, PASSING = ViduSubmissionUncertainError, ViduUnavailableError
@@ -197,15 +199,15 @@ TABLE = [
     (400, "param_error", ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (400, "invalid_messages", ViduModerationError, None, ViduRefusedError, READ),
     (400, "sensitive_check_error", ViduModerationError, None, ViduRefusedError, READ),
-    (400, "model_error", ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (400, "tokens_too_long", ViduRefusedError, AGAIN, ViduRefusedError, READ),
+    (400, "model_error", ViduRefusedError, f"{PAID} {NO_RIGHT}", ViduRefusedError, READ),
+    (400, "tokens_too_long", ViduRefusedError, f"{PAID} The prompt is too long. Shorten it.", ViduRefusedError, READ),
     (400, "websearch_error", ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (400, "a_code_that_nobody_knows", ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (400, None, ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (401, "auth_error", ViduAuthError, f"{PAID} {KEY}", ViduAuthError, f"{READ} {KEY}"),
     (403, "forbidden", ViduAuthError, f"{PAID} {KEY}", ViduAuthError, f"{READ} {KEY}"),
     (404, None, ViduRefusedError, f"{PAID} Check the base URL in the connection's host.", ViduTaskNotFoundError, None),
-    (413, None, ViduRefusedError, AGAIN, ViduRefusedError, READ),
+    (413, None, ViduRefusedError, f"{PAID} {TOO_LARGE}", ViduRefusedError, READ),
     (422, "invalid_messages", ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (499, None, ViduRefusedError, AGAIN, ViduRefusedError, READ),
     (408, "timeout", UNSURE, UNCERTAIN, PASSING, READ),
@@ -219,8 +221,8 @@ TABLE = [
     (200, "param_error", UNSURE, UNCERTAIN, PASSING, READ),
     (101, None, UNSURE, UNCERTAIN, PASSING, READ),
 ]
-MODERATED = f"Content moderation refused it. {PAID} Change the text."
-NOT_KNOWN = f"The server does not know this task: it is new, expired, or of another key. {READ}"
+MODERATED = f"{PAID} Content moderation refused the text. Change it."
+NOT_KNOWN = f"{READ} The server does not know this task: it is new, expired, or of another key."
 IDS = [f"{row[0]}-{row[1]}" for row in TABLE]
 
 
@@ -262,11 +264,11 @@ def test_a_redirect_is_refused_and_says_where_it_led(status, headers, target):
     of_submit, of_read = error_of(submit, status, b"", headers), error_of(read, status, b"", headers)
     assert (type(of_submit), type(of_read)) == (ViduRefusedError, ViduRefusedError)
     assert str(of_submit) == (
-        f"Vidu submit: HTTP {status}: an empty body. A redirect to {target} is not followed. {PAID} {advice}"
+        f"Vidu submit: HTTP {status}: a redirect to {target}. {PAID} A redirect is not followed. {advice}"
     )
     assert str(of_read) == (
-        f"Status of Vidu task {TASK}: HTTP {status}: an empty body. A redirect to {target} is not followed. "
-        f"{READ} {advice}"
+        f"Status of Vidu task {TASK}: HTTP {status}: a redirect to {target}. {READ} A redirect is not followed. "
+        f"{advice}"
     )
 
 
@@ -496,7 +498,7 @@ def test_a_request_that_was_never_sent_costs_nothing():
         (
             TASK,
             ViduUnavailableError,
-            f"No answer to the status request of Vidu task {TASK}: read time-out. Reading again costs nothing.",
+            f"No answer to the status request of Vidu task {TASK}: read time-out. Reading a status costs nothing.",
         ),
     ],
 )

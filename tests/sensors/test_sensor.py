@@ -58,6 +58,7 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS)
 def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag, monkeypatch):
     monkeypatch.setattr(polling, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.1)
     prompt, fault, error, text = ENDS[end]
     task_id = submitted(prompt) if prompt else "nobody-knows-it"
     if fault:
@@ -70,7 +71,8 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag, monkey
         assert task_id in str(ran.error)
 
 
-def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator):
+def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator, monkeypatch):
+    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.1)
     task_id = submitted()
     emulator.arm({"on": "status", "fault": "error", "status": 400, "times": 3})
     assert wait(task_id).states == {"wait": "success"}
@@ -123,6 +125,22 @@ def test_a_finished_task_is_not_deferred(run_dag, emulator):
     ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id))
     assert ran.states == {"wait": "success"}
     assert [task["polls"] for task in emulator.tasks] == [1]
+
+
+def test_an_event_of_another_task_than_now_asked_for_is_not_taken_for_its_result(emulator):
+    told = ViduHook().get_task(submitted()).result()
+    now_asked_for = submitted("a boat")
+    event = {"status": "success", "task": told, "message": "ready"}
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id=now_asked_for)
+    assert sensor.execute_complete({}, event, waited_for=told["task_id"])["task_id"] == now_asked_for
+
+
+@pytest.mark.parametrize("now_asked_for", ["{told}", " {told} ", None, ""])
+def test_an_event_counts_where_nothing_else_is_asked_for_now(emulator, now_asked_for):
+    told = ViduHook().get_task(submitted()).result()
+    event = {"status": "success", "task": told, "message": "ready"}
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id=now_asked_for and now_asked_for.format(told=told["task_id"]))
+    assert sensor.execute_complete({}, event, waited_for=told["task_id"]) == told
 
 
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, {"status": "success", "task": None, "message": ""}])

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one try of a submit leaves to the next, so that no crash and no retry pays for a video twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+from airflow_provider_vidu.exceptions import (
+    ViduError,
+    ViduStateError,
+    ViduSubmissionUncertainError,
+    ViduTaskNotFoundError,
+)
+from airflow_provider_vidu.protocol.errors import UNCERTAIN, family_of
+from airflow_provider_vidu.protocol.polling import MAX_POSTS, how_to_resume, resend_after
+from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus, transport_error
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.protocol.request import Body
+
+KEY = "vidu_submit"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """
+    A submit that was begun, as Airflow's task state store keeps it. Without a task id it is an intent.
+
+    :param fingerprint: of the request, see :func:`~airflow_provider_vidu.protocol.request.fingerprint`.
+    :param max_tries: Airflow's, which a person's clear raises and a retry leaves as it is.
+    :param begun_at: epoch seconds.
+    :param xcoms: what the submit pushes to XCom, for the try that attaches.
+    :param vidu_task_id: Vidu's id of the task, empty until the API told it.
+    :param delivered: whether a try has returned the task id.
+    """
+
+    fingerprint: str
+    max_tries: int
+    begun_at: float
+    xcoms: dict[str, Any]
+    vidu_task_id: str = ""
+    delivered: bool = False
+
+    @property
+    def when(self) -> str:
+        """When it was begun, for people."""
+        return f"{datetime.fromtimestamp(self.begun_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class Step(Enum):
+    """What a try does about an earlier attempt."""
+
+    ATTACH = "attach"
+    NEW = "new"
+    UNCERTAIN = "uncertain"
+    FAIL = "fail"
+
+
+def decide(
+    attempt: Attempt,
+    *,
+    max_tries: int,
+    fingerprint: str | None,
+    now: float,
+    answer: TaskStatus | ViduError | None = None,
+    believed: bool = False,
+) -> tuple[Step, str]:
+    """
+    Decide what a try does about an earlier attempt of its task instance.
+
+    :param attempt: what was stored.
+    :param max_tries: Airflow's at this try; another than the stored one means that a person has cleared the task.
+    :param fingerprint: of this try's request, ``None`` where it cannot be built any more.
+    :param now: epoch seconds.
+    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
+    :param believed: whether that answer ends a wait.
+    :return: the step, and why.
+    """
+    cleared, same = max_tries != attempt.max_tries, fingerprint == attempt.fingerprint
+    if not attempt.vidu_task_id:
+        text = f"An earlier try began a submit at {attempt.when} and left no outcome. {UNCERTAIN}"
+        return Step.NEW if cleared else Step.UNCERTAIN, text
+    earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
+    if isinstance(answer, ViduTaskNotFoundError) and believed:
+        return Step.NEW if cleared else Step.FAIL, f"{earlier} is not known to the server any more. {_CLEAR}"
+    if not isinstance(answer, TaskStatus):
+        return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
+    if answer.state is TaskState.FAILURE:
+        family = family_of(answer.error_message)
+        text = f"{earlier} ended as {answer.word}: {answer.error_message or 'no reason given'}. {family.advice}"
+        if cleared or family.retry_can_help:
+            return Step.NEW, f"{text} It is submitted anew."
+        return Step.FAIL, f"{text} {_CLEAR}"
+    if answer.state is TaskState.SUCCESS:
+        expires_at = answer.result()["expires_at"]
+        if expires_at is not None and expires_at <= now:
+            return Step.NEW if cleared else Step.FAIL, f"{earlier} was ready, but its links have expired. {_CLEAR}"
+        if cleared and attempt.delivered:
+            return Step.NEW, f"{earlier} is ready and was delivered, so clearing the task asks for a new video."
+    elif cleared and not same:
+        resume = how_to_resume(attempt.vidu_task_id)
+        return Step.NEW, f"{earlier} was another request. It keeps running and will be billed. {resume}"
+    changed = "" if same else " The request is not the same any more; it is not submitted."
+    return Step.ATTACH, f"{earlier} is {answer.word}.{changed}"
+
+
+_CLEAR = "To have it made and paid anew, clear this task."
+
+
+class Memory:
+    """
+    The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
+
+    Without a store it remembers nothing.
+
+    :param context: Airflow's context of the task instance.
+    :param durable: whether to remember at all.
+    :param log: the operator's logger.
+    """
+
+    def __init__(self, context: Context, *, durable: bool, log: Logger) -> None:
+        self.log = log
+        self._store: Any = context.get("task_state_store") if durable else None
+        if durable and self._store is None:
+            log.warning(
+                "durable needs Airflow 3.3 or newer. Here nothing outlives a try: a retry after the worker died is a "
+                "new, paid submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
+            )
+
+    def read(self) -> Attempt | None:
+        """
+        Read what earlier tries left.
+
+        :return: the attempt, ``None`` when there was none.
+        :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
+        """
+        if self._store is None:
+            return None
+        try:
+            stored = self._store.get(KEY)
+        except Exception as error:
+            raise ViduStateError(
+                f"Airflow's task state store could not be read ({error!r}), so nobody knows whether an earlier try "
+                "submitted. Nothing was sent: nothing was paid, a retry can help."
+            ) from error
+        if stored is None:
+            return None
+        if not isinstance(stored, dict) or stored.keys() != {field.name for field in fields(Attempt)}:
+            raise ViduStateError(
+                f"The task state {KEY!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
+                "earlier try submitted, then delete that task state and clear the task."
+            )
+        return Attempt(**stored)
+
+    def write(self, attempt: Attempt) -> None:
+        """
+        Remember an attempt in place of an earlier one.
+
+        :param attempt: what to remember.
+        :raises ViduStateError: when it cannot be stored.
+        """
+        if self._store is None:
+            return
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
+
+        try:
+            self._store.set(KEY, asdict(attempt), retention=NEVER_EXPIRE)
+        except Exception as error:
+            raise ViduStateError(
+                f"Airflow's task state store could not be written ({error!r}). Nothing was sent after that; a retry "
+                "can help."
+            ) from error
+
+    def post(self, body: Body, attempt: Attempt, vidu_conn_id: str) -> Submission:
+        """
+        Submit, with the intent stored before each POST; again only what was surely not accepted and may pass.
+
+        :param body: the body of the submit.
+        :param attempt: the intent.
+        :param vidu_conn_id: connection of type ``vidu``.
+        :return: what was accepted, and is billed.
+        :raises ViduSubmissionUncertainError: the outcome is unknown; the intent stays stored.
+        :raises ViduError: any other kind: nothing was paid, and no intent stays.
+        """
+        from airflow_provider_vidu.hooks.vidu import ViduHook
+
+        hook = ViduHook(vidu_conn_id)
+        posts = 0
+        while True:
+            self.write(attempt)
+            posts += 1
+            try:
+                return hook.submit(body)
+            except ViduSubmissionUncertainError:
+                raise
+            except ViduError as error:
+                self._forget()
+                pause = resend_after(error, posts, random.random())  # noqa: S311 - a jitter
+                if pause is None:
+                    raise
+                self.log.warning("%s Sending it again in %.1f s, POST %d of %d.", error, pause, posts + 1, MAX_POSTS)
+            except (Exception, AirflowTaskTimeout) as error:
+                # Airflow would retry it, and nobody knows whether the server has accepted.
+                raise transport_error(f"{type(error).__name__} ended it", sent=True, vidu_task_id=None) from error
+            time.sleep(pause)
+
+    def _forget(self) -> None:
+        try:
+            if self._store is not None:
+                self._store.delete(KEY)
+        except Exception:
+            self.log.exception(
+                "The intent of a submit that was not accepted stays stored, so that the next try calls it uncertain"
+            )
+
+    def deliver(self, attempt: Attempt) -> None:
+        """
+        Remember that the task id is about to be returned.
+
+        :param attempt: the attempt.
+        """
+        try:
+            self.write(replace(attempt, delivered=True))
+        except ViduStateError:
+            self.log.exception(
+                "That Vidu task %s was delivered could not be stored; a clear would attach to it", attempt.vidu_task_id
+            )

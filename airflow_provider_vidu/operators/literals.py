@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator's argument is, seen while the DAG is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
+
+
+def is_lazy_list(value: Any) -> bool:
+    """
+    Tell the output of a mapped task, which is a lazy sequence of its own kind.
+
+    :param value: an argument of an operator.
+    """
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, list))
+
+
+def is_literal(value: Any) -> bool:
+    """
+    Tell whether a value is known while the DAG is parsed: no XCom, and nothing that Jinja would render.
+
+    :param value: an argument of an operator.
+    """
+    if isinstance(value, Mapping):
+        return all(is_literal(item) for pair in value.items() for item in pair)
+    if isinstance(value, (list, tuple)):
+        return all(is_literal(item) for item in value)
+    if isinstance(value, str):
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
+    # XComArg and its kin are known by the method that Airflow itself looks for.
+    return not hasattr(value, "resolve")
+
+
+def holds_path(value: Any) -> bool:
+    """
+    Tell whether a value names a file that the worker has to read.
+
+    :param value: a field that takes files, or a part of one.
+    """
+    if isinstance(value, str):
+        return not is_url(value) and not looks_like_data_uri(value)
+    if isinstance(value, Mapping):
+        return holds_path(value.get("images"))
+    return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)

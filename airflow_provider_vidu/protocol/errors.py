@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What an error means: the API's answers by status and code, and the reasons of failed generations by their words.
+
+Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15); the codes of failed
+generations are Vidu's own, which the API passes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from airflow_provider_vidu.exceptions import (
+    ViduApiError,
+    ViduAuthError,
+    ViduModerationError,
+    ViduRateLimitError,
+    ViduRefusedError,
+    ViduSubmissionUncertainError,
+    ViduTaskNotFoundError,
+    ViduUnavailableError,
+)
+
+NOT_ACCEPTED = "Nothing was paid."
+UNCERTAIN = (
+    "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console before you "
+    "submit it again."
+)
+FREE = "Reading a status costs nothing."
+
+_NO_SUCH_TASK = re.compile(
+    r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown task|expired|不存在|未找到|过期", re.IGNORECASE
+)
+_ANY_WORDS = re.compile("")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """
+    What one kind of answer means. The first row that fits counts, so that a code nobody knows goes by its status.
+
+    :param statuses: HTTP statuses; ``None`` for any.
+    :param on_submit: the error of a submit, ``None`` where the row is about reads alone.
+    :param on_read: the error of a status request, ``None`` where the row is about submits alone.
+    :param advice: what to do about it.
+    :param codes: the API's own codes; empty for any.
+    :param words: what a JSON answer has to say; ``None`` for anything, JSON or not.
+    """
+
+    statuses: Collection[int] | None
+    on_submit: type[ViduApiError] | None
+    on_read: type[ViduApiError] | None
+    advice: str = ""
+    codes: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+
+
+_AUTH = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
+_UNKNOWN_TASK = "The server does not know this task: it is new, expired, or of another key."
+_AGAIN = "The same request will be refused again."
+
+ERRORS: tuple[ErrorRow, ...] = (
+    ErrorRow((401, 403), ViduAuthError, ViduAuthError, _AUTH),
+    ErrorRow((408,), ViduSubmissionUncertainError, ViduUnavailableError),
+    ErrorRow((429,), ViduRateLimitError, ViduRateLimitError, "Retry later."),
+    ErrorRow((404,), None, ViduTaskNotFoundError, _UNKNOWN_TASK, words=_ANY_WORDS),
+    ErrorRow(range(400, 500), None, ViduTaskNotFoundError, _UNKNOWN_TASK, words=_NO_SUCH_TASK),
+    ErrorRow(
+        (400,),
+        ViduModerationError,
+        None,
+        "Content moderation refused the text. Change it.",
+        frozenset({"invalid_messages", "sensitive_check_error"}),
+    ),
+    ErrorRow(
+        (400,),
+        ViduRefusedError,
+        None,
+        "This key may not use this model: choose another, or have the model enabled.",
+        frozenset({"model_error"}),
+    ),
+    ErrorRow((400,), ViduRefusedError, None, "The prompt is too long. Shorten it.", frozenset({"tokens_too_long"})),
+    ErrorRow((404,), ViduRefusedError, ViduRefusedError, "Check the base URL in the connection's host."),
+    ErrorRow((413,), ViduRefusedError, None, "The request is too large. Pass files as URLs instead."),
+    ErrorRow(range(400, 500), ViduRefusedError, None, _AGAIN),
+    ErrorRow(range(400, 500), None, ViduRefusedError),
+    ErrorRow(
+        range(300, 400),
+        ViduRefusedError,
+        ViduRefusedError,
+        "A redirect is not followed. Put the final base URL into the connection's host.",
+    ),
+    # 5xx, and everything that is no answer at all: a 200 with an error, without a task id or without JSON.
+    ErrorRow(None, ViduSubmissionUncertainError, ViduUnavailableError),
+)
+
+
+def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple[type[ViduApiError], str]:
+    """
+    Name the error that an answer means.
+
+    :param status: HTTP status.
+    :param code: the API's own code, empty where it gave none.
+    :param words: what the answer said, ``None`` where it was no JSON.
+    :param submit: whether it answers a submit.
+    :return: the type of the error, and what was paid with what to do next.
+    """
+    row = next(
+        row
+        for row in ERRORS
+        if (row.on_submit if submit else row.on_read)
+        and (row.statuses is None or status in row.statuses)
+        and (not row.codes or code in row.codes)
+        and (row.words is None or (words is not None and row.words.search(words)))
+    )
+    kind = (row.on_submit if submit else row.on_read) or ViduApiError
+    paid = FREE if not submit else UNCERTAIN if kind is ViduSubmissionUncertainError else NOT_ACCEPTED
+    return kind, f"{paid} {row.advice}".rstrip()
+
+
+class Family(str, Enum):
+    """Why a generation failed, by what the reader has to do about it."""
+
+    MODERATION = "moderation"
+    INPUT = "input"
+    CAPACITY = "capacity"
+    ACCOUNT = "account"
+    UNKNOWN = "unknown"
+
+    @property
+    def retry_can_help(self) -> bool:
+        """Whether the same request, submitted and paid again, can succeed without a person's help."""
+        return self in (Family.CAPACITY, Family.UNKNOWN)
+
+    @property
+    def advice(self) -> str:
+        """What to do next."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Family.MODERATION: "Content moderation stopped it: another picture or prompt is needed.",
+    Family.INPUT: "The input is at fault: mend the picture or the parameters.",
+    Family.CAPACITY: "The service was short of capacity: the same request can succeed later.",
+    Family.ACCOUNT: "The account is at fault: mend its balance or its rights.",
+    Family.UNKNOWN: "The reason is of no known kind; the same request may succeed.",
+}
+
+FAMILIES: tuple[tuple[Family, re.Pattern[str]], ...] = (
+    (Family.MODERATION, re.compile("TaskPromptPolicyViolation|AuditSubmitIllegal|CreationPolicyViolation")),
+    (Family.INPUT, re.compile(r"ImageFormatInvalid|ImageDownloadFailure|\b(ImageCheck|Field[A-Z])|BadRequest")),
+    (
+        Family.CAPACITY,
+        re.compile(
+            "QuotaExceeded|TooManyRequests|SystemThrottling|OperationInProcess|ModelUnavailable|InternalServiceFailure"
+        ),
+    ),
+    (Family.ACCOUNT, re.compile("CreditInsufficient|Unauthorized|Forbidden")),
+    (Family.MODERATION, re.compile("policy|sensitive|moderation|审核|敏感|违规", re.IGNORECASE)),
+    (Family.INPUT, re.compile("invalid image url", re.IGNORECASE)),
+)
+"""Families by Vidu's codes and then, since the text is free, by words. The first that is found counts."""
+
+
+def family_of(error_message: str) -> Family:
+    """
+    Tell why a generation failed.
+
+    :param error_message: the server's reason: a code, a sentence in Chinese or English, or both.
+    :return: its family.
+    """
+    return next((family for family, pattern in FAMILIES if pattern.search(error_message)), Family.UNKNOWN)

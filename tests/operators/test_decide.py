@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a try does about an earlier one: the whole table, without Airflow."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_vidu.exceptions import ViduAuthError, ViduTaskNotFoundError, ViduUnavailableError
+from airflow_provider_vidu.operators.durable import Attempt, Step, decide
+from airflow_provider_vidu.protocol.response import TaskStatus
+
+NOW = 1_000_000.0
+DAY = 24 * 3600
+ATTACH, NEW, UNCERTAIN, FAIL = Step.ATTACH, Step.NEW, Step.UNCERTAIN, Step.FAIL
+
+
+def told(word, **more):
+    return TaskStatus("task-1", word, **more)
+
+
+PENDING, RUNNING, ODD = told("Pending"), told("Running"), told("Queueing")
+READY = told("Success", urls=("https://h/a.mp4",), finish_time=NOW - DAY + 1)
+TIMELESS = told("Success", urls=("https://h/a.mp4",))
+EXPIRED = told("Success", urls=("https://h/a.mp4",), finish_time=NOW - DAY)
+MODERATED, INPUT = told("Failure", error_message="审核"), told("Failure", error_message="ImageFormatInvalid")
+CAPACITY, ACCOUNT = told("Failure", error_message="SystemThrottling"), told("Failure", error_message="Forbidden")
+NO_REASON = told("Failed")
+DOWN, BAD_KEY, UNKNOWN = ViduUnavailableError("Down."), ViduAuthError("Bad key."), ViduTaskNotFoundError("No task.")
+
+# The last answer, whether it is believed, whether the task id was delivered; then what an automatic retry does with
+# the same and with another request, and what a person's clear does with the same and with another.
+TABLE = {
+    "pending": (PENDING, False, False, (ATTACH, ATTACH, ATTACH, NEW)),
+    "pending, delivered": (PENDING, False, True, (ATTACH, ATTACH, ATTACH, NEW)),
+    "running": (RUNNING, False, False, (ATTACH, ATTACH, ATTACH, NEW)),
+    "running, delivered": (RUNNING, False, True, (ATTACH, ATTACH, ATTACH, NEW)),
+    "a word nobody knows": (ODD, False, True, (ATTACH, ATTACH, ATTACH, NEW)),
+    "succeeded, not delivered": (READY, True, False, (ATTACH, ATTACH, ATTACH, ATTACH)),
+    "succeeded, delivered": (READY, True, True, (ATTACH, ATTACH, NEW, NEW)),
+    "succeeded at a time not told": (TIMELESS, True, False, (ATTACH, ATTACH, ATTACH, ATTACH)),
+    "failed by moderation": (MODERATED, True, False, (FAIL, FAIL, NEW, NEW)),
+    "failed by its input": (INPUT, True, False, (FAIL, FAIL, NEW, NEW)),
+    "failed by the account": (ACCOUNT, True, False, (FAIL, FAIL, NEW, NEW)),
+    "failed by capacity": (CAPACITY, True, True, (NEW, NEW, NEW, NEW)),
+    "failed without a reason": (NO_REASON, True, False, (NEW, NEW, NEW, NEW)),
+    "unreadable for the moment": (DOWN, False, True, (ATTACH, ATTACH, ATTACH, ATTACH)),
+    "unreadable with this key": (BAD_KEY, True, True, (ATTACH, ATTACH, ATTACH, ATTACH)),
+    "unknown, but new": (UNKNOWN, False, True, (ATTACH, ATTACH, ATTACH, ATTACH)),
+    "unknown for good": (UNKNOWN, True, False, (FAIL, FAIL, NEW, NEW)),
+    "expired": (EXPIRED, True, False, (FAIL, FAIL, NEW, NEW)),
+    "expired, delivered": (EXPIRED, True, True, (FAIL, FAIL, NEW, NEW)),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_try_attaches_fails_or_submits_anew(name):
+    answer, believed, delivered, steps = TABLE[name]
+    attempt = Attempt("same", 1, NOW - 60, {}, "task-1", delivered=delivered)
+    cases = [(1, "same"), (1, "other"), (3, "same"), (3, None)]
+    decisions = [
+        decide(attempt, max_tries=max_tries, fingerprint=mark, now=NOW, answer=answer, believed=believed)
+        for max_tries, mark in cases
+    ]
+    assert tuple(step for step, _ in decisions) == steps
+    assert all("task-1" in why for _, why in decisions)
+
+
+@pytest.mark.parametrize(("max_tries", "step"), [(1, UNCERTAIN), (3, NEW)], ids=["retry", "clear"])
+def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, step):
+    attempt = Attempt("same", 1, 0.0, {})
+    text = (
+        "An earlier try began a submit at 1970-01-01 00:00:00 UTC and left no outcome. It may have been accepted and "
+        "will then be billed: look at the usage page of the ModelVerse console before you submit it again."
+    )
+    assert decide(attempt, max_tries=max_tries, fingerprint="same", now=NOW) == (step, text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "max_tries", "mark", "text"),
+    [
+        (RUNNING, 1, "same", "is Running."),
+        (RUNNING, 1, "other", "is Running. The request is not the same any more; it is not submitted."),
+        (
+            RUNNING,
+            3,
+            "other",
+            "was another request. It keeps running and will be billed. Wait for it again, at no cost, with "
+            'ViduTaskSensor(task_id="resume", vidu_task_id="task-1").',
+        ),
+        (READY, 3, "same", "is ready and was delivered, so clearing the task asks for a new video."),
+        (
+            MODERATED,
+            1,
+            "same",
+            "ended as Failure: 审核. Content moderation stopped it: another picture or prompt is needed. To have it "
+            "made and paid anew, clear this task.",
+        ),
+        (
+            CAPACITY,
+            1,
+            "same",
+            "ended as Failure: SystemThrottling. The service was short of capacity: the same request can succeed "
+            "later. It is submitted anew.",
+        ),
+        (DOWN, 1, "same", "cannot be read just now, so nothing is submitted: Down."),
+        (UNKNOWN, 1, "same", "is not known to the server any more. To have it made and paid anew, clear this task."),
+        (EXPIRED, 1, "same", "was ready, but its links have expired. To have it made and paid anew, clear this task."),
+    ],
+)
+def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, text):
+    attempt = Attempt("same", 1, 60.0, {}, "task-1", delivered=True)
+    _, why = decide(attempt, max_tries=max_tries, fingerprint=mark, now=NOW, answer=answer, believed=True)
+    assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"

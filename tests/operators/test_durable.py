@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a retry does, run by Airflow with its own task state store against the emulator, which counts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.operators.durable import KEY, Attempt, Memory
+from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
+from airflow_provider_vidu.protocol import polling
+from airflow_provider_vidu.protocol.request import build
+from tests.emulator_control import KEY as API_KEY
+
+QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
+PUSHED = ("return_value", "expected_seconds", "estimated_cost", "request_id", "vidu_request")
+
+
+def posts(emulator):
+    return [sent for sent in emulator.requests if sent["method"] == "POST"]
+
+
+def stored(context):
+    return context["task_state_store"].get(KEY)
+
+
+def breaks_once(context, result=None):
+    """A post-execute callable: the first try fails after all is done."""
+    if context["ti"].try_number == 1:
+        raise RuntimeError("the first try breaks")
+
+
+@pytest.fixture
+def submit(run_dag):
+    def run(**arguments: object):
+        arguments = QUICK | {"retries": 1, "retry_delay": timedelta(0)} | arguments
+        return run_dag(lambda: ViduSubmitOperator(task_id="submit", **arguments))
+
+    return run
+
+
+def leaves(**changes):
+    """A pre-execute callable: it stores an attempt as an earlier try would have left it."""
+
+    def store(context):
+        if context["ti"].try_number == 1:
+            attempt = Attempt("another request", context["ti"].max_tries, 1e9, {})
+            context["task_state_store"].set(KEY, asdict(replace(attempt, **changes)))
+
+    return store
+
+
+def submitted(prompt: str = "a kite") -> str:
+    return ViduHook().submit(build("text2video", "viduq2", {"prompt": prompt, "duration": 1})).task_id
+
+
+def test_a_retry_returns_the_task_id_of_the_try_before_and_pushes_the_same(submit, emulator):
+    seen = []
+    ran = submit(post_execute=breaks_once, pre_execute=lambda context: seen.append(stored(context)))
+    (task,) = emulator.tasks
+    assert ran.states == {"submit": "success"}
+    assert len(posts(emulator)) == 1
+    first, second = seen
+    assert first is None
+    assert (second["vidu_task_id"], second["delivered"]) == (task["task_id"], True)
+    assert {key: ran.xcom("submit", key) for key in PUSHED} == {"return_value": task["task_id"], **second["xcoms"]}
+    assert ran.xcom("submit", "vidu_request")["model"] == "viduq2"
+
+
+PICTURED = {"vidu_type": "img2video", "model": "viduq2-turbo"}
+
+
+def test_the_stored_state_holds_neither_key_nor_file(submit, emulator, frame):
+    seen = []
+    submit(**PICTURED, first_frame_url=str(frame), post_execute=lambda context, result: seen.append(stored(context)))
+    (state,) = seen
+    assert set(state) == set(asdict(Attempt("", 0, 0.0, {})))
+    assert API_KEY not in json.dumps(state)
+    assert "base64" not in json.dumps(state)
+
+
+def test_each_mapped_task_remembers_its_own(run_dag, emulator):
+    quick = QUICK | {"task_id": "submit", "retries": 1, "retry_delay": timedelta(0)}
+    prompts = ["one", "two", "three"]
+    del quick["prompt"]
+    ran = run_dag(lambda: ViduSubmitOperator.partial(**quick, post_execute=breaks_once).expand(prompt=prompts))
+    assert ran.states == {"submit": "success"}
+    assert sorted(task["body"]["input"]["prompt"] for task in emulator.tasks) == sorted(prompts)
+    assert len(posts(emulator)) == 3
+
+
+def test_a_retry_attaches_although_the_picture_has_gone(submit, emulator, frame, capfd):
+    def lose_the_picture(context, result):
+        frame.unlink(missing_ok=True)
+        breaks_once(context)
+
+    ran = submit(**PICTURED, first_frame_url=str(frame), post_execute=lose_the_picture)
+    (task,) = emulator.tasks
+    assert ran.xcom("submit") == task["task_id"]
+    assert "The request of an earlier try cannot be made again" in capfd.readouterr().out
+
+
+def test_an_intent_without_an_outcome_is_not_submitted_again(submit, emulator):
+    ran = submit(pre_execute=leaves())
+    assert type(ran.error) is AirflowFailException
+    assert "An earlier try began a submit at 2001-09-09 01:46:40 UTC and left no outcome." in str(ran.error)
+    assert emulator.requests == []
+
+
+def test_an_author_may_choose_to_submit_again_after_an_unknown_outcome(submit, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_drop"})
+    ran = submit(on_uncertain="resubmit")
+    first, second = emulator.tasks
+    assert ran.states == {"submit": "success"}
+    assert ran.xcom("submit") == second["task_id"] != first["task_id"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_an_unknown_outcome_ends_the_task_although_it_has_retries(submit, emulator, durable):
+    emulator.arm({"on": "submit", "fault": "accept_then_drop"})
+    assert type(submit(durable=durable).error) is AirflowFailException
+    assert len(posts(emulator)) == 1
+
+
+def test_what_was_not_accepted_leaves_no_intent_behind(submit, emulator):
+    emulator.arm({"on": "submit", "fault": "error", "status": 401})
+    ran = submit()
+    (task,) = emulator.tasks
+    assert ran.states == {"submit": "success"}
+    assert ran.xcom("submit") == task["task_id"]
+    assert len(posts(emulator)) == 2
+
+
+ENDED = {
+    "fail-by-moderation": ("failed", 1, ["Content moderation stopped it"]),
+    "fail-by-capacity": ("success", 2, []),
+}
+
+
+@pytest.mark.parametrize("prompt", ENDED)
+def test_a_retry_submits_anew_only_where_the_generation_failed_for_want_of_capacity(submit, emulator, prompt):
+    state, count, texts = ENDED[prompt]
+    ran = submit(prompt=prompt, post_execute=breaks_once, retries=3)
+    assert (ran.states, len(emulator.tasks)) == ({"submit": state}, count)
+    assert [text in str(error) for text, error in zip(texts, ran.errors.values(), strict=True)] == [True] * len(texts)
+
+
+def test_a_retry_of_a_task_that_the_server_forgot_fails_and_names_it(submit, emulator, monkeypatch):
+    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.01)
+    ran = submit(pre_execute=leaves(vidu_task_id="forgotten"))
+    assert "Vidu task forgotten, submitted at 2001-09-09 01:46:40 UTC, is not known" in str(ran.error)
+    assert posts(emulator) == []
+
+
+def test_a_retry_attaches_to_a_task_that_cannot_be_read(submit, emulator):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "html", "times": None})
+    ran = submit(pre_execute=leaves(vidu_task_id=task_id))
+    assert ran.xcom("submit") == task_id
+    assert len(emulator.tasks) == 1
+
+
+def clears(**changes):
+    return leaves(max_tries=-1, **changes)
+
+
+def test_a_clear_attaches_to_a_ready_video_that_was_never_delivered(submit, emulator):
+    task_id = submitted()
+    seen = []
+    ran = submit(
+        pre_execute=clears(vidu_task_id=task_id),
+        post_execute=lambda context, _: seen.append((context["ti"].max_tries, stored(context))),
+    )
+    assert ran.xcom("submit") == task_id
+    ((max_tries, state),) = seen
+    assert (state["max_tries"], state["delivered"]) == (max_tries, True)
+    assert len(emulator.tasks) == 1
+
+
+def test_a_clear_of_a_delivered_video_makes_a_new_one(submit, emulator):
+    task_id = submitted()
+    ran = submit(pre_execute=clears(vidu_task_id=task_id, delivered=True))
+    first, second = emulator.tasks
+    assert ran.xcom("submit") == second["task_id"] != task_id == first["task_id"]
+
+
+def test_a_clear_after_an_unknown_outcome_submits_with_a_warning(submit, emulator, capfd):
+    ran = submit(pre_execute=clears())
+    (task,) = emulator.tasks
+    assert ran.xcom("submit") == task["task_id"]
+    assert "An earlier try began a submit at 2001-09-09 01:46:40 UTC and left no outcome." in capfd.readouterr().out
+
+
+def test_a_strange_stored_state_fails_before_anything_is_sent(submit, emulator):
+    ran = submit(pre_execute=lambda context: context["task_state_store"].set(KEY, ["mine"]))
+    assert type(ran.error) is ViduStateError
+    assert "The task state 'vidu_submit' is not one of ours: ['mine']. Nothing was sent." in str(ran.error)
+    assert emulator.requests == []
+
+
+class Store:
+    """A task state store that Airflow cannot reach at the given calls."""
+
+    def __init__(self, *failing_calls: str) -> None:
+        self.failing_calls, self.calls, self.value = list(failing_calls), [], None
+
+    def _call(self, name):
+        self.calls.append(name)
+        if name in self.failing_calls:
+            self.failing_calls.remove(name)
+            raise ConnectionError("Airflow is away")
+
+    def get(self, key, default=None):
+        self._call("get")
+        return self.value
+
+    def set(self, key, value, *, retention=None):
+        self._call("set" if "set" in self.failing_calls else f"set {'id' if value['vidu_task_id'] else 'intent'}")
+        self.value = value
+
+    def delete(self, key):
+        self._call("delete")
+        self.value = None
+
+
+class Pushed(dict):
+    def xcom_push(self, *, key, value):
+        self[key] = value
+
+
+def executed(store: Store, **arguments: object):
+    pushed = Pushed()
+    ti = SimpleNamespace(max_tries=1, xcom_push=pushed.xcom_push)
+    operator = ViduSubmitOperator(task_id="submit", **(QUICK | arguments))
+    return operator.execute({"ti": ti, "task_state_store": store}), pushed
+
+
+@pytest.mark.parametrize("call", ["get", "set intent"])
+def test_a_store_that_cannot_be_asked_lets_nothing_be_sent(emulator, call):
+    with pytest.raises(ViduStateError, match=r"Airflow is away.*a retry can help"):
+        executed(Store(call))
+    assert emulator.requests == []
+
+
+def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returned(emulator, capfd):
+    task_id, pushed = executed(Store("set id", "set id"))
+    (task,) = emulator.tasks
+    assert (task_id, pushed["vidu_task_id"]) == (task["task_id"], task["task_id"])
+    assert f"Vidu task {task_id} was accepted, but could not be remembered" in capfd.readouterr().out
+
+
+def test_the_intent_is_stored_before_the_post_and_the_task_id_before_the_return(emulator):
+    store = Store()
+    executed(store)
+    assert store.calls == ["get", "set intent", "set id", "set id"]
+
+
+def test_each_post_has_an_intent_of_its_own(emulator, monkeypatch):
+    monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
+    emulator.arm({"on": "submit", "fault": "rate_limit"})
+    store = Store()
+    executed(store)
+    assert store.calls == ["get", "set intent", "delete", "set intent", "set id", "set id"]
+
+
+def test_an_intent_that_cannot_be_deleted_does_not_hide_the_refusal(emulator):
+    emulator.arm({"on": "submit", "fault": "error", "status": 400})
+    with pytest.raises(AirflowFailException, match="Nothing was paid"):
+        executed(Store("delete"))
+
+
+def test_below_airflow_3_3_one_line_tells_that_nothing_is_remembered(emulator, capfd):
+    task_id, _ = executed(None)
+    assert task_id == emulator.tasks[0]["task_id"]
+    told = [line for line in capfd.readouterr().out.splitlines() if "durable needs Airflow 3.3 or newer" in line]
+    assert len(told) == 1
+
+
+def test_what_is_not_durable_neither_reads_nor_writes(emulator, capfd):
+    store = Store()
+    executed(store, durable=False)
+    assert store.calls == []
+    assert "durable" not in capfd.readouterr().out
+
+
+def test_an_attempt_survives_the_store():
+    attempt = Attempt("f", 1, 2.5, {"request_id": "r"}, "task-1", delivered=True)
+    store = Store()
+    store.value = json.loads(json.dumps(asdict(attempt)))
+    assert Memory({"task_state_store": store}, durable=True, log=None).read() == attempt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"max_cost": 0.3}, "max_cost: ¥0.3 given, but about ¥0.31 "),
+        ({"max_cost": 5, "model": "viduq9"}, "max_cost: ¥5 given, but no price is known for text2video with viduq9"),
+    ],
+)
+def test_what_may_cost_too_much_is_refused_before_it_is_sent(submit, emulator, arguments, text):
+    ran = submit(**arguments)
+    assert type(ran.error) is AirflowFailException
+    assert text in str(ran.error)
+    assert "Raise max_cost or leave it out" in str(ran.error)
+    assert emulator.requests == []
+
+
+def test_a_submit_within_its_bound_is_sent(submit, emulator):
+    assert submit(max_cost=0.31).states == {"submit": "success"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"max_cost": 0}, "max_cost: 0 given, allowed: CNY above 0"),
+        ({"max_cost": True}, "max_cost: True given"),
+        ({"max_cost": "5"}, "max_cost: '5' given"),
+        ({"max_cost": float("nan")}, "max_cost: nan given"),
+        ({"on_uncertain": "retry"}, "on_uncertain: 'retry' given, allowed: 'fail' or 'resubmit'"),
+    ],
+)
+def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):
+    with pytest.raises(ViduRequestError, match=text):
+        ViduSubmitOperator(task_id="submit", **(QUICK | arguments))
