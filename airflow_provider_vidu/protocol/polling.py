@@ -7,7 +7,6 @@ Every decision is a value and ``now`` is passed in, so that trigger and sensor s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +41,10 @@ _STEP = 0.08
 _LIKELY_END = 1.6
 _JITTER = 0.1
 
-_TIMES_BELIEVED: Mapping[type[ViduError], int] = {
-    ViduConnectionSettingsError: 2,
-    ViduAuthError: 2,
-    ViduTaskNotFoundError: 4,
-    ViduRefusedError: 4,
-}
-"""How often in a row an answer has to come before it is believed. All other errors are ridden out."""
-_TIMES_WITHOUT_URLS = 4
+_SUSPICIOUS = (ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
+"""What ends a wait when it does not pass. All other errors are ridden out to the deadline."""
+TIMES_BELIEVED = 4
+"""How often in a row it has to come before it is believed: a key may be being rotated, a gateway stumbling."""
 
 
 def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
@@ -210,9 +205,9 @@ class Watch:
         self._faults += 1
         self._last_fault = str(answer)
         in_grace = isinstance(answer, ViduTaskNotFoundError) and now - self.started_at < GRACE_SECONDS
-        kind = next((kind for kind in _TIMES_BELIEVED if isinstance(answer, kind)), None)
+        kind = next((kind for kind in _SUSPICIOUS if isinstance(answer, kind)), None)
         if kind is not None and not in_grace:
-            return self._suspect(now, kind, _TIMES_BELIEVED[kind], str(answer))
+            return self._suspect(now, kind, str(answer))
         self._same = (object, 0)
         backoff = _within_bounds(2.0 ** min(self._faults, 4), jitter)
         retry_after = getattr(answer, "retry_after", None) or 0.0
@@ -228,7 +223,7 @@ class Watch:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
             case TaskState.SUCCESS:
-                return self._suspect(now, TaskStatus, _TIMES_WITHOUT_URLS, "It succeeded, but the API names no urls.")
+                return self._suspect(now, TaskStatus, "It succeeded, but the API names no urls.")
             case TaskState.FAILURE:
                 reason = task.error_message or "the API gave no reason"
                 request = f", request id {task.request_id}" if task.request_id else ""
@@ -244,10 +239,10 @@ class Watch:
             note = self._once(task.word, f"The status word {task.word!r} is not known; waiting goes on.")
         return self._wait(now, self._step(now, jitter), note)
 
-    def _suspect(self, now: float, kind: type, times: int, text: str) -> Wait | Outcome:
+    def _suspect(self, now: float, kind: type, text: str) -> Wait | Outcome:
         count = self._same[1] + 1 if self._same[0] is kind else 1
         self._same = (kind, count)
-        if count >= times:
+        if count >= TIMES_BELIEVED:
             return Outcome(
                 LOST,
                 f"Vidu task {self.vidu_task_id} is out of reach: {text} Its generation is not affected and may be "

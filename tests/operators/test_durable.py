@@ -15,7 +15,6 @@ from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.durable import KEY, Attempt, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
-from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.request import build
 from tests.emulator_control import KEY as API_KEY
 
@@ -152,8 +151,7 @@ def test_a_retry_submits_anew_only_where_the_generation_failed_for_want_of_capac
     assert [text in str(error) for text, error in zip(texts, ran.errors.values(), strict=True)] == [True] * len(texts)
 
 
-def test_a_retry_of_a_task_that_the_server_forgot_fails_and_names_it(submit, emulator, monkeypatch):
-    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.01)
+def test_a_retry_of_a_task_that_the_server_forgot_fails_and_names_it(submit, emulator, soon):
     ran = submit(pre_execute=leaves(vidu_task_id="forgotten"))
     assert "Vidu task forgotten, submitted at 2001-09-09 01:46:40 UTC, is not known" in str(ran.error)
     assert posts(emulator) == []
@@ -262,8 +260,7 @@ def test_the_intent_is_stored_before_the_post_and_the_task_id_before_the_return(
     assert store.calls == ["get", "set intent", "set id", "set id"]
 
 
-def test_each_post_has_an_intent_of_its_own(emulator, monkeypatch):
-    monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
+def test_each_post_has_an_intent_of_its_own(emulator, soon):
     emulator.arm({"on": "submit", "fault": "rate_limit"})
     store = Store()
     executed(store)

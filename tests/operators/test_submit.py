@@ -22,7 +22,6 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
-from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.capabilities import FIELDS
 from tests.emulator_control import KEY, set_connection
 
@@ -267,22 +266,15 @@ RETRYABLE = [
 ]
 
 
-@pytest.fixture
-def resend_at_once(monkeypatch):
-    monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
-
-
 @pytest.mark.parametrize(("fault", "posts", "error"), RETRYABLE, ids=lambda value: str(value))
-def test_what_was_surely_not_accepted_and_may_pass_stays_retryable(
-    submit, emulator, resend_at_once, fault, posts, error
-):
+def test_what_was_surely_not_accepted_and_may_pass_stays_retryable(submit, emulator, soon, fault, posts, error):
     emulator.arm({"on": "submit", "times": None, **fault})
     assert type(submit().error) is error
     assert [sent["method"] for sent in emulator.requests] == ["POST"] * posts
     assert emulator.tasks == []
 
 
-def test_a_rate_limit_that_passes_is_ridden_out_by_one_try(submit, emulator, resend_at_once):
+def test_a_rate_limit_that_passes_is_ridden_out_by_one_try(submit, emulator, soon):
     emulator.arm({"on": "submit", "times": 3, "fault": "rate_limit"})
     ran = submit()
     (task,) = emulator.tasks
@@ -290,14 +282,14 @@ def test_a_rate_limit_that_passes_is_ridden_out_by_one_try(submit, emulator, res
     assert [sent["method"] for sent in emulator.requests] == ["POST"] * 4
 
 
-def test_an_outcome_that_is_unknown_is_never_sent_again_even_after_a_rate_limit(submit, emulator, resend_at_once):
+def test_an_outcome_that_is_unknown_is_never_sent_again_even_after_a_rate_limit(submit, emulator, soon):
     emulator.arm({"on": "submit", "fault": "rate_limit"}, {"on": "submit", "fault": "accept_then_drop"})
     assert type(submit(retries=2, retry_delay=timedelta(0)).error) is AirflowFailException
     assert [sent["method"] for sent in emulator.requests] == ["POST"] * 2
     assert len(emulator.tasks) == 1
 
 
-def test_a_failed_connection_and_a_missing_one_stay_retryable(submit, emulator, monkeypatch, resend_at_once):
+def test_a_failed_connection_and_a_missing_one_stay_retryable(submit, emulator, monkeypatch, soon):
     set_connection(monkeypatch, host="http://127.0.0.1:1")
     assert type(submit().error) is ViduConnectError
     monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")

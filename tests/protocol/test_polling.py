@@ -140,13 +140,17 @@ WAITS = {
         (1040, ViduUnavailableError("Down.", retry_after=0.5), Wait(5.0, "Down.")),
         (1045, ViduRateLimitError("Slow.", retry_after=99999.0), Wait(DEADLINE - 1045)),
     ],
-    "a bad key is believed the second time": [
+    "a bad key is believed the fourth time": [
         (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
-        (1002, BAD_KEY, lost("Bad key.")),
+        (1002, BAD_KEY, Wait(4.0, confirm=True)),
+        (1006, BAD_KEY, Wait(8.0, confirm=True)),
+        (1014, BAD_KEY, lost("Bad key.")),
     ],
-    "a missing connection is believed the second time": [
+    "a missing connection is believed the fourth time": [
         (1000, NO_KEY, Wait(2.0, "No connection.", confirm=True)),
-        (1002, NO_KEY, lost("No connection.")),
+        (1002, NO_KEY, Wait(4.0, confirm=True)),
+        (1006, NO_KEY, Wait(8.0, confirm=True)),
+        (1014, NO_KEY, lost("No connection.")),
     ],
     "a bad key that works again is forgotten": [
         (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
@@ -160,7 +164,9 @@ WAITS = {
         (1000, BAD_KEY, Wait(2.0, "Bad key.", confirm=True)),
         (1002, NO_KEY, Wait(2.0, "No connection.", confirm=True)),
         (1004, BAD_KEY, Wait(2.0, confirm=True)),
-        (1006, BAD_KEY, lost("Bad key.")),
+        (1006, NO_KEY, Wait(2.0, confirm=True)),
+        (1008, NO_KEY, Wait(4.0, confirm=True)),
+        (1012, DONE, READY),
     ],
     "a refusal is believed the fourth time": [
         (1000, REFUSED, Wait(2.0, "Refused.", confirm=True)),

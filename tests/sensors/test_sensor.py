@@ -56,9 +56,8 @@ ENDS = {
 
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("end", ENDS)
-def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag, monkeypatch):
+def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, monkeypatch):
     monkeypatch.setattr(polling, "GRACE_SECONDS", 1.0)
-    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.1)
     prompt, fault, error, text = ENDS[end]
     task_id = submitted(prompt) if prompt else "nobody-knows-it"
     if fault:
@@ -71,8 +70,7 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, end, flag, monkey
         assert task_id in str(ran.error)
 
 
-def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator, monkeypatch):
-    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.1)
+def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator, soon):
     task_id = submitted()
     emulator.arm({"on": "status", "fault": "error", "status": 400, "times": 3})
     assert wait(task_id).states == {"wait": "success"}

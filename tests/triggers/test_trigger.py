@@ -14,6 +14,8 @@ from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.emulator_control import set_connection
 from tests.records import result_of
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 
 def trigger(vidu_task_id: str, **changes: object) -> ViduTaskTrigger:
     arguments = {
