@@ -203,6 +203,20 @@ def test_a_strange_stored_state_fails_before_anything_is_sent(submit, emulator):
     assert emulator.requests == []
 
 
+def test_a_try_that_airflow_has_given_up_can_no_longer_store_an_intent(submit, emulator):
+    contexts, refused = [], []
+
+    def write_as_the_first_try(context):
+        contexts.append(context)
+        if context["ti"].try_number == 2:
+            with pytest.raises(ViduStateError) as raised:
+                Memory(contexts[0], durable=True, log=None).write(Attempt("", 0, 0.0, {}))
+            refused.append(str(raised.value))
+
+    assert submit(pre_execute=write_as_the_first_try, post_execute=breaks_once).states == {"submit": "success"}
+    assert ["could not be written" in text for text in refused] == [True]
+
+
 class Store:
     """A task state store that Airflow cannot reach at the given calls."""
 
