@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README is compared with the code it speaks of."""
+"""The README and the pages of ``docs`` are compared with the code they speak of."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ import pytest
 import airflow_provider_vidu
 from airflow_provider_vidu.emulator.__main__ import _parser
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
+from airflow_provider_vidu.operators.durable import KEY
+from airflow_provider_vidu.protocol.polling import (
+    CONFIRM_SECONDS,
+    GRACE_SECONDS,
+    LONGEST_RETRY_AFTER,
+    MAX_POSTS,
+    RESEND_SECONDS,
+    TIMES_BELIEVED,
+)
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
 
 ROOT = Path(airflow_provider_vidu.__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+RELIABILITY = " ".join((ROOT / "docs" / "reliability.md").read_text("utf-8").split())
 
 
 def snippets(language: str) -> list[str]:
@@ -62,3 +72,24 @@ def test_the_links_of_the_readme_lead_somewhere(link):
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))))
 def test_the_make_targets_of_the_readme_exist(target):
     assert f"\n{target}:" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def doubling(first: float, times: int) -> str:
+    *firsts, last = (f"{first * 2**count:g}" for count in range(times))
+    return f"{', '.join(firsts)} and {last} s"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"One try sends at most {MAX_POSTS} POSTs, with pauses of {doubling(RESEND_SECONDS, MAX_POSTS - 1)} on average",
+        f"a `Retry-After` of up to {LONGEST_RETRY_AFTER:g} s",
+        f"asked again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
+        f"up to {sum(CONFIRM_SECONDS * 2**count for count in range(TIMES_BELIEVED - 1)):g} s of wrong keys do not matter",
+        "taken for new for a minute",
+        f"delete the task state `{KEY}`",
+    ],
+)
+def test_the_numbers_of_the_page_on_reliability_are_the_codes(sentence):
+    assert sentence in RELIABILITY
+    assert (TIMES_BELIEVED, GRACE_SECONDS) == (4, 60)
