@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.bed.airflow_bed import AirflowBed
 from tests.bed.emulator_process import EmulatorProcess
+from tests.bed.trouble import CarefulRun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,5 +36,19 @@ def bed(emulator_process: EmulatorProcess, tmp_path_factory: pytest.TempPathFact
     dags.mkdir()
     (dags / "example").symlink_to(ROOT / "example_dags")
     (dags / "system").symlink_to(ROOT / "tests" / "system" / "dags")
-    with AirflowBed(home, dags, connections={"vidu_default": emulator_process.connection}) as bed:
+    env = {
+        # What died is noticed within the time of a test.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    }
+    with AirflowBed(home, dags, env=env, connections={"vidu_default": emulator_process.connection}) as bed:
         yield bed
+
+
+@pytest.fixture
+def careful(bed: AirflowBed, emulator: EmulatorProcess, tmp_path: Path) -> Callable[..., CarefulRun]:
+    """Start a run of a careful DAG: its tasks stop where they are told to."""
+    emulator.release()
+    return partial(CarefulRun, bed, emulator, tmp_path)

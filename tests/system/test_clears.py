@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A person clears and marks tasks, and the emulator counts what was accepted."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+
+def test_clearing_a_running_submit_attaches(careful, emulator):
+    run = careful(stop="after-0")
+    run.pid("after")
+    run.clear("submit")
+    run.pid("before", try_number=2)
+    assert run.ends() == "success"
+    (record,) = emulator.tasks
+    assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
+
+
+def test_clearing_a_submit_whose_generation_runs_attaches(careful, emulator):
+    emulator.hold()
+    run = careful()
+    run.reaches("wait", "deferred")
+    run.clear("submit")
+    run.pid("after", try_number=2)
+    run.reaches("submit", "success")
+    emulator.release()
+    assert run.ends() == "success"
+    (record,) = emulator.tasks
+    assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
+
+
+def test_clearing_a_submit_whose_video_was_delivered_asks_for_a_new_one(careful, emulator):
+    run = careful()
+    assert run.ends() == "success"
+    run.clear("submit", "wait", "store")
+    run.reaches("store", "success")
+    first, second = emulator.tasks
+    assert run.bed.xcom(run.dag_id, run.run_id, "submit") == second["task_id"] != first["task_id"]
+    assert run.bed.xcom(run.dag_id, run.run_id, "wait")["task_id"] == second["task_id"]
+
+
+def test_clearing_a_submit_whose_generation_failed_asks_for_a_new_one(careful, emulator):
+    run = careful(prompt="fail-by-moderation")
+    assert run.ends() == "failed"
+    assert run.task("wait")["try_number"] == 1
+    assert "CreationPolicyViolation" in run.log("wait")
+    run.clear("submit", "wait", "store")
+    run.reaches("submit", "success")
+    run.accepted(2)
+    assert run.ends() == "failed"
+    assert len(emulator.tasks) == 2
+
+
+def test_clearing_a_submit_whose_outcome_is_unknown_submits_with_a_warning(careful, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_drop"})
+    run = careful()
+    assert run.ends() == "failed"
+    assert run.task("submit")["try_number"] == 1
+    run.clear("submit", "wait", "store")
+    run.reaches("store", "success")
+    assert len(emulator.tasks) == 2
+    assert "left no outcome" in run.log("submit", 2)
+
+
+def test_clearing_a_deferred_wait_waits_again_and_submits_nothing(careful, emulator):
+    emulator.hold()
+    run = careful()
+    run.reaches("wait", "deferred")
+    run.clear("wait")
+    run.pid("after")
+    emulator.release()
+    assert run.ends() == "success"
+    assert run.posts() == 1
+    assert run.task("wait")["try_number"] == 2
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_marking_a_deferred_wait_ends_its_trigger_and_tells_that_the_task_runs_on(careful, emulator, state):
+    emulator.hold()
+    run = careful()
+    run.reaches("wait", "deferred")
+    run.mark("wait", state)
+    run.reaches("wait", state)
+    assert run.ends() in ("success", "failed")
+    polls = emulator.tasks[0]["polls"]
+    time.sleep(3)
+    assert emulator.tasks[0]["polls"] <= polls + 1
+    assert run.posts() == 1
