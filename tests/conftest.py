@@ -52,6 +52,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_vidu.protocol import polling
 
     monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.01)
     monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
     monkeypatch.setattr(polling, "MIN_STEP_SECONDS", 0.05)
 

@@ -28,6 +28,7 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.fields import is_url
+from airflow_provider_vidu.protocol.media import is_mp4
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
@@ -175,6 +176,8 @@ class ViduHook(HttpHook):
                     )
                 announced = response.headers.get("Content-Length")
                 for chunk in response.iter_content(_CHUNK_BYTES):
+                    if not written and not is_mp4(chunk):
+                        raise ViduDownloadError(f"{url} gave something else than an MP4 file: {chunk[:40]!r}")
                     written += target.write(chunk)
         except requests.RequestException as error:
             raise ViduDownloadError(

@@ -113,6 +113,15 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
     )
 
 
+def is_mp4(head: bytes) -> bool:
+    """
+    Tell a video from a gateway's page by its first bytes.
+
+    :param head: the beginning of a file, at least 8 bytes of it.
+    """
+    return head[4:8] == b"ftyp"
+
+
 def _refused(name: str, given: str, allowed: str) -> ViduRequestError:
     return ViduRequestError(f"{name}: {given} given, allowed: {allowed} (source: {DOCUMENTATION}). Nothing was sent.")
 

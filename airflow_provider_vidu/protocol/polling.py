@@ -35,6 +35,8 @@ MAX_POSTS = 4
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that a submit waits at most because the server asks for it; a longer pause is left to Airflow's retry."""
 RESEND_SECONDS = 2.0
+FAULT_SECONDS = 2.0
+"""How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
 MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
 _FIRST_ASK = 0.6
 _STEP = 0.08
@@ -209,7 +211,7 @@ class Watch:
         if kind is not None and not in_grace:
             return self._suspect(now, kind, str(answer))
         self._same = (object, 0)
-        backoff = _within_bounds(2.0 ** min(self._faults, 4), jitter)
+        backoff = _within_bounds(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter)
         retry_after = getattr(answer, "retry_after", None) or 0.0
         return self._wait(
             now, max(self._step(now, jitter), backoff, retry_after), self._once(type(answer).__name__, str(answer))

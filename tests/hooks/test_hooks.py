@@ -10,8 +10,6 @@ import json
 import socket
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
@@ -21,39 +19,9 @@ from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.hooks.exchange import Exchange
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
-from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from airflow_provider_vidu.protocol.response import TaskStatus
 from tests.emulator_control import KEY, RunningEmulator, set_connection
-
-BODY = build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})
-
-
-class Both:
-    """The same calls through either hook."""
-
-    def __init__(self, transport: str) -> None:
-        self.transport = transport
-
-    def submit(self, body: dict[str, Any] = BODY) -> Submission:
-        return self._call(lambda hook: hook.submit(body))
-
-    def get_task(self, vidu_task_id: str) -> TaskStatus:
-        return self._call(lambda hook: hook.get_task(vidu_task_id))
-
-    def _call(self, call: Callable[[Any], Any]) -> Any:
-        if self.transport == "requests":
-            return call(ViduHook())
-
-        async def run() -> Any:
-            async with ViduAsyncHook.shared() as hook:
-                answer: Awaitable[Any] = call(hook)
-                return await answer
-
-        return asyncio.run(run())
-
-
-@pytest.fixture(params=["requests", "aiohttp"])
-def hook(request: pytest.FixtureRequest) -> Both:
-    return Both(request.param)
+from tests.transports import BODY, Both
 
 
 @pytest.fixture
@@ -216,7 +184,7 @@ def test_a_submit_without_an_answer_in_time_is_uncertain(hook, listener, monkeyp
 
 def test_a_status_request_without_an_answer_in_time_may_be_repeated(hook, listener, monkeypatch):
     set_connection(monkeypatch, host=listener, extra={"timeout": 0.2})
-    with pytest.raises(exceptions.ViduUnavailableError, match="Reading again costs nothing"):
+    with pytest.raises(exceptions.ViduUnavailableError, match="Reading a status costs nothing"):
         hook.get_task("some-task")
 
 

@@ -11,7 +11,14 @@ from PIL import Image as Pillow
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION
-from airflow_provider_vidu.protocol.media import Image, audio_data_uri, frame_pair_problem, image_data_uri, read_image
+from airflow_provider_vidu.protocol.media import (
+    Image,
+    audio_data_uri,
+    frame_pair_problem,
+    image_data_uri,
+    is_mp4,
+    read_image,
+)
 
 WIDE = (52, 31)
 
@@ -226,3 +233,11 @@ def test_two_frames_have_to_be_of_about_one_resolution(first, last, fits):
 @pytest.mark.parametrize(("first", "last"), [(b"", file("PNG")), (file("PNG"), b"")], ids=["first", "last"])
 def test_a_frame_that_is_no_image_is_told_of_elsewhere(first, last):
     assert frame_pair_problem(first, last) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "is_video"),
+    [(b"\x00\x00\x00 ftypisom", True), (b"<html>", False), (b"", False), (b"ftypisom", False), (b"\x00" * 12, False)],
+)
+def test_a_video_is_told_by_its_first_bytes(head, is_video):
+    assert is_mp4(head) is is_video

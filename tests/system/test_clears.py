@@ -10,11 +10,13 @@ import pytest
 pytestmark = pytest.mark.system
 
 
-def test_clearing_a_running_submit_attaches(careful, emulator):
+def test_clearing_a_submit_that_still_runs_attaches_while_its_generation_does(careful, emulator):
+    emulator.hold()
     run = careful(stop="after-0")
     run.pid("after")
     run.clear("submit")
-    run.pid("before", try_number=2)
+    run.reaches("wait", "deferred")
+    emulator.release()
     assert run.ends() == "success"
     (record,) = emulator.tasks
     assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
@@ -62,6 +64,16 @@ def test_clearing_a_submit_whose_outcome_is_unknown_submits_with_a_warning(caref
     assert run.task("submit")["try_number"] == 1
     run.clear("submit", "wait", "store")
     run.reaches("store", "success")
+    assert len(emulator.tasks) == 2
+    assert "left no outcome" in run.log("submit", 2)
+
+
+def test_clearing_a_submit_in_the_middle_of_its_post_submits_with_a_warning(careful, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_hang"})
+    run = careful()
+    run.posted()
+    run.clear("submit")
+    assert run.ends() == "success"
     assert len(emulator.tasks) == 2
     assert "left no outcome" in run.log("submit", 2)
 
