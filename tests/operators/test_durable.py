@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.durable import KEY, Attempt, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
-from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.emulator_control import KEY as API_KEY
 
 QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
@@ -222,6 +223,7 @@ class Store:
 
     def __init__(self, *failing_calls: str) -> None:
         self.failing_calls, self.calls, self.value = list(failing_calls), [], None
+        self.written = []
 
     def _call(self, name):
         self.calls.append(name)
@@ -234,7 +236,8 @@ class Store:
         return self.value
 
     def set(self, key, value, *, retention=None):
-        self._call("set" if "set" in self.failing_calls else f"set {'id' if value['vidu_task_id'] else 'intent'}")
+        self._call(f"set {'id' if value['vidu_task_id'] else 'intent'}")
+        self.written.append(value)
         self.value = value
 
     def delete(self, key):
@@ -279,6 +282,18 @@ def test_each_post_has_an_intent_of_its_own(emulator, soon):
     store = Store()
     executed(store)
     assert store.calls == ["get", "set intent", "delete", "set intent", "set id", "set id"]
+
+
+def test_attaching_makes_a_later_retry_a_retry_again_and_the_video_undelivered_until_it_returns(slow_emulator):
+    body = build("text2video", "viduq2", {name: QUICK[name] for name in ("prompt", "duration", "resolution")})
+    task_id = ViduHook().submit(body).task_id
+    store = Store()
+    cleared = Attempt(fingerprint(body, "vidu_default"), 0, time.time(), {}, task_id, delivered=True)
+    store.value = asdict(cleared)
+    returned, _ = executed(store)
+    assert returned == task_id
+    assert store.written == [asdict(replace(cleared, max_tries=1, delivered=done)) for done in (False, True)]
+    assert len(slow_emulator.tasks) == 1
 
 
 def test_an_intent_that_cannot_be_deleted_does_not_hide_the_refusal(emulator):

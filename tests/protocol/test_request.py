@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, DOCUMENTATION
 from airflow_provider_vidu.protocol.fields import Field, Kind, data_uri_bytes, is_data_uri, is_url, shown, spoken_units
-from airflow_provider_vidu.protocol.request import assemble, build, encode, problems, refusal, without_data
+from airflow_provider_vidu.protocol.request import (
+    assemble,
+    build,
+    encode,
+    fingerprint,
+    problems,
+    refusal,
+    without_data,
+)
 
 FRAME = "https://example.com/a.png"
 OTHER = "https://example.com/b.png"
@@ -793,3 +801,26 @@ def test_a_limit_on_one_side_or_none_is_not_checked_on_the_other():
     assert Field(name="n", kind=Kind.IMAGES).problem([]) is None
     assert Field(name="n", kind=Kind.SUBJECTS).problem([]) is None
     assert Field(name="n", kind=Kind.SPEECH).problem("") is None
+
+
+ASKED = build("text2video", "viduq2", {"prompt": "a fox", "duration": 5})
+
+
+@pytest.mark.parametrize(
+    ("body", "conn_id", "same"),
+    [
+        (build("text2video", "viduq2", {"duration": "5", "prompt": "a fox"}), "vidu_default", True),
+        (build("text2video", "viduq2", {"prompt": "a fox", "duration": 4}), "vidu_default", False),
+        (build("text2video", "viduq2", {"prompt": "a hen", "duration": 5}), "vidu_default", False),
+        (build("text2video", "viduq2", {"prompt": "a fox"}), "vidu_default", False),
+        (ASKED, "another_connection", False),
+    ],
+)
+def test_a_request_is_known_again_by_all_that_is_sent_and_the_connection(body, conn_id, same):
+    assert (fingerprint(body, conn_id) == fingerprint(ASKED, "vidu_default")) is same
+
+
+def test_a_file_is_part_of_the_request_by_its_content():
+    one, other = (build("img2video", "viduq2-pro", {"first_frame_url": data_uri(size)}) for size in (30, 31))
+    assert fingerprint(one, "c") != fingerprint(other, "c")
+    assert re.fullmatch("[0-9a-f]{64}", fingerprint(one, "c"))
