@@ -202,10 +202,14 @@ class ViduSubmitOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """
-        Submit.
+        Submit, or return the task id of an earlier try.
 
         :param context: Airflow's context of the task instance.
         :return: Vidu's task id.
+        :raises AirflowFailException: the request is wrong or refused (nothing was paid), the outcome is unknown (it
+            may be paid), or an earlier try's task has failed or is gone. Airflow does not retry it.
+        :raises ViduSubmissionUncertainError: the outcome is unknown and ``on_uncertain`` is ``resubmit``.
+        :raises ViduError: any other kind: nothing was sent or accepted, nothing was paid, a retry can help.
         """
         try:
             return self._submit(context)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduTaskNotFoundError, ViduUnavailableError
@@ -111,3 +113,26 @@ def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, tex
     attempt = Attempt("same", 1, 60.0, {}, "task-1", delivered=True)
     _, why = decide(attempt, max_tries=max_tries, fingerprint=mark, now=NOW, answer=answer, believed=True)
     assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"
+
+
+# A row of the page's table -> a row of the table above.
+DOCUMENTED = {
+    "task id, pending or running": "running, delivered",
+    "task id, ready, not delivered": "succeeded, not delivered",
+    "task id, ready and delivered": "succeeded, delivered",
+    "task id, failed by moderation, input or account": "failed by moderation",
+    "task id, failed by capacity or an unknown reason": "failed by capacity",
+    "task id, status not readable": "unreadable for the moment",
+    "task id, unknown to the server, or its links have expired": "expired, delivered",
+}
+WORDS = {ATTACH: "returns it", NEW: "submits", FAIL: "fails"}
+
+
+def test_the_page_on_reliability_tells_the_same():
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in page.splitlines() if "| " in line]
+    told = {cells[0]: (cells[1], cells[1] if cells[2] == "the same" else cells[2]) for cells in rows if len(cells) == 3}
+    for documented, row in DOCUMENTED.items():
+        retry, _, clear, _ = TABLE[row][3]
+        assert told[documented][0].startswith(WORDS[retry]), documented
+        assert told[documented][1].startswith(WORDS[clear]), documented
