@@ -63,7 +63,7 @@ class ConnectionSettings:
         """Take the key out of a text that comes from outside."""
         return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
 
-    def describe(self, error: Exception) -> str:
+    def describe(self, error: BaseException) -> str:
         """Name what an HTTP library raised, without the key and without the user and password of a proxy's URL."""
         return self.scrub(_USERINFO.sub("***@", f"{type(error).__name__}: {error}"))
 

@@ -94,7 +94,7 @@ class Exchange(Generic[Answer]):
         """
         return self.parse(status, headers, self.settings.scrub(content.decode("latin-1")).encode("latin-1"))
 
-    def unanswered(self, error: Exception) -> ViduApiError:
+    def unanswered(self, error: BaseException) -> ViduApiError:
         """
         Name what it means that no answer came.
 

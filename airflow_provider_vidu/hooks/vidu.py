@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 import requests
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseHook
 from airflow.providers.http.hooks.http import HttpHook
 from yarl import URL
 
@@ -28,7 +28,7 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.fields import is_url
-from airflow_provider_vidu.protocol.media import is_mp4
+from airflow_provider_vidu.protocol.media import MP4_HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
@@ -135,7 +135,16 @@ class ViduHook(HttpHook):
         :raises ViduApiError: one of its other kinds: nothing was paid.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        return self._send(Exchange.submit(self.settings(), body))
+        exchange = Exchange.submit(self.settings(), body)
+        try:
+            return self._send(exchange)
+        except ViduError:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            # Airflow would retry it. Where nothing had left yet, it may.
+            if exchange.body is not None and exchange.body.sent:
+                raise exchange.unanswered(error) from error
+            raise
 
     def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
@@ -175,10 +184,18 @@ class ViduHook(HttpHook):
                         "24 hours after the generation finished."
                     )
                 announced = response.headers.get("Content-Length")
+                head = b""
                 for chunk in response.iter_content(_CHUNK_BYTES):
-                    if not written and not is_mp4(chunk):
-                        raise ViduDownloadError(f"{url} gave something else than an MP4 file: {chunk[:40]!r}")
+                    if not written:
+                        # A chunked answer may begin with a piece that is too small to tell.
+                        chunk = head = head + chunk
+                        if len(head) < MP4_HEAD_BYTES:
+                            continue
+                        if not is_mp4(head):
+                            break
                     written += target.write(chunk)
+                if head and not written:
+                    raise ViduDownloadError(f"{url} gave something else than an MP4 file: {head[:40]!r}")
         except requests.RequestException as error:
             raise ViduDownloadError(
                 f"The download of {url} broke off after {written:,} bytes: {settings.describe(error)}"

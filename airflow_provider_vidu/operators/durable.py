@@ -20,7 +20,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol.errors import UNCERTAIN, family_of
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, how_to_resume, resend_after
-from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus, transport_error
+from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,19 +80,21 @@ def decide(
 
     :param attempt: what was stored.
     :param max_tries: Airflow's at this try; another than the stored one means that a person has cleared the task.
-    :param fingerprint: of this try's request, ``None`` where it cannot be built any more.
+    :param fingerprint: of this try's request, ``None`` where it cannot be built: what is not known to be another
+        request is not paid for again.
     :param now: epoch seconds.
     :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
     :param believed: whether that answer ends a wait.
     :return: the step, and why.
     """
-    cleared, same = max_tries != attempt.max_tries, fingerprint == attempt.fingerprint
+    cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
         text = f"An earlier try began a submit at {attempt.when} and left no outcome. {UNCERTAIN}"
         return Step.NEW if cleared else Step.UNCERTAIN, text
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
-        return Step.NEW if cleared else Step.FAIL, f"{earlier} is not known to the server any more. {_CLEAR}"
+        text = f"{earlier} is not known to the server any more. {answer} Check the connection's key and host first."
+        return Step.NEW if cleared else Step.FAIL, f"{text} {_CLEAR}"
     if not isinstance(answer, TaskStatus):
         return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
     if answer.state is TaskState.FAILURE:
@@ -167,27 +169,45 @@ class Memory:
         Remember an attempt in place of an earlier one.
 
         :param attempt: what to remember.
-        :raises ViduStateError: when it cannot be stored.
+        :raises ViduStateError: when it cannot be stored. Nothing was sent.
         """
-        if self._store is None:
-            return
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
-
         try:
-            self._store.set(KEY, asdict(attempt), retention=NEVER_EXPIRE)
+            self._set(attempt)
         except Exception as error:
             raise ViduStateError(
-                f"Airflow's task state store could not be written ({error!r}). Nothing was sent after that; a retry "
-                "can help."
+                f"Airflow's task state store could not be written ({error!r}). Nothing was sent: nothing was paid, a "
+                "retry can help."
             ) from error
 
-    def post(self, body: Body, attempt: Attempt, vidu_conn_id: str) -> Submission:
+    def keep(self, attempt: Attempt, otherwise: str) -> bool:
+        """
+        Remember an attempt that was accepted. Nothing may keep its task id from being returned any more.
+
+        :param attempt: what to remember.
+        :param otherwise: what to log as an error where it cannot be stored.
+        :return: whether it is stored.
+        """
+        try:
+            self._set(attempt)
+        except (Exception, AirflowTaskTimeout):
+            self.log.exception("%s", otherwise)
+            return False
+        return True
+
+    def _set(self, attempt: Attempt) -> None:
+        if self._store is not None:
+            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
+
+            self._store.set(KEY, asdict(attempt), retention=NEVER_EXPIRE)
+
+    def post(self, body: Body, attempt: Attempt, vidu_conn_id: str, earlier: Attempt | None) -> Submission:
         """
         Submit, with the intent stored before each POST; again only what was surely not accepted and may pass.
 
         :param body: the body of the submit.
         :param attempt: the intent.
         :param vidu_conn_id: connection of type ``vidu``.
+        :param earlier: the attempt that the intent replaces; it is remembered again where nothing was accepted.
         :return: what was accepted, and is billed.
         :raises ViduSubmissionUncertainError: the outcome is unknown; the intent stays stored.
         :raises ViduError: any other kind: nothing was paid, and no intent stays.
@@ -197,41 +217,30 @@ class Memory:
         hook = ViduHook(vidu_conn_id)
         posts = 0
         while True:
-            self.write(attempt)
             posts += 1
             try:
+                self.write(replace(attempt, begun_at=time.time()))
                 return hook.submit(body)
             except ViduSubmissionUncertainError:
                 raise
             except ViduError as error:
-                self._forget()
+                self._withdraw(earlier)
                 pause = resend_after(error, posts, random.random())  # noqa: S311 - a jitter
                 if pause is None:
                     raise
                 self.log.warning("%s Sending it again in %.1f s, POST %d of %d.", error, pause, posts + 1, MAX_POSTS)
-            except (Exception, AirflowTaskTimeout) as error:
-                # Airflow would retry it, and nobody knows whether the server has accepted.
-                raise transport_error(f"{type(error).__name__} ended it", sent=True, vidu_task_id=None) from error
+            except (Exception, AirflowTaskTimeout):
+                self._withdraw(earlier)
+                raise
             time.sleep(pause)
 
-    def _forget(self) -> None:
+    def _withdraw(self, earlier: Attempt | None) -> None:
         try:
-            if self._store is not None:
+            if earlier is not None:
+                self._set(earlier)
+            elif self._store is not None:
                 self._store.delete(KEY)
         except Exception:
             self.log.exception(
                 "The intent of a submit that was not accepted stays stored, so that the next try calls it uncertain"
-            )
-
-    def deliver(self, attempt: Attempt) -> None:
-        """
-        Remember that the task id is about to be returned.
-
-        :param attempt: the attempt.
-        """
-        try:
-            self.write(replace(attempt, delivered=True))
-        except ViduStateError:
-            self.log.exception(
-                "That Vidu task %s was delivered could not be stored; a clear would attach to it", attempt.vidu_task_id
             )

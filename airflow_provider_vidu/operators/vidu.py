@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduRequestError,
-    ViduStateError,
     ViduSubmissionUncertainError,
 )
 from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
@@ -21,7 +20,7 @@ from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, i
 from airflow_provider_vidu.operators.media import with_files_read
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS, notes, takes_files
-from airflow_provider_vidu.protocol.polling import Outcome, Watch
+from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
 
 if TYPE_CHECKING:
@@ -44,9 +43,10 @@ class ViduSubmitOperator(BaseOperator):
 
     It is paid once: what was surely not accepted (rate limit, failed connection) is sent again a few times, then
     left to Airflow's retries, as is a bad key. A refused request and a submit whose outcome is unknown fail the task
-    without retries. A retry returns the task id of the try before instead of submitting again, even after the worker
-    was killed. Clearing the task asks for a new video, unless the old one still runs or was never delivered: to fetch
-    a video again, clear the sensor instead. ``docs/reliability.md`` has the table.
+    without retries. On Airflow 3.3 and newer a retry returns the task id of the try before instead of submitting
+    again, even after the worker was killed, unless that generation has failed for want of capacity. Clearing the task
+    asks for a new video, unless the old one still runs or was never delivered: to fetch a video again, clear the
+    sensor instead. ``docs/reliability.md`` has the table.
 
     :param model: e.g. ``viduq2-turbo``. (templated, as all that follow)
     :param vidu_type: the job: ``img2video`` (default), ``text2video``, ``reference2video``, ``start-end2video``,
@@ -225,30 +225,37 @@ class ViduSubmitOperator(BaseOperator):
         ti = context["ti"]
         memory = Memory(context, durable=self.durable, log=self.log)
         earlier = memory.read()
-        if earlier and self._attaches_to(earlier, ti.max_tries):
-            attempt = replace(earlier, max_tries=ti.max_tries, delivered=False)
+        body = self._body_if_it_can_be_built() if earlier else self._body()
+        if earlier and self._attaches_to(earlier, body, ti.max_tries):
+            attempt, stored = replace(earlier, max_tries=ti.max_tries, delivered=False), True
             memory.write(attempt)
             self._push(ti, attempt.xcoms)
         else:
-            attempt = self._submit_anew(memory, ti)
-        memory.deliver(attempt)
+            attempt, stored = self._submit_anew(memory, ti, body or self._body(), earlier)
+        if stored:
+            memory.keep(
+                replace(attempt, delivered=True),
+                f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
+            )
         return attempt.vidu_task_id
 
-    def _attaches_to(self, earlier: Attempt, max_tries: int) -> bool:
-        from airflow_provider_vidu.hooks.look import look
-
-        mark: str | None = None
+    def _body_if_it_can_be_built(self) -> request.Body | None:
         try:
-            mark = request.fingerprint(self._body(), self.vidu_conn_id)
+            return self._body()
         except Exception as error:
             # What was paid is not lost because its picture has gone.
             self.log.warning("The request of an earlier try cannot be made again: %s", error)
+            return None
+
+    def _attaches_to(self, earlier: Attempt, body: request.Body | None, max_tries: int) -> bool:
+        from airflow_provider_vidu.hooks.look import look
+
         watch = Watch(earlier.vidu_task_id, poll_interval=1, started_at=earlier.begun_at, deadline=float("inf"))
         believed = bool(earlier.vidu_task_id) and isinstance(look(watch, self.vidu_conn_id, self.log), Outcome)
         step, why = decide(
             earlier,
             max_tries=max_tries,
-            fingerprint=mark,
+            fingerprint=request.fingerprint(body, self.vidu_conn_id) if body else None,
             now=time.time(),
             answer=watch.last_answer,
             believed=believed,
@@ -262,8 +269,9 @@ class ViduSubmitOperator(BaseOperator):
         self.log.warning("%s", why)
         return step is Step.ATTACH
 
-    def _submit_anew(self, memory: Memory, ti: RuntimeTaskInstanceProtocol) -> Attempt:
-        body = self._body()
+    def _submit_anew(
+        self, memory: Memory, ti: RuntimeTaskInstanceProtocol, body: request.Body, earlier: Attempt | None
+    ) -> tuple[Attempt, bool]:
         for note in notes(body):
             self.log.warning("%s", note)
         cost = estimate(body)
@@ -281,21 +289,20 @@ class ViduSubmitOperator(BaseOperator):
         self._push(ti, xcoms)
         mark = request.fingerprint(body, self.vidu_conn_id)
         attempt = Attempt(mark, ti.max_tries, time.time(), xcoms)
-        submission = memory.post(body, attempt, self.vidu_conn_id)
-        self.log.info("Accepted as Vidu task %s, request id %s", submission.task_id, submission.request_id or "none")
-        known = {"request_id": submission.request_id}
-        attempt = replace(attempt, vidu_task_id=submission.task_id, xcoms=xcoms | known)
-        # Nothing may keep the task id from being returned any more.
+        submission = memory.post(body, attempt, self.vidu_conn_id, earlier)
+        vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
+        attempt = replace(attempt, begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
+        stored = memory.keep(
+            attempt,
+            f"Vidu task {vidu_task_id} was accepted, but could not be remembered: clearing this task would submit and "
+            f"pay anew. {how_to_resume(vidu_task_id)}",
+        )
         try:
-            memory.write(attempt)
-        except (ViduStateError, AirflowTaskTimeout):
-            self.log.exception("Vidu task %s was accepted, but could not be remembered", submission.task_id)
-            known["vidu_task_id"] = submission.task_id
-        try:
-            self._push(ti, known)
+            self.log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
+            self._push(ti, known if stored else {"vidu_task_id": vidu_task_id, **known})
         except (Exception, AirflowTaskTimeout):
-            self.log.exception("The request id of Vidu task %s could not be pushed", submission.task_id)
-        return attempt
+            self.log.exception("The request id of Vidu task %s could not be pushed", vidu_task_id)
+        return attempt, stored
 
     def _body(self) -> request.Body:
         values = with_files_read(self.vidu_type, self.model, self._values(), self.log.warning)

@@ -31,8 +31,10 @@ UNCERTAIN = (
 )
 FREE = "Reading a status costs nothing."
 
+_NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|过期"
+# A key, an account or a model may be unknown or expired too, which says nothing about the task.
 _NO_SUCH_TASK = re.compile(
-    r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown task|expired|不存在|未找到|过期", re.IGNORECASE
+    rf"(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$", re.IGNORECASE | re.DOTALL
 )
 _ANY_WORDS = re.compile("")
 
@@ -114,7 +116,7 @@ def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple
         if (row.on_submit if submit else row.on_read)
         and (row.statuses is None or status in row.statuses)
         and (not row.codes or code in row.codes)
-        and (row.words is None or (words is not None and row.words.search(words)))
+        and (row.words is None or (words is not None and row.words.match(words)))
     )
     kind = (row.on_submit if submit else row.on_read) or ViduApiError
     paid = FREE if not submit else UNCERTAIN if kind is ViduSubmissionUncertainError else NOT_ACCEPTED

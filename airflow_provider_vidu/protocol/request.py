@@ -143,7 +143,8 @@ def fingerprint(body: Body, vidu_conn_id: str) -> str:
     :param vidu_conn_id: the connection's id; its key, host and extra may change without making another request.
     :return: a SHA-256 in hexadecimal digits.
     """
-    canonical = json.dumps([vidu_conn_id, body], sort_keys=True)
+    # Read back from what is sent, where every key is a text and keys can be sorted.
+    canonical = json.dumps([vidu_conn_id, json.loads(encode(body))], sort_keys=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 

@@ -91,6 +91,11 @@ class ViduTaskSensor(BaseSensorOperator):
             self._raise(AirflowSensorTimeout(self._watch.timed_out().message))
         except AirflowFailException as error:
             self._raise(error)
+        except AirflowSkipException as skip:
+            # Airflow's own texts name neither the task nor the reason.
+            reason = skip.__cause__ or self._watch.timed_out().message
+            self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, reason)
+            raise
 
     def _began(self, context: Context) -> float:
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule and not self.deferrable else None
@@ -199,16 +204,25 @@ class ViduTaskSensor(BaseSensorOperator):
         """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except (AirflowSkipException, AirflowFailException):
+        except AirflowFailException:
+            raise
+        except AirflowSkipException as skip:
+            self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, self._named(skip.__cause__))
             raise
         except AirflowException as error:
-            if str(self.vidu_task_id) in str(error):
+            text = self._named(error)
+            if text == str(error):
                 raise
             kind = AirflowSensorTimeout if isinstance(error, AirflowSensorTimeout) else AirflowFailException
-            raise kind(
-                f"The trigger of Vidu task {self.vidu_task_id} did not end its wait ({error}); is a triggerer running? "
-                f"The task keeps running and will be billed. {how_to_resume(str(self.vidu_task_id))}"
-            ) from error
+            raise kind(text) from error
+
+    def _named(self, error: BaseException | None) -> str:
+        if str(self.vidu_task_id) in str(error):
+            return str(error)
+        return (
+            f"The trigger of Vidu task {self.vidu_task_id} did not end its wait ({error}); is a triggerer running? "
+            f"The task keeps running and will be billed. {how_to_resume(str(self.vidu_task_id))}"
+        )
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.status == SUCCESS and outcome.task is not None:

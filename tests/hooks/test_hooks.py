@@ -10,6 +10,8 @@ import json
 import socket
 import threading
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from airflow.sdk import BaseHook
@@ -337,6 +339,36 @@ def test_a_download_that_is_not_whole_is_refused(emulator, fault, text):
     emulator.arm({"on": "download", **fault})
     with pytest.raises(exceptions.ViduDownloadError, match=text):
         ViduHook().download(url, io.BytesIO())
+
+
+class InPieces(BaseHTTPRequestHandler):
+    """A video that comes without its length, in pieces as small as its path says."""
+
+    protocol_version = "HTTP/1.1"
+    video = b"\0\0\0\x18ftypisom" + bytes(20)
+
+    def do_GET(self):
+        size = int(self.path.strip("/"))
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(self.video), size):
+            piece = self.video[start : start + size]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 100])
+def test_a_download_may_come_in_pieces_of_any_size(emulator, size):
+    with ThreadingHTTPServer(("127.0.0.1", 0), InPieces) as server:
+        Thread(target=server.serve_forever).start()
+        target = io.BytesIO()
+        written = ViduHook().download(f"http://127.0.0.1:{server.server_port}/{size}", target)
+        server.shutdown()
+    assert (target.getvalue(), written) == (InPieces.video, len(InPieces.video))
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/a", "/etc/passwd", "https://"])

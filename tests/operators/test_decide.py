@@ -30,7 +30,8 @@ NO_REASON = told("Failed")
 DOWN, BAD_KEY, UNKNOWN = ViduUnavailableError("Down."), ViduAuthError("Bad key."), ViduTaskNotFoundError("No task.")
 
 # The last answer, whether it is believed, whether the task id was delivered; then what an automatic retry does with
-# the same and with another request, and what a person's clear does with the same and with another.
+# the same and with another request, and what a person's clear does with the same and with another. A request that
+# cannot be made again is not known to be another one.
 TABLE = {
     "pending": (PENDING, False, False, (ATTACH, ATTACH, ATTACH, NEW)),
     "pending, delivered": (PENDING, False, True, (ATTACH, ATTACH, ATTACH, NEW)),
@@ -58,12 +59,12 @@ TABLE = {
 def test_a_try_attaches_fails_or_submits_anew(name):
     answer, believed, delivered, steps = TABLE[name]
     attempt = Attempt("same", 1, NOW - 60, {}, "task-1", delivered=delivered)
-    cases = [(1, "same"), (1, "other"), (3, "same"), (3, None)]
+    cases = [(1, "same"), (1, "other"), (3, "same"), (3, "other"), (1, None), (3, None)]
     decisions = [
         decide(attempt, max_tries=max_tries, fingerprint=mark, now=NOW, answer=answer, believed=believed)
         for max_tries, mark in cases
     ]
-    assert tuple(step for step, _ in decisions) == steps
+    assert tuple(step for step, _ in decisions) == (*steps, steps[0], steps[2])
     assert all("task-1" in why for _, why in decisions)
 
 
@@ -105,7 +106,13 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             "later. It is submitted anew.",
         ),
         (DOWN, 1, "same", "cannot be read just now, so nothing is submitted: Down."),
-        (UNKNOWN, 1, "same", "is not known to the server any more. To have it made and paid anew, clear this task."),
+        (
+            UNKNOWN,
+            1,
+            "same",
+            "is not known to the server any more. No task. Check the connection's key and host first. To have it made "
+            "and paid anew, clear this task.",
+        ),
         (EXPIRED, 1, "same", "was ready, but its links have expired. To have it made and paid anew, clear this task."),
     ],
 )
@@ -115,24 +122,46 @@ def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, tex
     assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"
 
 
-# A row of the page's table -> a row of the table above.
+# A row of the page's table -> the rows of the table above that it tells of.
 DOCUMENTED = {
-    "task id, pending or running": "running, delivered",
-    "task id, ready, not delivered": "succeeded, not delivered",
-    "task id, ready and delivered": "succeeded, delivered",
-    "task id, failed by moderation, input or account": "failed by moderation",
-    "task id, failed by capacity or an unknown reason": "failed by capacity",
-    "task id, status not readable": "unreadable for the moment",
-    "task id, unknown to the server, or its links have expired": "expired, delivered",
+    "task id, pending or running": ["pending", "pending, delivered", "running", "running, delivered"],
+    "task id, ready, not delivered": ["succeeded, not delivered", "succeeded at a time not told"],
+    "task id, ready and delivered": ["succeeded, delivered"],
+    "task id, failed by moderation, input or account": [
+        "failed by moderation",
+        "failed by its input",
+        "failed by the account",
+    ],
+    "task id, failed by capacity or an unknown reason": ["failed by capacity", "failed without a reason"],
+    "task id, status not readable": ["unreadable for the moment", "unreadable with this key"],
+    "task id, unknown to the server, or its links have expired": ["unknown for good", "expired", "expired, delivered"],
+}
+NOT_DECIDED_HERE = {
+    "an intent without an outcome": ("fails as uncertain", "submits, with a warning"),
+    "nothing, since the submit surely was not accepted": ("submits", "submits"),
+    "the store cannot be read": ("fails, sends nothing", "the same"),
 }
 WORDS = {ATTACH: "returns it", NEW: "submits", FAIL: "fails"}
 
 
-def test_the_page_on_reliability_tells_the_same():
+def documented_rows():
     page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in page.splitlines() if "| " in line]
-    told = {cells[0]: (cells[1], cells[1] if cells[2] == "the same" else cells[2]) for cells in rows if len(cells) == 3}
-    for documented, row in DOCUMENTED.items():
-        retry, _, clear, _ = TABLE[row][3]
-        assert told[documented][0].startswith(WORDS[retry]), documented
-        assert told[documented][1].startswith(WORDS[clear]), documented
+    section = page.split("## What a submit's next try does")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in section.splitlines() if "| " in line]
+    return {cells[0]: cells[1:] for cells in rows[1:]}
+
+
+def test_the_page_on_reliability_tells_the_same():
+    told = documented_rows()
+    assert told.keys() == DOCUMENTED.keys() | NOT_DECIDED_HERE.keys()
+    for documented, rows in DOCUMENTED.items():
+        retry, clear = told[documented]
+        clear, _, another = (retry if clear == "the same" else clear).partition("; another request is ")
+        for row in rows:
+            steps = TABLE[row][3]
+            assert [retry.startswith(WORDS[step]) for step in steps[:2]] == [True, True], documented
+            assert clear.startswith(WORDS[steps[2]]), documented
+            assert another.startswith("submitted") if another else clear.startswith(WORDS[steps[3]]), documented
+    for documented, (retry, clear) in NOT_DECIDED_HERE.items():
+        assert told[documented][0].startswith(retry), documented
+        assert told[documented][1].startswith(clear), documented

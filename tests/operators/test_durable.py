@@ -7,12 +7,15 @@ import json
 import time
 from dataclasses import asdict, replace
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+import requests
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk import NEVER_EXPIRE
 
-from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from airflow_provider_vidu.exceptions import ViduAuthError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.durable import KEY, Attempt, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
@@ -218,24 +221,28 @@ def test_a_try_that_airflow_has_given_up_can_no_longer_store_an_intent(submit, e
     assert ["could not be written" in text for text in refused] == [True]
 
 
+AWAY, TIMED_OUT = ConnectionError("Airflow is away"), AirflowTaskTimeout("Time is over")
+
+
 class Store:
     """A task state store that Airflow cannot reach at the given calls."""
 
-    def __init__(self, *failing_calls: str) -> None:
-        self.failing_calls, self.calls, self.value = list(failing_calls), [], None
-        self.written = []
+    def __init__(self, *failing_calls: str, error: BaseException | None = None) -> None:
+        self.failing_calls, self.error = list(failing_calls), error or AWAY
+        self.calls, self.written, self.value = [], [], None
 
     def _call(self, name):
         self.calls.append(name)
         if name in self.failing_calls:
             self.failing_calls.remove(name)
-            raise ConnectionError("Airflow is away")
+            raise self.error
 
     def get(self, key, default=None):
         self._call("get")
         return self.value
 
     def set(self, key, value, *, retention=None):
+        assert retention is NEVER_EXPIRE
         self._call(f"set {'id' if value['vidu_task_id'] else 'intent'}")
         self.written.append(value)
         self.value = value
@@ -246,12 +253,17 @@ class Store:
 
 
 class Pushed(dict):
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
     def xcom_push(self, *, key, value):
+        if self.error and key == "request_id":
+            raise self.error
         self[key] = value
 
 
-def executed(store: Store, **arguments: object):
-    pushed = Pushed()
+def executed(store: Store, error: BaseException | None = None, **arguments: object):
+    pushed = Pushed(error)
     ti = SimpleNamespace(max_tries=1, xcom_push=pushed.xcom_push)
     operator = ViduSubmitOperator(task_id="submit", **(QUICK | arguments))
     return operator.execute({"ti": ti, "task_state_store": store}), pushed
@@ -264,11 +276,90 @@ def test_a_store_that_cannot_be_asked_lets_nothing_be_sent(emulator, call):
     assert emulator.requests == []
 
 
-def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returned(emulator, capfd):
-    task_id, pushed = executed(Store("set id", "set id"))
+@pytest.mark.parametrize("error", [AWAY, TIMED_OUT], ids=["away", "timed out"])
+def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returned(emulator, capfd, error):
+    store = Store("set id", error=error)
+    task_id, pushed = executed(store)
     (task,) = emulator.tasks
     assert (task_id, pushed["vidu_task_id"]) == (task["task_id"], task["task_id"])
-    assert f"Vidu task {task_id} was accepted, but could not be remembered" in capfd.readouterr().out
+    assert store.calls == ["get", "set intent", "set id"]
+    assert (
+        f"Vidu task {task_id} was accepted, but could not be remembered: clearing this task would submit and pay anew. "
+        f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
+    ) in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("error", [AWAY, TIMED_OUT], ids=["away", "timed out"])
+def test_an_accepted_task_whose_request_id_cannot_be_pushed_is_returned(emulator, error):
+    task_id, pushed = executed(Store(), error)
+    assert task_id == emulator.tasks[0]["task_id"]
+    assert "request_id" not in pushed
+
+
+def test_a_delivery_that_cannot_be_stored_is_told_as_what_a_clear_does(emulator, capfd):
+    store = Store()
+    store.set = partial(fails_the_second_time, store.set)
+    task_id, _ = executed(store)
+    assert f"That Vidu task {task_id} was delivered could not be stored; a clear would attach" in capfd.readouterr().out
+    assert (store.value["vidu_task_id"], store.value["delivered"]) == (task_id, False)
+
+
+def fails_the_second_time(set_really, key, value, *, retention):
+    if value["delivered"]:
+        raise AWAY
+    set_really(key, value, retention=retention)
+
+
+@pytest.mark.parametrize("when", ["settings", "_send"])
+def test_time_that_is_over_before_anything_left_is_left_to_the_retries(emulator, monkeypatch, when):
+    def is_over(*arguments):
+        raise TIMED_OUT
+
+    monkeypatch.setattr(ViduHook, when, is_over)
+    store = Store()
+    with pytest.raises(AirflowTaskTimeout):
+        executed(store)
+    assert (store.calls, store.value) == (["get", "set intent", "delete"], None)
+    assert posts(emulator) == []
+
+
+def test_time_that_is_over_during_the_post_is_uncertain_and_keeps_the_intent(emulator, monkeypatch):
+    really_send = requests.Session.send
+
+    def is_over(*arguments, **options):
+        really_send(*arguments, **options)
+        raise TIMED_OUT
+
+    store = Store()
+    with monkeypatch.context() as patched:
+        patched.setattr(requests.Session, "send", is_over)
+        with pytest.raises(AirflowFailException, match="It may have been accepted"):
+            executed(store)
+    assert store.calls == ["get", "set intent"]
+    assert len(emulator.tasks) == 1
+
+
+def test_a_clear_that_cannot_read_the_picture_just_then_attaches_to_what_runs(slow_emulator, frame):
+    pictured = {"vidu_type": "img2video", "model": "viduq2-turbo", "first_frame_url": str(frame)}
+    store = Store()
+    operator = ViduSubmitOperator(task_id="submit", **pictured)
+    ti = SimpleNamespace(max_tries=1, xcom_push=Pushed().xcom_push)
+    task_id = operator.execute({"ti": ti, "task_state_store": store})
+    frame.unlink()
+    cleared = SimpleNamespace(max_tries=2, xcom_push=Pushed().xcom_push)
+    assert operator.execute({"ti": cleared, "task_state_store": store}) == task_id
+    assert len(slow_emulator.tasks) == 1
+
+
+def test_a_refused_submit_leaves_the_record_of_the_earlier_task(slow_emulator):
+    store = Store()
+    task_id, _ = executed(store)
+    before = store.value | {"max_tries": 0}
+    store.value = dict(before)
+    slow_emulator.arm({"on": "submit", "fault": "error", "status": 401})
+    with pytest.raises(ViduAuthError):
+        executed(store, prompt="another kite")
+    assert (store.value, before["vidu_task_id"]) == (before, task_id)
 
 
 def test_the_intent_is_stored_before_the_post_and_the_task_id_before_the_return(emulator):

@@ -824,3 +824,8 @@ def test_a_file_is_part_of_the_request_by_its_content():
     one, other = (build("img2video", "viduq2-pro", {"first_frame_url": data_uri(size)}) for size in (30, 31))
     assert fingerprint(one, "c") != fingerprint(other, "c")
     assert re.fullmatch("[0-9a-f]{64}", fingerprint(one, "c"))
+
+
+def test_keys_that_json_turns_into_text_make_no_other_request():
+    mixed = {"parameters": {"style": {1: "a", "b": 2}}}
+    assert fingerprint(mixed, "c") == fingerprint({"parameters": {"style": {"1": "a", "b": 2}}}, "c")

@@ -375,8 +375,14 @@ def test_another_task_s_status_is_not_taken():
         (400, fault("param_error", "the task is notable"), ViduRefusedError),
         (401, fault(None, "key not found"), ViduAuthError),
         (500, fault(None, "task not found"), ViduUnavailableError),
+        (400, fault(None, "not found"), ViduTaskNotFoundError),
+        (400, fault("not_found", "record not found."), ViduTaskNotFoundError),
+        (400, fault("auth_error", "the API key has expired"), ViduRefusedError),
+        (400, fault(None, "account not found"), ViduRefusedError),
+        (402, fault(None, "your plan has expired"), ViduRefusedError),
+        (400, fault(None, "model does not exist"), ViduRefusedError),
     ],
-    ids=range(20),
+    ids=range(26),
 )
 def test_an_unknown_task_is_told_by_the_api_itself_and_not_by_a_proxy(status, body, kind):
     assert type(error_of(read, status, body)) is kind

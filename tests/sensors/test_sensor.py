@@ -6,10 +6,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import polling
+from airflow_provider_vidu.protocol.polling import how_to_resume
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from tests.records import result_of
@@ -56,7 +57,7 @@ ENDS = {
 
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("end", ENDS)
-def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, monkeypatch):
+def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, monkeypatch, capfd):
     monkeypatch.setattr(polling, "GRACE_SECONDS", 1.0)
     prompt, fault, error, text = ENDS[end]
     task_id = submitted(prompt) if prompt else "nobody-knows-it"
@@ -68,6 +69,10 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, 
         assert type(ran.error) is error
         assert text in str(ran.error)
         assert task_id in str(ran.error)
+    else:
+        told = [line for line in capfd.readouterr().out.splitlines() if "kipped" in line and task_id in line]
+        assert any(text in line for line in told)
+        assert end == "failed" or any(how_to_resume(task_id) in line.replace("\\", "") for line in told)
 
 
 def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator, soon):
@@ -152,6 +157,14 @@ def test_a_trigger_that_airflow_gave_up_is_told_with_the_task_id():
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
     with pytest.raises(AirflowSensorTimeout, match=r"Vidu task task-7 .*vidu_task_id=\"task-7\""):
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+@pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
+def test_a_wait_that_is_skipped_since_airflow_gave_its_trigger_up_names_the_task(flag, capfd):
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7", **{flag: True})
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+    assert how_to_resume("task-7") in capfd.readouterr().out
 
 
 def test_a_trigger_that_broke_is_told_with_the_task_id_and_not_retried():

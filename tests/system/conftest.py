@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -30,9 +31,15 @@ def emulator(emulator_process: EmulatorProcess) -> EmulatorProcess:
 
 
 @pytest.fixture(scope="session")
-def bed(emulator_process: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowBed]:
-    home = tmp_path_factory.mktemp("bed")
-    dags = home / "dags"
+def bed_home() -> Iterator[Path]:
+    # Not among pytest's own directories: their parent is closed to PostgreSQL's user whenever another pytest starts.
+    with TemporaryDirectory(prefix="vidu-bed-") as home:
+        yield Path(home)
+
+
+@pytest.fixture(scope="session")
+def bed(emulator_process: EmulatorProcess, bed_home: Path) -> Iterator[AirflowBed]:
+    dags = bed_home / "dags"
     dags.mkdir()
     (dags / "example").symlink_to(ROOT / "example_dags")
     (dags / "system").symlink_to(ROOT / "tests" / "system" / "dags")
@@ -43,7 +50,7 @@ def bed(emulator_process: EmulatorProcess, tmp_path_factory: pytest.TempPathFact
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
-    with AirflowBed(home, dags, env=env, connections={"vidu_default": emulator_process.connection}) as bed:
+    with AirflowBed(bed_home, dags, env=env, connections={"vidu_default": emulator_process.connection}) as bed:
         yield bed
 
 
