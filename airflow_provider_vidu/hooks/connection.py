@@ -15,11 +15,13 @@ from airflow_provider_vidu.exceptions import ViduConnectError, ViduConnectionSet
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+DEFAULT_CONN_ID = "vidu_default"
 DEFAULT_BASE_URL = "https://api.modelverse.cn"
 CONNECT_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 60.0
 AUTH_SCHEMES = ("key", "bearer")
 
+_RATE = "max_requests_per_minute"
 _SHORTEST_SCRUBBED_KEY = 6
 _USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+(:[^/\s'\"]*)?@")
 _PROXY = re.compile(r"(https?|socks[45]h?)://([^\s/]+@)?[^\s/@]+/?")
@@ -36,6 +38,7 @@ class ConnectionSettings:
     :param timeout: seconds to wait for an answer; a connection has to stand after 10 s at the latest.
     :param verify: whether to verify TLS, or the path of a CA bundle.
     :param proxies: proxy URL by scheme; the environment's proxies when empty.
+    :param max_requests_per_minute: how many requests all triggers of one process together may send, ``None`` for any.
     """
 
     base_url: str
@@ -44,6 +47,7 @@ class ConnectionSettings:
     timeout: float = DEFAULT_TIMEOUT
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_requests_per_minute: float | None = None
 
     @property
     def connect_timeout(self) -> float:
@@ -72,8 +76,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     """
     Read a connection.
 
-    :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``, ``verify``,
-        ``proxies``; null means unset. Nothing of extra ever becomes a header.
+    :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``,
+        ``max_requests_per_minute``, ``verify``, ``proxies``; null means unset. Nothing of extra ever becomes a header.
     :return: the settings.
     :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
     """
@@ -96,9 +100,10 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         base_url=_base_url(connection, name),
         key=key,
         auth_scheme=auth_scheme,
-        timeout=_timeout(extra.get("timeout", DEFAULT_TIMEOUT), name),
+        timeout=_number(name, "timeout", extra.get("timeout", DEFAULT_TIMEOUT), "a number of seconds above 0"),
         verify=_verify(extra.get("verify"), name),
         proxies=_proxies(extra.get("proxies", {}), name),
+        max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number above 0") if _RATE in extra else None,
     )
 
 
@@ -158,14 +163,14 @@ def _base_url(connection: Connection, name: str) -> str:
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 
-def _timeout(value: Any, name: str) -> float:
+def _number(name: str, key: str, value: Any, allowed: str) -> float:
     try:
-        seconds = float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        seconds = -1.0
-    if isinstance(value, bool) or not 0 < seconds < float("inf"):
-        raise _wrong(name, "timeout", value, "a number of seconds above 0")
-    return seconds
+        number = -1.0
+    if isinstance(value, bool) or not 0 < number < float("inf"):
+        raise _wrong(name, key, value, allowed)
+    return number
 
 
 def _verify(value: Any, name: str) -> bool | str:

@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two transports: connection, bytes out, bytes in. What the bytes mean stands in ``protocol``."""
+"""The transport of workers: connection, bytes out, bytes in. What the bytes mean stands in ``protocol``."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
-from weakref import WeakKeyDictionary
 
-import aiohttp
 import requests
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseHook
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.http.hooks.http import HttpHook
-from yarl import URL
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
@@ -25,15 +18,22 @@ from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduTaskNotFoundError,
 )
-from airflow_provider_vidu.hooks.connection import AUTH_SCHEMES, ConnectionSettings, no_settings, read_settings
+from airflow_provider_vidu.hooks.connection import (
+    AUTH_SCHEMES,
+    DEFAULT_CONN_ID,
+    ConnectionSettings,
+    no_settings,
+    read_settings,
+)
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
+from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.protocol.fields import is_url
 from airflow_provider_vidu.protocol.media import MP4_HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
-DEFAULT_CONN_ID = "vidu_default"
-MAX_CONNECTIONS = 100
+__all__ = ["ViduAsyncHook", "ViduHook"]
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -235,119 +235,3 @@ class ViduHook(HttpHook):
         except ViduError as error:
             return error
         return None
-
-
-_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ViduAsyncHook]] = WeakKeyDictionary()
-
-
-class ViduAsyncHook:
-    """
-    Call the Vidu API of UCloud ModelVerse without blocking an event loop.
-
-    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL. It is looked up once and
-        again after the API refused the key, so that a rotated key is picked up.
-    """
-
-    def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
-        self.vidu_conn_id = vidu_conn_id
-        self._lock = asyncio.Lock()
-        self._settings: ConnectionSettings | None = None
-        self._client: aiohttp.ClientSession | None = None
-        self._users = 0
-
-    @classmethod
-    @asynccontextmanager
-    async def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> AsyncIterator[ViduAsyncHook]:
-        """
-        Share one hook, its connection look-up and its sockets among all triggers of an event loop.
-
-        :param vidu_conn_id: connection of type ``vidu``.
-        :return: a context manager; the hook is closed when its last user leaves.
-        """
-        hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
-        hook = hooks.setdefault(vidu_conn_id, cls(vidu_conn_id))
-        hook._users += 1
-        try:
-            yield hook
-        finally:
-            hook._users -= 1
-            if not hook._users:
-                del hooks[vidu_conn_id]
-                await hook.close()
-
-    async def close(self) -> None:
-        """Close the sockets. The hook may be used again, which opens new ones."""
-        client, self._client = self._client, None
-        if client:
-            await client.close()
-
-    async def settings(self) -> ConnectionSettings:
-        """
-        Look the connection up, once for all that ask.
-
-        :return: its settings.
-        :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
-        :raises ViduConnectError: when Airflow could not be asked; nothing was sent, a retry can help.
-        """
-        async with self._lock:
-            if self._settings is None:
-                try:
-                    connection = await BaseHook.aget_connection(self.vidu_conn_id)
-                except Exception as error:
-                    raise no_settings(self.vidu_conn_id, error) from None
-                self._settings = read_settings(connection)
-            return self._settings
-
-    async def _send(self, exchange: Exchange[Answer]) -> Answer:
-        settings = exchange.settings
-        if self._client is None:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_tls(settings.verify))
-            self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        proxies = settings.proxies or requests.utils.get_environ_proxies(exchange.url)
-        try:
-            async with self._client.request(
-                exchange.method,
-                URL(exchange.url, encoded=True),
-                headers=exchange.headers,
-                data=exchange.body,
-                timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
-                allow_redirects=False,
-                proxy=requests.utils.select_proxy(exchange.url, proxies),
-            ) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise exchange.unanswered(error) from None
-        return exchange.answered(response.status, response.headers, content)
-
-    async def submit(self, body: Body) -> Submission:
-        """
-        Submit a task: exactly one POST. An accepted one is billed.
-
-        :param body: a body that ``protocol.request.build`` made.
-        :return: Vidu's task id and the request id.
-        :raises ViduSubmissionUncertainError: the outcome is unknown; submitting again may pay twice.
-        :raises ViduApiError: one of its other kinds: nothing was paid.
-        :raises ViduConnectionSettingsError: nothing was sent.
-        """
-        return await self._send(Exchange.submit(await self.settings(), body))
-
-    async def get_task(self, vidu_task_id: str) -> TaskStatus:
-        """
-        Read a task's status; free.
-
-        :param vidu_task_id: Vidu's id of the task.
-        :return: its status.
-        :raises ViduApiError: one of its kinds; reading again is free.
-        :raises ViduConnectionSettingsError: nothing was sent.
-        """
-        settings = await self.settings()
-        try:
-            return await self._send(Exchange.status(settings, vidu_task_id))
-        except ViduAuthError:
-            if self._settings is settings:
-                self._settings = None
-            raise
-
-
-def _tls(verify: bool | str) -> bool | ssl.SSLContext:
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify

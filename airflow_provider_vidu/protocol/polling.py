@@ -20,6 +20,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduTaskNotFoundError,
 )
+from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
@@ -37,11 +38,6 @@ LONGEST_RETRY_AFTER = 60.0
 RESEND_SECONDS = 2.0
 FAULT_SECONDS = 2.0
 """How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
-MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
-_FIRST_ASK = 0.6
-_STEP = 0.08
-_LIKELY_END = 1.6
-_JITTER = 0.1
 
 _SUSPICIOUS = (ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
 """What ends a wait when it does not pass. All other errors are ridden out to the deadline."""
@@ -64,6 +60,17 @@ def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
     if asked > LONGEST_RETRY_AFTER:
         return None
     return asked + RESEND_SECONDS * 2.0 ** (posts - 1) * (0.5 + jitter)
+
+
+def pause_after(times: int, retry_after: float | None) -> float:
+    """
+    Say how long all requests of a process pause after the API asked to slow down.
+
+    :param times: how often in a row it has asked; an answer of any other kind ends the row.
+    :param retry_after: seconds that it asked for, ``None`` where it named none.
+    :return: seconds, 60 at most, so that a strange wish cannot stop every wait.
+    """
+    return min(max(FAULT_SECONDS * 2.0 ** min(times - 1, 5), retry_after or 0.0), LONGEST_RETRY_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +137,6 @@ def _is_result(task: Any) -> bool:
     )
 
 
-def _spread(seconds: float, jitter: float) -> float:
-    return seconds * (1.0 + _JITTER * (2.0 * jitter - 1.0))
-
-
-def _within_bounds(seconds: float, jitter: float) -> float:
-    # Bounded before it is spread as well, so that steps at the bounds are not all alike.
-    spread = _spread(min(max(seconds, MIN_STEP_SECONDS), MAX_STEP_SECONDS), jitter)
-    return min(max(spread, MIN_STEP_SECONDS), MAX_STEP_SECONDS)
-
-
 def how_to_resume(vidu_task_id: str) -> str:
     """Tell the line that waits for a task again without paying again."""
     return f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
@@ -154,7 +151,7 @@ class Watch:
     :param started_at: epoch seconds at which the wait began.
     :param deadline: epoch seconds at which it ends.
     :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
-    :param submitted_at: epoch seconds of the submit; the wait's beginning when unknown.
+    :param submitted_at: epoch seconds of the submit, ``None`` when unknown; the server's answers then tell.
     """
 
     def __init__(
@@ -172,7 +169,7 @@ class Watch:
         self.started_at = started_at
         self.deadline = deadline
         self.expected_seconds = expected_seconds
-        self.submitted_at = started_at if submitted_at is None else submitted_at
+        self.generating_since = submitted_at
         self.word = ""
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
@@ -180,17 +177,19 @@ class Watch:
         self._warned: set[str] = set()
         self._last_fault = ""
 
-    def first_ask(self, now: float) -> float:
+    def first_ask(self, now: float, jitter: float) -> float:
         """
         Say how long to wait before the first request.
 
         :param now: epoch seconds.
-        :return: seconds; nothing is asked before a video can be ready.
+        :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
+        :return: seconds; nothing is asked before a video can be ready. A share of a step where that is past already,
+            so that waits which a restart begins anew are spread too.
         """
-        if self.expected_seconds is None:
-            return 0.0
-        ready = self.submitted_at + _FIRST_ASK * self.expected_seconds
-        return max(0.0, min(ready, self.deadline) - now)
+        ready = -1.0
+        if self.expected_seconds is not None:
+            ready = schedule.first_ask(self.expected_seconds, jitter) - self._age(now)
+        return max(0.0, min(ready if ready > 0 else jitter * self._step(now, jitter), self.deadline - now))
 
     def observe(self, now: float, answer: TaskStatus | ViduError, jitter: float = 0.5) -> Wait | Outcome:
         """
@@ -211,7 +210,7 @@ class Watch:
         if kind is not None and not in_grace:
             return self._suspect(now, kind, str(answer))
         self._same = (object, 0)
-        backoff = _within_bounds(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter)
+        backoff = schedule.bounded(schedule.spread(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter))
         retry_after = getattr(answer, "retry_after", None) or 0.0
         return self._wait(
             now, max(self._step(now, jitter), backoff, retry_after), self._once(type(answer).__name__, str(answer))
@@ -219,8 +218,11 @@ class Watch:
 
     def _observe_status(self, now: float, task: TaskStatus, jitter: float) -> Wait | Outcome:
         self._faults, self.word = 0, task.word
-        if task.submit_time is not None:
-            self.submitted_at = min(task.submit_time, now)
+        if task.state is TaskState.PENDING:
+            # Its generation has not begun: whatever time has passed says nothing about when it will be ready.
+            self.generating_since = now
+        elif self.generating_since is None and task.submit_time is not None:
+            self.generating_since = min(task.submit_time, now)
         match task.state:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
@@ -274,12 +276,11 @@ class Watch:
 
     def _step(self, now: float, jitter: float) -> float:
         if self.expected_seconds is None:
-            return _spread(self.poll_interval, jitter)
-        age, expected = now - self.submitted_at, self.expected_seconds
-        early = _FIRST_ASK * expected - age
-        late = max(0.0, age - _LIKELY_END * expected)
-        step = early if early > 0 else _STEP * expected + 0.1 * late
-        return _within_bounds(step, jitter)
+            return schedule.spread(self.poll_interval, jitter)
+        return schedule.next_ask(self.expected_seconds, self._age(now), jitter)
+
+    def _age(self, now: float) -> float:
+        return now - (self.started_at if self.generating_since is None else self.generating_since)
 
     def _once(self, key: str, note: str) -> str:
         if key in self._warned:

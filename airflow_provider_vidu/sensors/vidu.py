@@ -163,7 +163,7 @@ class ViduTaskSensor(BaseSensorOperator):
                 vidu_conn_id=self.vidu_conn_id,
                 poll_interval=self.poke_interval,
                 expected_seconds=watch.expected_seconds,
-                submitted_at=watch.submitted_at,
+                submitted_at=watch.generating_since,
                 deadline=watch.deadline,
             ),
             method_name="execute_complete",

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -15,8 +17,21 @@ from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
 
+if TYPE_CHECKING:
+    from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+
+_HOOK_MODULE = "airflow_provider_vidu.hooks.vidu_async"
 LAST_ANSWER_SECONDS = 10.0
 """How long after the deadline the last answer may come."""
+
+
+async def _hook_class() -> type[ViduAsyncHook]:
+    # Importing an HTTP library takes long enough to hold up every other trigger of the loop. The class is the last
+    # that its module defines, so that where it is there, another trigger's import has ended.
+    module = sys.modules.get(_HOOK_MODULE)
+    if not hasattr(module, "ViduAsyncHook"):
+        module = await asyncio.to_thread(import_module, _HOOK_MODULE)
+    return module.ViduAsyncHook  # type: ignore[union-attr, no-any-return]
 
 
 class ViduTaskTrigger(BaseTrigger):
@@ -30,7 +45,7 @@ class ViduTaskTrigger(BaseTrigger):
     :param vidu_conn_id: connection of type ``vidu``.
     :param poll_interval: seconds between two requests where nothing is expected.
     :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
-    :param submitted_at: epoch seconds of the submit, ``None`` when unknown.
+    :param submitted_at: epoch seconds at which the generation began at the earliest, ``None`` when unknown.
     :param deadline: epoch seconds after which the wait ends with ``timeout``. Wall-clock, because the trigger may
         go on in another process.
     """
@@ -81,8 +96,6 @@ class ViduTaskTrigger(BaseTrigger):
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
     async def _watch(self) -> Outcome:
-        from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
-
         now = time.time()
         watch = Watch(
             self.vidu_task_id,
@@ -92,8 +105,8 @@ class ViduTaskTrigger(BaseTrigger):
             expected_seconds=self.expected_seconds,
             submitted_at=self.submitted_at,
         )
-        pause, word = watch.first_ask(now), ""
-        async with ViduAsyncHook.shared(self.vidu_conn_id) as hook:
+        pause, word = watch.first_ask(now, random.random()), ""  # noqa: S311 - a jitter
+        async with (await _hook_class()).shared(self.vidu_conn_id) as hook:
             while True:
                 await asyncio.sleep(pause)
                 verdict = watch.observe(time.time(), await self._ask(hook), random.random())  # noqa: S311 - a jitter

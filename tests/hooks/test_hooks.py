@@ -405,29 +405,6 @@ def test_the_connection_test_tells_a_wrong_address_and_a_missing_connection(emul
     assert ViduHook().test_connection()[0] is False
 
 
-async def test_a_loops_triggers_share_one_hook_one_look_up_and_close_it(emulator: RunningEmulator, monkeypatch):
-    looked_up = []
-    original = BaseHook.aget_connection.__func__
-
-    async def counted(cls, conn_id):
-        looked_up.append(conn_id)
-        return await original(cls, conn_id)
-
-    monkeypatch.setattr(BaseHook, "aget_connection", classmethod(counted))
-
-    async def one() -> ViduAsyncHook:
-        async with ViduAsyncHook.shared() as hook:
-            await hook.submit(BODY)
-            return hook
-
-    hooks = await asyncio.gather(*(one() for _ in range(20)))
-    assert len(set(hooks)) == 1
-    assert looked_up == ["vidu_default"]
-    assert hooks[0]._client is None
-    async with ViduAsyncHook.shared() as later:
-        assert later is not hooks[0]
-
-
 async def test_the_async_hook_picks_up_a_rotated_key(emulator: RunningEmulator, monkeypatch):
     async with ViduAsyncHook.shared() as hook:
         task_id = (await hook.submit(BODY)).task_id

@@ -20,8 +20,9 @@ from airflow_provider_vidu.exceptions import (
     ViduTaskNotFoundError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume, resend_after
+from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume, pause_after, resend_after
 from airflow_provider_vidu.protocol.response import TaskStatus
+from airflow_provider_vidu.protocol.schedule import first_ask, next_ask
 
 TASK = "8e1f-task"
 RESUME = 'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
@@ -227,63 +228,63 @@ def test_the_line_to_resume_names_the_task():
     assert how_to_resume(TASK) == RESUME
 
 
+FIRST = first_ask(100.0, 0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "now", "seconds"),
     [
-        ({}, 1000, 0.0),
-        ({"expected_seconds": 100.0}, 1000, 60.0),
-        ({"expected_seconds": 100.0}, 1010, 50.0),
-        ({"expected_seconds": 100.0, "submitted_at": 970.0}, 1000, 30.0),
-        ({"expected_seconds": 100.0, "submitted_at": 0.0}, 1000, 0.0),
+        ({"expected_seconds": 100.0}, 1000, FIRST),
+        ({"expected_seconds": 100.0}, 1010, FIRST - 10),
+        ({"expected_seconds": 100.0, "submitted_at": 970.0}, 1000, FIRST - 30),
         ({"expected_seconds": 100.0, "deadline": 1020.0}, 1000, 20.0),
         ({"expected_seconds": 100.0, "deadline": 1020.0}, 1030, 0.0),
-        ({"expected_seconds": 0.0}, 1000, 0.0),
     ],
 )
 def test_nothing_is_asked_before_a_video_can_be_ready(changes, now, seconds):
-    assert watch(**changes).first_ask(now) == seconds
+    assert watch(**changes).first_ask(now, 0.5) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    ("expected", "age", "step"),
+    ("changes", "step"),
     [
-        (100.0, 60, 8.0),
-        (100.0, 100, 8.0),
-        (100.0, 160, 8.0),
-        (100.0, 200, 12.0),
-        (100.0, 230, 15.0),
-        (100.0, 5000, 15.0),
-        (5.0, 3, 1.0),
-        (5.0, 5, 1.0),
-        (5.0, 48, 4.4),
-        (400.0, 240, 15.0),
-        (100.0, 50, 10.0),
-        (100.0, 59.9, 1.0),
-        (100.0, 10, 15.0),
-        (0.0, 0, 1.0),
+        ({}, 5.0),
+        ({"expected_seconds": 100.0, "submitted_at": 900.0}, next_ask(100.0, 100.0, 0.5)),
+        ({"expected_seconds": 100.0, "submitted_at": 0.0}, next_ask(100.0, 1000.0, 0.5)),
+        ({"deadline": 1001.0}, 2.0),
     ],
+    ids=["nothing expected", "ready by now", "late", "deadline"],
 )
-def test_steps_are_short_while_a_video_is_likely_and_wider_when_it_is_late(expected, age, step):
-    decision = watch(expected_seconds=expected).observe(START + age, RUNNING)
-    assert decision == Wait(pytest.approx(step))
+def test_waits_that_begin_together_ask_first_within_a_step_and_not_at_once(changes, step):
+    waits = [watch(**changes).first_ask(1000, jitter) for jitter in (0.0, 0.5)]
+    assert waits == pytest.approx([0.0, step / 2])
 
 
-@pytest.mark.parametrize(
-    ("expected", "age", "jitter", "step"),
-    [
-        (100.0, 100, 0.0, 7.2),
-        (100.0, 100, 1.0, 8.8),
-        (5.0, 3, 0.0, 1.0),
-        (5.0, 3, 1.0, 1.1),
-        (100.0, 5000, 0.0, 13.5),
-        (100.0, 5000, 1.0, 15.0),
-        (None, 100, 0.0, 4.5),
-        (None, 100, 1.0, 5.5),
-    ],
-)
-def test_requests_are_spread_by_a_tenth_within_one_and_fifteen_seconds(expected, age, jitter, step):
-    decision = watch(expected_seconds=expected).observe(START + age, RUNNING, jitter)
-    assert decision == Wait(pytest.approx(step))
+def test_the_rule_of_the_schedule_is_followed_from_the_submit_on():
+    known = watch(expected_seconds=100.0, submitted_at=970.0)
+    assert known.observe(1030, RUNNING, 0.3) == Wait(next_ask(100.0, 60.0, 0.3))
+    assert known.observe(1040, told("Running", submit_time=1039.0), 0.3) == Wait(next_ask(100.0, 70.0, 0.3))
+
+
+def test_an_unknown_submit_time_is_learned_from_the_server():
+    unknown = watch(expected_seconds=100.0)
+    assert unknown.observe(1030, RUNNING) == Wait(next_ask(100.0, 30.0, 0.5))
+    assert unknown.observe(1040, told("Running", submit_time=980.0)) == Wait(next_ask(100.0, 60.0, 0.5))
+    assert unknown.observe(1050, told("Running", submit_time=9999.0)) == Wait(next_ask(100.0, 70.0, 0.5))
+
+
+def test_a_clock_of_the_server_that_is_ahead_makes_no_task_younger_than_the_look_at_it():
+    ahead = watch(expected_seconds=100.0)
+    ahead.observe(1000, told("Running", submit_time=9999.0))
+    assert ahead.generating_since == 1000
+
+
+def test_while_a_task_is_pending_its_generation_has_not_begun():
+    pending = watch(expected_seconds=100.0, submitted_at=900.0)
+    assert pending.observe(1000, PENDING) == Wait(15.0)
+    assert pending.observe(1015, PENDING) == Wait(15.0)
+    assert pending.observe(1030, told("Running", submit_time=900.0)) == Wait(next_ask(100.0, 15.0, 0.5))
+    assert pending.generating_since == 1015
 
 
 @pytest.mark.parametrize("interval", [0.2, 60.0])
@@ -294,22 +295,9 @@ def test_with_nothing_expected_the_interval_is_the_author_s(interval):
 
 def test_faults_are_asked_about_no_sooner_than_the_next_step():
     wait = watch(expected_seconds=100.0)
-    assert [wait.observe(START + 100, DOWN).seconds for _ in range(4)] == [8.0, 8.0, 8.0, 15.0]
-
-
-@pytest.mark.parametrize(
-    ("submit_time", "submitted_at"),
-    [(None, 900.0), (950.0, 950.0), (800, 800), (1020.0, 1010.0), (1776240000000, 1010.0)],
-)
-def test_the_server_s_submit_time_counts_unless_it_lies_ahead(submit_time, submitted_at):
-    wait = watch(expected_seconds=100.0, submitted_at=900.0)
-    wait.observe(1010.0, told("Running", submit_time=submit_time))
-    assert wait.submitted_at == submitted_at
-
-
-def test_the_wait_s_beginning_stands_in_for_an_unknown_submit_time():
-    assert watch().submitted_at == START
-    assert watch(submitted_at=0.0).submitted_at == 0.0
+    step = next_ask(100.0, 100.0, 0.5)
+    assert 4.0 < step < 8.0
+    assert [wait.observe(START + 100, DOWN).seconds for _ in range(4)] == [step, step, 8.0, 15.0]
 
 
 ANSWERS = st.sampled_from([PENDING, RUNNING, EMPTY, told("Odd"), NO_KEY, BAD_KEY, REFUSED, UNKNOWN, DOWN, UNREACHED])
@@ -431,3 +419,21 @@ def test_a_watch_keeps_the_last_answer():
     wait.observe(1000, RUNNING)
     wait.observe(1001, DOWN)
     assert wait.last_answer is DOWN
+
+
+@pytest.mark.parametrize(
+    ("times", "retry_after", "seconds"),
+    [
+        (0, None, 1.0),
+        (1, None, 2.0),
+        (2, None, 4.0),
+        (5, None, 32.0),
+        (6, None, 60.0),
+        (99, None, 60.0),
+        (1, 1.0, 2.0),
+        (1, 30.0, 30.0),
+        (1, 1e9, 60.0),
+    ],
+)
+def test_a_rate_limit_pauses_everything_for_longer_and_longer_but_a_minute_at_most(times, retry_after, seconds):
+    assert pause_after(times, retry_after) == seconds

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One hook serves every trigger of an event loop, whatever the order in which they come, end and are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import pytest
+from airflow.sdk import BaseHook
+
+from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.hooks import vidu_async
+from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
+from airflow_provider_vidu.protocol import polling
+from tests.emulator_control import RunningEmulator, set_connection
+
+
+class LookUps:
+    """Counts the look-ups of connections, holds them up and lets them fail."""
+
+    def __init__(self, original) -> None:
+        self.original, self.seen, self.errors = original, [], []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, cls, conn_id):
+        self.seen.append(conn_id)
+        await self.gate.wait()
+        if self.errors:
+            raise self.errors.pop()
+        return await self.original(cls, conn_id)
+
+
+@pytest.fixture
+async def look_ups(monkeypatch) -> LookUps:
+    counted = LookUps(BaseHook.aget_connection.__func__)
+    monkeypatch.setattr(BaseHook, "aget_connection", classmethod(lambda cls, conn_id: counted(cls, conn_id)))
+    return counted
+
+
+@pytest.fixture
+def lingers(monkeypatch) -> None:
+    """A shared hook is closed at once."""
+    monkeypatch.setattr(vidu_async, "LINGER_SECONDS", 0.05)
+
+
+async def used(calls: int = 1) -> ViduAsyncHook:
+    async with ViduAsyncHook.shared() as hook:
+        for _ in range(calls):
+            with suppress(exceptions.ViduTaskNotFoundError):
+                await hook.get_task("nobody-knows-it")
+        return hook
+
+
+async def closed(hook: ViduAsyncHook) -> None:
+    await asyncio.wait_for(asyncio.shield(hook._janitor), 10)
+
+
+async def test_all_share_one_hook_one_look_up_and_few_sockets(emulator: RunningEmulator, look_ups):
+    hooks = await asyncio.gather(*(used(3) for _ in range(300)))
+    assert len(set(hooks)) == 1
+    assert look_ups.seen == ["vidu_default"]
+    sockets = sum(len(idle) for idle in hooks[0]._client.connector._conns.values())
+    assert 0 < sockets <= vidu_async.MAX_CONNECTIONS
+    assert len(await asyncio.to_thread(lambda: emulator.requests)) == 900
+
+
+async def test_what_came_a_moment_later_finds_the_hook_still_open(emulator, look_ups):
+    first = await used()
+    assert await used() is first
+    assert look_ups.seen == ["vidu_default"]
+
+
+async def test_a_hook_closes_a_little_after_its_last_user_and_is_forgotten(emulator, look_ups, lingers):
+    first = await used()
+    client = first._client
+    await closed(first)
+    assert (client.closed, first._client) == (True, None)
+    assert await used() is not first
+    assert look_ups.seen == ["vidu_default"] * 2
+
+
+async def test_a_hook_stays_open_while_anyone_uses_it(emulator, lingers):
+    async with ViduAsyncHook.shared() as hook:
+        for _ in range(3):
+            assert await used() is hook
+            await asyncio.sleep(0.1)
+        assert not hook._client.closed
+    await closed(hook)
+
+
+def test_a_hook_is_closed_with_its_loop(emulator):
+    async def cut_off() -> ViduAsyncHook:
+        waiting = asyncio.create_task(asyncio.sleep(60))
+        hook = await used()
+        waiting.cancel()
+        return hook
+
+    hook = asyncio.run(cut_off())
+    assert hook._client is None
+    assert hook._janitor.cancelled()
+
+
+def test_each_loop_has_a_hook_of_its_own(emulator):
+    assert asyncio.run(used()) is not asyncio.run(used())
+
+
+async def test_cancelling_who_asked_first_fails_none_of_the_others(emulator, look_ups):
+    look_ups.gate.clear()
+    waiting = [asyncio.create_task(used()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    waiting[0].cancel()
+    await asyncio.sleep(0.05)
+    look_ups.gate.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError] + [ViduAsyncHook] * 4
+    assert look_ups.seen == ["vidu_default"]
+
+
+async def test_a_look_up_that_nobody_waits_for_any_more_fails_silently(emulator, look_ups, caplog):
+    look_ups.gate.clear()
+    look_ups.errors.append(ConnectionError("Airflow is away"))
+    waiting = asyncio.create_task(used())
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    look_ups.gate.set()
+    await asyncio.sleep(0.05)
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_look_up_that_failed_fails_all_that_waited_and_is_made_again_by_the_next(emulator, look_ups):
+    look_ups.gate.clear()
+    look_ups.errors.append(ConnectionError("Airflow is away"))
+    waiting = [asyncio.create_task(used()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    look_ups.gate.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [exceptions.ViduConnectError] * 5
+    await used()
+    assert look_ups.seen == ["vidu_default"] * 2
+
+
+async def test_a_refused_key_is_looked_up_once_for_all_that_were_refused(emulator, look_ups, monkeypatch):
+    await used()
+    await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
+    refused = await asyncio.gather(*(used() for _ in range(20)), return_exceptions=True)
+    assert [type(error) for error in refused] == [exceptions.ViduAuthError] * 20
+    set_connection(monkeypatch, host=emulator.url, password="a-new-key")
+    await asyncio.gather(*(used() for _ in range(20)))
+    assert look_ups.seen == ["vidu_default"] * 2
+
+
+async def test_users_may_come_fail_and_be_cancelled_in_any_order(emulator, lingers):
+    await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "hang", "times": 5})
+
+    async def user(number: int) -> ViduAsyncHook:
+        await asyncio.sleep(number % 7 / 100)
+        hook = await used(2)
+        if number % 5 == 0:
+            raise ZeroDivisionError
+        return hook
+
+    waiting = [asyncio.create_task(user(number)) for number in range(60)]
+    await asyncio.sleep(0.3)
+    for task in waiting[::3]:
+        task.cancel()
+    await asyncio.sleep(1.0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    for hooks in list(vidu_async._SHARED.values()):
+        for hook in list(hooks.values()):
+            await closed(hook)
+    assert not any(vidu_async._SHARED.values())
+    assert isinstance(await used(), ViduAsyncHook)
+
+
+async def test_requests_are_paced_evenly_for_all_users_together(emulator, monkeypatch):
+    set_connection(monkeypatch, host=emulator.url, extra={"max_requests_per_minute": 1200})
+    began = time.monotonic()
+    await asyncio.gather(*(used() for _ in range(11)))
+    # Ten pauses of a twentieth of a second lie between eleven requests, however fast or slow the machine is.
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize("retry_after", [None, 1])
+async def test_a_rate_limit_pauses_all_users(emulator, monkeypatch, retry_after):
+    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.5)
+    await used()
+    await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "rate_limit", "retry_after": retry_after})
+    with pytest.raises(exceptions.ViduRateLimitError):
+        await used()
+    began = time.monotonic()
+    await asyncio.gather(*(used() for _ in range(10)))
+    assert time.monotonic() - began >= (retry_after or 0.5) - 0.1
+
+
+async def test_a_pause_grows_only_where_it_was_too_short(monkeypatch):
+    now = 100.0
+    pace = vidu_async._Pace()
+    monkeypatch.setattr(pace, "now", lambda: now)
+    ends = []
+    for began in (100.0, 100.0, 100.1, 102.5, 103.0, 107.0):
+        pace.slow_down(began, None)
+        ends.append(pace._resume_at)
+    assert ends == [102.0, 102.0, pytest.approx(102.1), 106.5, pytest.approx(107.0), 115.0]
+    pace.speed_up()
+    pace.slow_down(200.0, 30.0)
+    assert pace._resume_at == 230.0
