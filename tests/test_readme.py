@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import airflow_provider_vidu
 from airflow_provider_vidu.emulator.__main__ import _parser
+from airflow_provider_vidu.emulator.faults import KINDS
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
 from airflow_provider_vidu.operators.durable import KEY
 from airflow_provider_vidu.protocol.polling import (
@@ -62,6 +64,23 @@ def test_the_emulators_command_of_the_readme_is_understood():
     (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator ([^#\n]*)", README)
     options = _parser().parse_args(shlex.split(line))
     assert (options.port, options.speed) == (8765, 10)
+
+
+def test_the_page_on_the_emulator_lists_every_fault_with_its_fields():
+    page = (ROOT / "docs" / "emulator.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) ?\| (\w+) \|$", page, re.MULTILINE)
+    told = {
+        name: (dict(re.findall(r"`(\w+)` ([^,]+)", fields.strip())), meets, re.findall(r"\((\w+)\)$", seen))
+        for name, seen, fields, meets in rows
+    }
+    assert told == {
+        name: (
+            {field: json.dumps(value) for field, value in kind.defaults.items()},
+            "all" if kind.times is None else str(kind.times),
+            [kind.only_on] if kind.only_on else [],
+        )
+        for name, kind in KINDS.items()
+    }
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", README))))

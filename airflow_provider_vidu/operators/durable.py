@@ -89,8 +89,8 @@ def decide(
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
-        text = f"An earlier try began a submit at {attempt.when} and left no outcome. {UNCERTAIN}"
-        return Step.NEW if cleared else Step.UNCERTAIN, text
+        text = f"An earlier try began a submit at {attempt.when} and left no outcome."
+        return (Step.NEW, f"{text} {_ANEW}") if cleared else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
         text = f"{earlier} is not known to the server any more. {answer} Check the connection's key and host first."
@@ -112,10 +112,11 @@ def decide(
     elif cleared and not same:
         resume = how_to_resume(attempt.vidu_task_id)
         return Step.NEW, f"{earlier} was another request. It keeps running and will be billed. {resume}"
-    changed = "" if same else " The request is not the same any more; it is not submitted."
-    return Step.ATTACH, f"{earlier} is {answer.word}.{changed}"
+    changed = "" if same else ", although the request has changed"
+    return Step.ATTACH, f"{earlier} is {answer.word}. It is returned as it is: nothing is submitted or paid{changed}."
 
 
+_ANEW = "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."
 _CLEAR = "To have it made and paid anew, clear this task."
 
 

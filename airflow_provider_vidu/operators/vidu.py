@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
@@ -216,7 +217,10 @@ class ViduSubmitOperator(BaseOperator):
         except ViduSubmissionUncertainError as error:
             if self.on_uncertain == "resubmit":
                 raise
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(
+                f"{error} {self.vidu_type} with {self.model}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC. Airflow does "
+                "not retry this; clearing the task submits and pays anew."
+            ) from error
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error
 

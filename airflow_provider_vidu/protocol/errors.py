@@ -144,7 +144,7 @@ class Family(str, Enum):
 
 
 _ADVICE = {
-    Family.MODERATION: "Content moderation stopped it: another picture or prompt is needed.",
+    Family.MODERATION: "Content moderation stopped it: change the prompt or the picture.",
     Family.INPUT: "The input is at fault: mend the picture or the parameters.",
     Family.CAPACITY: "The service was short of capacity: the same request can succeed later.",
     Family.ACCOUNT: "The account is at fault: mend its balance or its rights.",

@@ -19,6 +19,7 @@ from typing import Any
 from airflow_provider_vidu.exceptions import (
     ViduApiError,
     ViduConnectError,
+    ViduRateLimitError,
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
@@ -230,13 +231,19 @@ class _Answer:
         kind, advice = meaning(self.status, self.code, words, submit=self.vidu_task_id is None)
         subject = "Vidu submit" if self.vidu_task_id is None else f"Status of Vidu task {self.vidu_task_id}"
         request = f", request id {self.request_id}" if self.request_id else ""
+        retry_after = self._retry_after()
+        asked = (
+            ""
+            if retry_after is None or kind is not ViduRateLimitError
+            else f" The server asks to wait {retry_after:g} s."
+        )
         return kind(
-            f"{subject}: HTTP {self.status}{request}: {self.words.rstrip('.')}. {advice}",
+            f"{subject}: HTTP {self.status}{request}: {self.words.rstrip('.')}. {advice}{asked}",
             status=self.status,
             code=self.code or None,
             request_id=self.request_id,
             vidu_task_id=self.vidu_task_id,
-            retry_after=self._retry_after(),
+            retry_after=retry_after,
         )
 
     def _retry_after(self) -> float | None:

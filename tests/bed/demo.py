@@ -146,8 +146,10 @@ def up() -> int:
             stop_sessions([process.pid], grace=30)
             raise
     print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
+    print(f"Emulator: {record['emulator']}  ({SPEED:g} times as fast as the API; faults and tasks under /_emulator/)")
     print(
-        f"Start {DAG_ID} there; videos land in /tmp/vidu-videos. `make down` stops everything; logs are in "
+        f"Start {DAG_ID} there; DAGs of your own go into {os.path.relpath(DAGS)}. Videos land in /tmp/vidu-videos. "
+        "`make down` stops everything; logs are in "
         f"{os.path.relpath(STATE)}/up/logs."
     )
     return 0
@@ -165,7 +167,7 @@ def serve() -> int:
         connections = {"vidu_default": emulator.connection}
         bed = stack.enter_context(AirflowBed(home, DAGS, connections=connections, port=_ui_port()))
         started = [process.pid for process in (emulator.process, *bed.processes.values()) if process]
-        _write_record([os.getpid(), *started, *bed.postgres_pids()], url=bed.url)
+        _write_record([os.getpid(), *started, *bed.postgres_pids()], url=bed.url, emulator=emulator.url)
         while True:
             time.sleep(3600)
 

@@ -68,21 +68,35 @@ def test_a_try_attaches_fails_or_submits_anew(name):
     assert all("task-1" in why for _, why in decisions)
 
 
-@pytest.mark.parametrize(("max_tries", "step"), [(1, UNCERTAIN), (3, NEW)], ids=["retry", "clear"])
-def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, step):
+@pytest.mark.parametrize(
+    ("max_tries", "step", "text"),
+    [
+        (
+            1,
+            UNCERTAIN,
+            "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console "
+            "before you submit it again.",
+        ),
+        (3, NEW, "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."),
+    ],
+    ids=["retry", "clear"],
+)
+def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, step, text):
     attempt = Attempt("same", 1, 0.0, {})
-    text = (
-        "An earlier try began a submit at 1970-01-01 00:00:00 UTC and left no outcome. It may have been accepted and "
-        "will then be billed: look at the usage page of the ModelVerse console before you submit it again."
-    )
+    text = f"An earlier try began a submit at 1970-01-01 00:00:00 UTC and left no outcome. {text}"
     assert decide(attempt, max_tries=max_tries, fingerprint="same", now=NOW) == (step, text)
 
 
 @pytest.mark.parametrize(
     ("answer", "max_tries", "mark", "text"),
     [
-        (RUNNING, 1, "same", "is Running."),
-        (RUNNING, 1, "other", "is Running. The request is not the same any more; it is not submitted."),
+        (RUNNING, 1, "same", "is Running. It is returned as it is: nothing is submitted or paid."),
+        (
+            RUNNING,
+            1,
+            "other",
+            "is Running. It is returned as it is: nothing is submitted or paid, although the request has changed.",
+        ),
         (
             RUNNING,
             3,
@@ -95,7 +109,7 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             MODERATED,
             1,
             "same",
-            "ended as Failure: 审核. Content moderation stopped it: another picture or prompt is needed. To have it "
+            "ended as Failure: 审核. Content moderation stopped it: change the prompt or the picture. To have it "
             "made and paid anew, clear this task.",
         ),
         (

@@ -75,7 +75,7 @@ REFUSED, MODERATED, UNKNOWN = (
     ViduTaskNotFoundError("No task."),
 )
 DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
-MODERATION = "Content moderation stopped it: another picture or prompt is needed."
+MODERATION = "Content moderation stopped it: change the prompt or the picture."
 NO_FAMILY = "The reason is of no known kind; the same request may succeed."
 FREE = (
     "Waiting for it again cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
