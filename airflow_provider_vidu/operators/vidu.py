@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
@@ -218,8 +217,8 @@ class ViduSubmitOperator(BaseOperator):
             if self.on_uncertain == "resubmit":
                 raise
             raise AirflowFailException(
-                f"{error} {self.vidu_type} with {self.model}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC. Airflow does "
-                "not retry this; clearing the task submits and pays anew."
+                f"{error} It asked for {self.vidu_type} with {self.model}. Airflow does not retry this; clearing the "
+                "task submits and pays anew."
             ) from error
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error

@@ -128,7 +128,12 @@ def test_an_author_may_choose_to_submit_again_after_an_unknown_outcome(submit, e
 @pytest.mark.parametrize("durable", [True, False])
 def test_an_unknown_outcome_ends_the_task_although_it_has_retries(submit, emulator, durable):
     emulator.arm({"on": "submit", "fault": "accept_then_drop"})
-    assert type(submit(durable=durable).error) is AirflowFailException
+    error = submit(durable=durable).error
+    assert type(error) is AirflowFailException
+    assert str(error).endswith(
+        "look at the usage page of the ModelVerse console before you submit it again. It asked for text2video with "
+        "viduq2. Airflow does not retry this; clearing the task submits and pays anew."
+    )
     assert len(posts(emulator)) == 1
 
 
