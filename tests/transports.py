@@ -31,7 +31,7 @@ class Both:
             return call(ViduHook())
 
         async def run() -> Any:
-            async with ViduAsyncHook.shared() as hook:
+            with ViduAsyncHook.shared() as hook:
                 answer: Awaitable[Any] = call(hook)
                 return await answer
 

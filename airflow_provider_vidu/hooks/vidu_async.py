@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -92,6 +90,7 @@ class ViduAsyncHook:
         self.vidu_conn_id = vidu_conn_id
         self._settings: ConnectionSettings | None = None
         self._look_up: asyncio.Task[ConnectionSettings] | None = None
+        self._proxy: str | None = None
         self._client: aiohttp.ClientSession | None = None
         self._pace = _Pace()
         self._users = 0
@@ -99,26 +98,30 @@ class ViduAsyncHook:
         self._janitor: asyncio.Task[None] | None = None
 
     @classmethod
-    @asynccontextmanager
-    async def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> AsyncIterator[ViduAsyncHook]:
+    def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> ViduAsyncHook:
         """
         Share one hook, its connection look-up, sockets and pace among all triggers of an event loop.
 
         :param vidu_conn_id: connection of type ``vidu``.
-        :return: a context manager; the hook is closed a little after its last user has left, or with the loop.
+        :return: the hook, to be used in a ``with`` statement of each user. It is closed a little after its last user
+            has left, or with the loop.
         """
         hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
         hook = hooks.get(vidu_conn_id)
         if hook is None:
             hook = hooks[vidu_conn_id] = cls(vidu_conn_id)
             hook._janitor = asyncio.create_task(hook._close_when_idle(hooks))
-        hook._users += 1
-        try:
-            yield hook
-        finally:
-            hook._users -= 1
-            if not hook._users:
-                hook._left.set()
+        return hook
+
+    # The hook is its own context manager: one for each user would be something more for the collector to walk through.
+    def __enter__(self) -> ViduAsyncHook:
+        self._users += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._left.set()
 
     async def _close_when_idle(self, hooks: dict[str, ViduAsyncHook]) -> None:
         # It runs from the first use on, so that a loop which ends cancels it and so closes the sockets.
@@ -163,6 +166,8 @@ class ViduAsyncHook:
             settings = self._settings = read_settings(connection)
         finally:
             self._look_up = None
+        # All requests go to one host, and to look for its proxy costs as much as to send one of them.
+        self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
         self._pace.limit_to(settings.max_requests_per_minute)
         return settings
 
@@ -181,7 +186,7 @@ class ViduAsyncHook:
                 data=exchange.body,
                 timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
                 allow_redirects=False,
-                proxy=select_proxy(exchange.url, settings.proxies or get_environ_proxies(exchange.url)),
+                proxy=self._proxy,
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

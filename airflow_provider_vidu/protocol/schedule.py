@@ -2,10 +2,11 @@
 """
 When to ask for a video whose typical generation time is known.
 
-How long a generation takes is taken for log-normal around the typical time, or, since the price table may be out of
-date or the service busy, around twice that. Checks are then best made at a rate that grows with the square root of
-the hazard, which is the rate at which a video that is not ready becomes ready (Barlow, Hunter, Proschan 1963).
-``docs/performance.md`` tells how the constants came about and what they cost.
+How long a generation takes is taken for log-normal around the typical time. Checks are then best made at a rate that
+grows with the square root of the hazard, which is the rate at which a video that is not ready becomes ready (Barlow,
+Hunter, Proschan 1963). A video that is clearly late says that the typical time is out of date or the service busy, and
+nobody knows by how much: from there on the steps grow with its age. ``docs/performance.md`` tells how the constants
+came about and what they cost.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ LAG_SECONDS, LAG_SHARE = 1.5, 0.04
 """How late a finished video may be noticed on average: a share of the expected time, but no less than this."""
 
 _SPREAD = 0.3
-_SHARE_AND_FACTOR = ((0.6, 1.0), (0.4, 2.0))
-_LATEST = 3.0
-_STEP_PER_LAG = 1.82
+_LATE = 1.2
+_STEP_PER_LAG = 2.52
 _FIRST_JITTER, _JITTER = 0.5, 0.1
 _SLICE = 0.02
 
@@ -31,17 +31,14 @@ def hazard(share: float) -> float:
     """
     Say how likely it is that a video becomes ready.
 
-    :param share: its age in units of the expected time, above 0. From 3 on nothing is known of it any more, and the
-        hazard falls as one over the age, as it does where there is no scale of time.
+    :param share: its age in units of the expected time, above 0. From 1.2 on the hazard falls with the square of it.
     :return: the rate, per expected time, at which a video that is not ready at that age becomes ready.
     """
-    known = min(share, _LATEST)
-    density = survival = 0.0
-    for weight, factor in _SHARE_AND_FACTOR:
-        z = log(known / factor) / _SPREAD
-        density += weight * exp(-z * z / 2) / (known * _SPREAD * sqrt(2 * pi))
-        survival += weight * erfc(z / sqrt(2)) / 2
-    return density / survival * known / share
+    known = min(share, _LATE)
+    z = log(known) / _SPREAD
+    density = exp(-z * z / 2) / (known * _SPREAD * sqrt(2 * pi))
+    not_ready = erfc(z / sqrt(2)) / 2
+    return density / not_ready * (known / share) ** 2
 
 
 def _best_step(expected: float, age: float) -> float:

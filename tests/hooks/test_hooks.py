@@ -406,7 +406,7 @@ def test_the_connection_test_tells_a_wrong_address_and_a_missing_connection(emul
 
 
 async def test_the_async_hook_picks_up_a_rotated_key(emulator: RunningEmulator, monkeypatch):
-    async with ViduAsyncHook.shared() as hook:
+    with ViduAsyncHook.shared() as hook:
         task_id = (await hook.submit(BODY)).task_id
         await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
         with pytest.raises(exceptions.ViduAuthError):

@@ -47,7 +47,7 @@ def lingers(monkeypatch) -> None:
 
 
 async def used(calls: int = 1) -> ViduAsyncHook:
-    async with ViduAsyncHook.shared() as hook:
+    with ViduAsyncHook.shared() as hook:
         for _ in range(calls):
             with suppress(exceptions.ViduTaskNotFoundError):
                 await hook.get_task("nobody-knows-it")
@@ -83,7 +83,7 @@ async def test_a_hook_closes_a_little_after_its_last_user_and_is_forgotten(emula
 
 
 async def test_a_hook_stays_open_while_anyone_uses_it(emulator, lingers):
-    async with ViduAsyncHook.shared() as hook:
+    with ViduAsyncHook.shared() as hook:
         for _ in range(3):
             assert await used() is hook
             await asyncio.sleep(0.1)

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Requests per video and how late a finished one is noticed, simulated for every typical time of the price table.
+
+No real distribution is known: generation times are drawn log-normal with a spread of 0.3 around the typical time. The
+schedule is the one that triggers follow, with its jitter; others are compared under the same draws.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import erfc, log, sqrt
+from typing import Any
+
+import numpy as np
+
+from airflow_provider_vidu.protocol.capabilities import check
+from airflow_provider_vidu.protocol.prices import price_table
+from airflow_provider_vidu.protocol.schedule import EARLIEST, LAG_SECONDS, LAG_SHARE, first_ask, next_ask
+
+SEED, SAMPLES, SPREAD = 20261123, 3000, 0.3
+SLOWER = 1.5
+BOUNDS = ((40, 1.1, 1.25), (60, 0.75, 0.85), (180, 0.55, 0.62), (float("inf"), 0.25, 0.28))
+"""Up to which typical time: the most polls allowed, in polls of a fixed 5 s; the same when reality is 1.5 x slower."""
+
+Asks = Callable[[float, random.Random], Iterator[float]]
+"""For a typical time: the ages at which to ask."""
+
+
+def ours(expected: float, random_: random.Random) -> Iterator[float]:
+    age = first_ask(expected, random_.random())
+    while True:
+        yield age
+        age += next_ask(expected, age, random_.random())
+
+
+def every_five_seconds(expected: float, random_: random.Random) -> Iterator[float]:
+    age = 5.0
+    while True:
+        yield age
+        age += 5.0
+
+
+def exponential_backoff(expected: float, random_: random.Random) -> Iterator[float]:
+    age = step = 1.0
+    while True:
+        yield age
+        step = min(step * 2, 60.0)
+        age += step
+
+
+@dataclass(frozen=True)
+class Result:
+    """Means over many videos: requests, seconds late, and the lateness that one in a hundred exceeds."""
+
+    polls: float
+    lag: float
+    late: float
+
+
+@cache
+def simulate(asks: Asks, expected: float, slower: float = 1.0, samples: int = SAMPLES) -> Result:
+    random_ = random.Random(SEED)
+    polls, lags = [], []
+    for _ in range(samples):
+        ready = slower * expected * random_.lognormvariate(0, SPREAD)
+        for count, age in enumerate(asks(expected, random_), 1):
+            if age >= ready:
+                polls.append(count)
+                lags.append(age - ready)
+                break
+    return Result(float(np.mean(polls)), float(np.mean(lags)), float(np.quantile(lags, 0.99)))
+
+
+def typical_times() -> list[float]:
+    """List the typical times of what the price table holds and the API can be asked for."""
+    found = set()
+    for (vidu_type, model, duration, resolution), (_, seconds) in price_table().items():
+        parameters = {"vidu_type": vidu_type, "duration": duration, "resolution": resolution}
+        problems = check({"model": model, "input": {}, "parameters": parameters})
+        if seconds is not None and not any(text.startswith(("duration", "resolution")) for text in problems):
+            found.add(seconds)
+    return sorted(found)
+
+
+class Horizon:
+    """Ages at which a video of one typical time may be asked for, and how likely it is not ready by then."""
+
+    def __init__(self, expected: float) -> None:
+        self.expected = expected
+        self.grain = expected / 400 if expected < 40 else 0.1 * expected / 40
+        self.ages = np.arange(0, 6 * expected + 30, self.grain)
+        self.usual, self.slow = (self._not_ready(slower) for slower in (1.0, SLOWER))
+
+    def _not_ready(self, slower: float) -> Any:
+        shares = self.ages[1:] / self.expected / slower
+        return np.concatenate([[1.0], [erfc(log(share) / SPREAD / sqrt(2)) / 2 for share in shares]])
+
+    def _area(self, curve: Any) -> Any:
+        return np.concatenate([[0.0], np.cumsum((curve[1:] + curve[:-1]) / 2 * self.grain)])
+
+    def best(self, polls: Any, lags: Any) -> list[int]:
+        """Find the schedule of least cost by stepping backwards: each poll and each late second costs by its curve."""
+        shortest, longest = max(1, round(1 / self.grain)), round(15 / self.grain)
+        area, ages, count = self._area(lags), self.ages, len(self.ages)
+        cost, following = np.zeros(count), np.full(count, count)
+        for here in range(count - longest - 2, -1, -1):
+            there = slice(here + shortest, here + longest + 1)
+            total = cost[there] + polls[here] + lags[here] * (ages[there] - ages[here]) - (area[there] - area[here])
+            best = int(total.argmin())
+            cost[here], following[here] = total[best], here + shortest + best
+        first = slice(int(np.ceil(EARLIEST * self.expected / self.grain)), count - longest - 2)
+        here = first.start + int((cost[first] + lags[0] * ages[first] - area[first]).argmin())
+        schedule = []
+        while here < count:
+            schedule.append(here)
+            here = int(following[here])
+        return schedule
+
+    def judge(self, schedule: list[int], not_ready: Any) -> tuple[float, float]:
+        """Tell polls and lag of a schedule."""
+        area, asks = self._area(not_ready), [0, *schedule]
+        lag = sum(
+            not_ready[here] * (self.ages[there] - self.ages[here]) - (area[there] - area[here])
+            for here, there in pairwise(asks)
+        )
+        return 1.0 + float(sum(not_ready[here] for here in schedule[:-1])), float(lag)
+
+
+def least_polls(expected: float, lag: float) -> float:
+    """Find the fewest polls of any schedule that is as late on average: steps 1-15 s, from 0.4 x expected on."""
+    horizon, low, high, polls = Horizon(expected), 1e-4, 1e3, float("nan")
+    for _ in range(24):
+        weight = sqrt(low * high)
+        polls, found = horizon.judge(horizon.best(horizon.usual, weight * horizon.usual), horizon.usual)
+        low, high = (weight, high) if found > lag else (low, weight)
+    return polls
+
+
+def least_share(expected: float) -> float:
+    """Search for the schedule whose worst share of the four bounds on polls and lag is least, without any jitter."""
+    horizon, random_ = Horizon(expected), np.random.default_rng(SEED)
+    fixed = [simulate(every_five_seconds, expected, slower).polls for slower in (1.0, SLOWER)]
+    allowed = allowed_lag(expected)
+    limits = [bound * polls for bound, polls in zip(bounds_of(expected), fixed, strict=True)]
+    least, weights = float("inf"), np.array([1.0, 1.0, 4.5 / allowed, 0.5 / allowed])
+    for number in range(200):
+        tried = weights * np.exp((0.5 if number < 100 else 0.15) * random_.standard_normal(4))
+        polls, lags = (tried[i] * horizon.usual + tried[i + 1] * horizon.slow for i in (0, 2))
+        schedule = horizon.best(polls, lags)
+        judged = [horizon.judge(schedule, curve) for curve in (horizon.usual, horizon.slow)]
+        share = max(max(found / limit, lag / allowed) for (found, lag), limit in zip(judged, limits, strict=True))
+        if share < least:
+            least, weights = share, tried
+    return least
+
+
+def bounds_of(expected: float) -> tuple[float, float]:
+    return next((usual, slow) for below, usual, slow in BOUNDS if expected < below)
+
+
+def allowed_lag(expected: float) -> float:
+    return max(LAG_SECONDS, LAG_SHARE * expected)
+
+
+def allowed_late(expected: float) -> float:
+    return max(8.0, 0.2 * expected)
+
+
+SHOWN = (3.4, 10.0, 20.0, 38.0, 40.0, 45.0, 50.0, 60.0, 65.0, 70.0, 100.0, 150.0, 180.0, 196.0)
+
+
+HEADER = (
+    "typical | polls | share of 5 s | bound | lag | bound | late | bound | 5 s: polls, lag | backoff: polls, lag | "
+    "least polls at our lag | 1.5 × slower: share of 5 s | bound | lag"
+)
+
+
+def report() -> str:
+    times = typical_times()
+    shown = sorted({min(times, key=lambda time, wish=wish: abs(time - wish)) for wish in SHOWN})
+    shares = {expected: shares_of_bounds(expected) for expected in times}
+    lines = [
+        f"**Simulated**, seed {SEED}, {SAMPLES:,} videos for each of {len(times)} typical times, of which the table "
+        "shows some. Lag is the mean, late what one video in a hundred exceeds.",
+        "",
+        f"| {HEADER} |",
+        "|" + "---|" * len(HEADER.split(" | ")),
+        *(row(expected) for expected in shown),
+        "",
+        "The worst share of each bound over all typical times (1 is the bound):",
+        "",
+    ]
+    for name in shares[times[0]]:
+        worst = max(times, key=lambda expected, name=name: shares[expected][name])
+        over = [expected for expected in times if shares[expected][name] > 1]
+        where = f"; over it at {len(over)} of {len(times)}, {_ranges(over)}" if over else ""
+        lines.append(f"- {name}: {shares[worst][name]:.2f} at {worst:g} s{where}")
+    lines += ["", "The least worst share of the four bounds on polls and lag that any schedule was found to reach:", ""]
+    lines += [f"- typical {expected:g} s: {least_share(expected):.2f}" for expected in (40.0, 45.05, 61.5, 70.0)]
+    return "\n".join(lines)
+
+
+def shares_of_bounds(expected: float) -> dict[str, float]:
+    """Tell how much of each bound is used."""
+    mine, fixed = simulate(ours, expected), simulate(every_five_seconds, expected)
+    slow, slow_fixed = simulate(ours, expected, SLOWER), simulate(every_five_seconds, expected, SLOWER)
+    usual_bound, slow_bound = bounds_of(expected)
+    return {
+        "polls": mine.polls / fixed.polls / usual_bound,
+        "lag": mine.lag / allowed_lag(expected),
+        "late": mine.late / allowed_late(expected),
+        "polls when 1.5 × slower": slow.polls / slow_fixed.polls / slow_bound,
+        "lag when 1.5 × slower": slow.lag / allowed_lag(expected),
+    }
+
+
+def row(expected: float) -> str:
+    mine, fixed, backoff = (simulate(asks, expected) for asks in (ours, every_five_seconds, exponential_backoff))
+    slow, slow_fixed = simulate(ours, expected, SLOWER), simulate(every_five_seconds, expected, SLOWER)
+    usual_bound, slow_bound = bounds_of(expected)
+    cells = (
+        f"{expected:g} s",
+        f"{mine.polls:.1f}",
+        f"{mine.polls / fixed.polls:.2f}",
+        usual_bound,
+        f"{mine.lag:.1f} s",
+        f"{allowed_lag(expected):.1f} s",
+        f"{mine.late:.1f} s",
+        f"{allowed_late(expected):.1f} s",
+        f"{fixed.polls:.1f}, {fixed.lag:.1f} s",
+        f"{backoff.polls:.1f}, {backoff.lag:.1f} s",
+        f"{least_polls(expected, mine.lag):.1f}",
+        f"{slow.polls / slow_fixed.polls:.2f}",
+        slow_bound,
+        f"{slow.lag:.1f} s",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def plot(path: str) -> None:
+    """Draw polls and lag over the typical time."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "vidu"
+    from matplotlib import pyplot
+
+    times = typical_times()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    ways = {
+        "fixed 5 s": every_five_seconds,
+        "exponential backoff, 1 to 60 s": exponential_backoff,
+        "this provider": ours,
+    }
+    for name, asks in ways.items():
+        left.plot(times, [simulate(asks, expected).polls for expected in times], label=name)
+        right.plot(times, [simulate(asks, expected).lag for expected in times], label=name)
+    some = times[::12]
+    left.plot(
+        some, [least_polls(expected, simulate(ours, expected).lag) for expected in some], "k.", label="least polls"
+    )
+    right.plot(times, [allowed_lag(expected) for expected in times], "k:", label="bound")
+    for axes, title in ((left, "requests per video"), (right, "mean seconds until a finished video is noticed")):
+        axes.set(title=f"{title} (simulated)", xlabel="typical generation time in seconds")
+        axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _ranges(times: list[float]) -> str:
+    groups: list[list[float]] = []
+    for time in times:
+        if groups and time - groups[-1][-1] < 10:
+            groups[-1].append(time)
+        else:
+            groups.append([time])
+    return ", ".join(f"{group[0]:g}-{group[-1]:g} s" for group in groups)
+
+
+if __name__ == "__main__":
+    print(report())
