@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system check constraints clean
+.PHONY: help demo up down test test-system check bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu tests/bed
+
+bench: $(READY) ## Measure what waiting costs; rewrites the tables of docs/performance.md (half an hour)
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
+	$(RUN) -m benchmarks $(BENCH)
 
 constraints: $(VENV)/bin/uv ## Write constraints.txt anew with the newest versions
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

@@ -52,6 +52,11 @@ def get_provider_info() -> dict[str, Any]:
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                         "description": "Seconds to wait for an answer to one request; 60 when empty.",
                     },
+                    "max_requests_per_minute": {
+                        "label": "Requests per minute",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                        "description": "How many requests all triggers of one process may send; any number when empty.",
+                    },
                     "verify": {
                         "label": "Verify TLS",
                         "schema": {"type": ["boolean", "null"]},

@@ -10,6 +10,8 @@ import time
 
 COUNTS = {"connections": 0, "polls": 0}
 FIRST_SEEN: dict[str, float] = {}
+NOTICED: dict[str, float] = {}
+RELEASED: dict[str, float | None] = {"at": None}
 
 
 async def ready(response) -> bool:
@@ -24,7 +26,7 @@ class Status(asyncio.Protocol):
         self.seconds = seconds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport, self.received = transport, b""
+        self.transport, self.received, self.counted = transport, b"", False
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -33,35 +35,49 @@ class Status(asyncio.Protocol):
             self.answer(head.split(b" ", 2)[1].decode("ascii"))
 
     def answer(self, target: str) -> None:
-        if target == "/counts":
-            document = COUNTS
+        if target in ("/counts", "/hold", "/release"):
+            status, document = 200, control(target)
         else:
-            task_id = target.rpartition("=")[2]
-            began = FIRST_SEEN.get(task_id)
-            if began is None:
-                began = FIRST_SEEN[task_id] = time.monotonic()
+            if not self.counted:
+                self.counted = True
+                COUNTS["connections"] += 1
             COUNTS["polls"] += 1
-            word = "Success" if time.monotonic() - began >= self.seconds else "Running"
-            output = {"task_id": task_id, "task_status": word, "urls": ["https://videos.example/v.mp4"]}
+            task_id = target.rpartition("=")[2]
+            done = self.is_done(task_id)
+            output = {
+                "task_id": task_id,
+                "task_status": "Success" if done else "Running",
+                "urls": ["https://v.example/"],
+            }
             document = {"output": output, "usage": {"duration": 5}, "request_id": "8f1c1f4a"}
+            # What HttpSensor waits for is an end of 404s.
+            status = 404 if target.startswith("/ready") and not done else 200
         body = json.dumps(document).encode("ascii")
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.transport.write(head.encode("ascii") + body)
 
+    def is_done(self, task_id: str) -> bool:
+        now = time.time()
+        began = FIRST_SEEN.setdefault(task_id, now)
+        done = now - began >= self.seconds or RELEASED["at"] is not None
+        if done:
+            NOTICED.setdefault(task_id, now)
+        return done
 
-class Counted(Status):
-    """Counts its connections, but for the one that asks for the counts."""
 
-    def answer(self, target: str) -> None:
-        if target != "/counts" and not getattr(self, "counted", False):
-            self.counted = True
-            COUNTS["connections"] += 1
-        super().answer(target)
+def control(target: str) -> dict[str, object]:
+    if target == "/hold":
+        RELEASED["at"] = None
+        NOTICED.clear()
+        FIRST_SEEN.clear()
+    elif target == "/release":
+        RELEASED["at"] = time.time()
+    return {**COUNTS, "released": RELEASED["at"], "noticed": list(NOTICED.values())}
 
 
 async def serve(seconds: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Counted(seconds), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: Status(seconds), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

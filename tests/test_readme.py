@@ -14,7 +14,9 @@ import airflow_provider_vidu
 from airflow_provider_vidu.emulator.__main__ import _parser
 from airflow_provider_vidu.emulator.faults import KINDS
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
+from airflow_provider_vidu.hooks.vidu_async import LINGER_SECONDS, MAX_CONNECTIONS
 from airflow_provider_vidu.operators.durable import KEY
+from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.protocol.polling import (
     CONFIRM_SECONDS,
     GRACE_SECONDS,
@@ -24,6 +26,7 @@ from airflow_provider_vidu.protocol.polling import (
     TIMES_BELIEVED,
 )
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
+from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 
 ROOT = Path(airflow_provider_vidu.__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -64,6 +67,26 @@ def test_the_emulators_command_of_the_readme_is_understood():
     (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator ([^#\n]*)", README)
     options = _parser().parse_args(shlex.split(line))
     assert (options.port, options.speed) == (8765, 10)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"asks every `poke_interval` ({ViduTaskSensor(task_id='wait', vidu_task_id='x').poke_interval:g} s)",
+        f"{schedule._STEP_PER_LAG} leaves room for jitter. The allowed lag is {schedule.LAG_SECONDS} s, or "
+        f"{schedule.LAG_SHARE:.0%} of the".replace("%", " %"),
+        f"The rate adds up from {schedule.EARLIEST} × the expected time on",
+        f"For 40 s and more that is at about {schedule.first_ask(40, 0.5) / 40:.2f}",
+        f"{schedule.first_ask(3.4, 0.5) / 3.4:.1f} × for 3.4 s",
+        f"A video that is not there at {schedule._LATE} × the expected time",
+        f"no step is below {schedule.MIN_STEP_SECONDS:g} s or above {schedule.MAX_STEP_SECONDS:g} s",
+        f"with a spread of {schedule._SPREAD}",
+        f"at most {MAX_CONNECTIONS} sockets",
+        f"closed {LINGER_SECONDS:g} s after its last trigger has left",
+    ],
+)
+def test_the_numbers_of_the_page_on_performance_are_the_codes(sentence):
+    assert sentence in " ".join((ROOT / "docs" / "performance.md").read_text("utf-8").split())
 
 
 def test_the_page_on_the_emulator_lists_every_fault_with_its_fields():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 from weakref import WeakKeyDictionary
@@ -14,7 +15,13 @@ from airflow.providers.common.compat.sdk import BaseHook
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
-from airflow_provider_vidu.exceptions import ViduAuthError, ViduRateLimitError
+from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
+    ViduConnectError,
+    ViduConnectionSettingsError,
+    ViduRateLimitError,
+    ViduUnavailableError,
+)
 from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.polling import pause_after
@@ -22,6 +29,8 @@ from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 MAX_CONNECTIONS = 100
+LOOK_UP_SECONDS = 60.0
+"""How long a look-up may take, and how old one has to be that a failed connection makes anew."""
 LINGER_SECONDS = 10.0
 """How long after its last user a shared hook keeps its sockets and its connection look-up."""
 
@@ -36,6 +45,7 @@ class _Pace:
         self._rate: float | None = None
         self._resume_at = self._spread = 0.0
         self._times = 0
+        self.waiting = 0
 
     @staticmethod
     def now() -> float:
@@ -50,11 +60,19 @@ class _Pace:
 
     async def turn(self) -> None:
         """Wait until a request may be sent."""
-        while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
-            # Those that waited together must not be refused together again.
-            await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
-        if self._limiter:
-            await self._limiter.acquire()
+        self.waiting += 1
+        try:
+            while True:
+                while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
+                    # Those that waited together must not be refused together again.
+                    await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
+                if self._limiter is None:
+                    return
+                await self._limiter.acquire()
+                if self._resume_at <= self.now():
+                    return
+        finally:
+            self.waiting -= 1
 
     def slow_down(self, began: float, retry_after: float | None) -> None:
         """
@@ -63,34 +81,47 @@ class _Pace:
         :param began: when the request that it refused was sent.
         :param retry_after: seconds that it asked for.
         """
+        # What was sent before the last pause ended says nothing about whether that was long enough.
         if began >= self._resume_at:
-            # What was sent before the last pause says nothing about whether that was long enough.
             self._times += 1
+        elif retry_after is None:
+            return
         pause = pause_after(self._times, retry_after)
-        self._resume_at, self._spread = max(self._resume_at, began + pause), pause / 2
+        self._resume_at, self._spread = max(self._resume_at, self.now() + pause), pause / 2
 
-    def speed_up(self) -> None:
-        """Note that the API takes requests again."""
-        self._times = 0
+    def speed_up(self, began: float) -> None:
+        """
+        Note that the API takes requests again.
+
+        :param began: when the request that it answered was sent.
+        """
+        if began >= self._resume_at:
+            self._times = 0
 
 
 def _tls(verify: bool | str) -> bool | ssl.SSLContext:
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+    if isinstance(verify, bool):
+        return verify
+    is_directory = os.path.isdir(verify)
+    return ssl.create_default_context(cafile=None if is_directory else verify, capath=verify if is_directory else None)
 
 
 class ViduAsyncHook:
     """
     Call the Vidu API of UCloud ModelVerse without blocking an event loop.
 
-    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL. It is looked up once and
-        again after the API refused the key, so that a rotated key is picked up.
+    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL. It is looked up once, and
+        again after the API refused the key or could not be reached, so that a change of it is picked up.
     """
 
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
         self.vidu_conn_id = vidu_conn_id
         self._settings: ConnectionSettings | None = None
         self._look_up: asyncio.Task[ConnectionSettings] | None = None
+        self._read_at = 0.0
+        self._verify: bool | str = True
         self._proxy: str | None = None
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client: aiohttp.ClientSession | None = None
         self._pace = _Pace()
         self._users = 0
@@ -126,17 +157,22 @@ class ViduAsyncHook:
     async def _close_when_idle(self, hooks: dict[str, ViduAsyncHook]) -> None:
         # It runs from the first use on, so that a loop which ends cancels it and so closes the sockets.
         try:
-            while self._users:
+            while self._users or self._left.is_set():
                 await self._left.wait()
-                await asyncio.sleep(LINGER_SECONDS)
                 self._left.clear()
+                await asyncio.sleep(LINGER_SECONDS)
         finally:
             del hooks[self.vidu_conn_id]
             await self.close()
 
+    @property
+    def held_back(self) -> bool:
+        """Whether requests wait for the connection's pace."""
+        return self._pace.waiting > 0
+
     async def close(self) -> None:
-        """Close the sockets. The hook may be used again, which opens new ones."""
-        client, self._client = self._client, None
+        """Close the sockets. The hook may be used again, which looks the connection up anew."""
+        client, self._client, self._settings = self._client, None, None
         if client:
             await client.close()
 
@@ -153,31 +189,74 @@ class ViduAsyncHook:
                 self._look_up = asyncio.create_task(self._read_connection())
                 # Should all that asked be cancelled, its error is of no interest.
                 self._look_up.add_done_callback(lambda task: task.cancelled() or task.exception())
-            # Who asked first may be cancelled; the others still want to know.
-            return await asyncio.shield(self._look_up)
+            look_up = self._look_up
+            try:
+                # Who asked first may be cancelled; the others still want to know.
+                return await asyncio.shield(look_up)
+            except asyncio.CancelledError:
+                asking = asyncio.current_task()
+                if not look_up.cancelled() or (asking and asking.cancelling()):
+                    raise
+                raise no_settings(self.vidu_conn_id, ConnectionError("the look-up was cancelled")) from None
         return self._settings
 
     async def _read_connection(self) -> ConnectionSettings:
         try:
             try:
-                connection = await BaseHook.aget_connection(self.vidu_conn_id)
+                async with asyncio.timeout(LOOK_UP_SECONDS):
+                    connection = await BaseHook.aget_connection(self.vidu_conn_id)
             except Exception as error:
                 raise no_settings(self.vidu_conn_id, error) from None
-            settings = self._settings = read_settings(connection)
+            settings = read_settings(connection)
+            if self._client is None or settings.verify != self._verify:
+                await self.close()
+                # To load a bundle takes long enough to hold up the loop.
+                tls = await asyncio.to_thread(_tls, settings.verify)
+                connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls)
+                self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+                self._verify = settings.verify
+            # All requests go to one host, and to look for its proxy costs as much as to send one of them.
+            self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
+            self._pace.limit_to(settings.max_requests_per_minute)
+            self._settings, self._read_at = settings, self._pace.now()
+            return settings
+        except OSError as error:
+            raise ViduConnectionSettingsError(
+                f"connection {self.vidu_conn_id!r}: the CA bundle cannot be read ({error}), allowed: the path of a "
+                "file or a directory of certificates. Nothing was sent."
+            ) from None
         finally:
             self._look_up = None
-        # All requests go to one host, and to look for its proxy costs as much as to send one of them.
-        self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
-        self._pace.limit_to(settings.max_requests_per_minute)
-        return settings
 
     async def _send(self, exchange: Exchange[Answer]) -> Answer:
-        await self._pace.turn()
-        began = self._pace.now()
+        # No more than the sockets can take, so that a pause finds none that are on their way already.
+        async with self._slots:
+            await self._pace.turn()
+            began = self._pace.now()
+            try:
+                answer = await self._exchange(exchange)
+            except ViduRateLimitError as error:
+                self._pace.slow_down(began, error.retry_after)
+                raise
+            except ViduAuthError:
+                self._forget(exchange.settings)
+                raise
+            except (ViduConnectError, ViduUnavailableError):
+                # The API may have moved; a passing outage does not need a look-up for each request.
+                if began - self._read_at > LOOK_UP_SECONDS:
+                    self._forget(exchange.settings)
+                raise
+            self._pace.speed_up(began)
+            return answer
+
+    def _forget(self, settings: ConnectionSettings) -> None:
+        if self._settings is settings:
+            self._settings = None
+
+    async def _exchange(self, exchange: Exchange[Answer]) -> Answer:
         settings = exchange.settings
         if self._client is None:
-            connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=_tls(settings.verify))
-            self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            raise exchange.unanswered(ConnectionError("the hook was closed meanwhile"))
         try:
             async with self._client.request(
                 exchange.method,
@@ -191,13 +270,7 @@ class ViduAsyncHook:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise exchange.unanswered(error) from None
-        try:
-            answer = exchange.answered(response.status, response.headers, content)
-        except ViduRateLimitError as error:
-            self._pace.slow_down(began, error.retry_after)
-            raise
-        self._pace.speed_up()
-        return answer
+        return exchange.answered(response.status, response.headers, content)
 
     async def submit(self, body: Body) -> Submission:
         """
@@ -220,10 +293,4 @@ class ViduAsyncHook:
         :raises ViduApiError: one of its kinds; reading again is free.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        settings = await self.settings()
-        try:
-            return await self._send(Exchange.status(settings, vidu_task_id))
-        except ViduAuthError:
-            if self._settings is settings:
-                self._settings = None
-            raise
+        return await self._send(Exchange.status(await self.settings(), vidu_task_id))

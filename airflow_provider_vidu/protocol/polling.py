@@ -34,7 +34,7 @@ CONFIRM_SECONDS = 2.0
 MAX_POSTS = 4
 """How often one try of an operator sends a submit that was surely not accepted."""
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a submit waits at most because the server asks for it; a longer pause is left to Airflow's retry."""
+"""Seconds that anything waits at most because the server asks for it; a submit leaves more to Airflow's retry."""
 RESEND_SECONDS = 2.0
 FAULT_SECONDS = 2.0
 """How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
@@ -66,7 +66,7 @@ def pause_after(times: int, retry_after: float | None) -> float:
     """
     Say how long all requests of a process pause after the API asked to slow down.
 
-    :param times: how often in a row it has asked; an answer of any other kind ends the row.
+    :param times: how often in a row it has asked; an answer that it gives ends the row.
     :param retry_after: seconds that it asked for, ``None`` where it named none.
     :return: seconds, 60 at most, so that a strange wish cannot stop every wait.
     """
@@ -169,7 +169,8 @@ class Watch:
         self.started_at = started_at
         self.deadline = deadline
         self.expected_seconds = expected_seconds
-        self.generating_since = submitted_at
+        self.generating_since = started_at if submitted_at is None else submitted_at
+        self._pending_at = float("-inf")
         self.word = ""
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
@@ -188,7 +189,7 @@ class Watch:
         """
         ready = -1.0
         if self.expected_seconds is not None:
-            ready = schedule.first_ask(self.expected_seconds, jitter) - self._age(now)
+            ready = schedule.first_ask(self.expected_seconds, jitter) - (now - self.generating_since)
         return max(0.0, min(ready if ready > 0 else jitter * self._step(now, jitter), self.deadline - now))
 
     def observe(self, now: float, answer: TaskStatus | ViduError, jitter: float = 0.5) -> Wait | Outcome:
@@ -211,7 +212,7 @@ class Watch:
             return self._suspect(now, kind, str(answer))
         self._same = (object, 0)
         backoff = schedule.bounded(schedule.spread(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter))
-        retry_after = getattr(answer, "retry_after", None) or 0.0
+        retry_after = min(getattr(answer, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER)
         return self._wait(
             now, max(self._step(now, jitter), backoff, retry_after), self._once(type(answer).__name__, str(answer))
         )
@@ -220,9 +221,9 @@ class Watch:
         self._faults, self.word = 0, task.word
         if task.state is TaskState.PENDING:
             # Its generation has not begun: whatever time has passed says nothing about when it will be ready.
-            self.generating_since = now
-        elif self.generating_since is None and task.submit_time is not None:
-            self.generating_since = min(task.submit_time, now)
+            self.generating_since = self._pending_at = now
+        elif task.submit_time is not None:
+            self.generating_since = max(min(task.submit_time, now), self._pending_at)
         match task.state:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
@@ -277,10 +278,9 @@ class Watch:
     def _step(self, now: float, jitter: float) -> float:
         if self.expected_seconds is None:
             return schedule.spread(self.poll_interval, jitter)
-        return schedule.next_ask(self.expected_seconds, self._age(now), jitter)
-
-    def _age(self, now: float) -> float:
-        return now - (self.started_at if self.generating_since is None else self.generating_since)
+        step = schedule.next_ask(self.expected_seconds, now - self.generating_since, jitter)
+        # When a pending task will begin, nobody knows.
+        return schedule.bounded(step) if self._pending_at == now else step
 
     def _once(self, key: str, note: str) -> str:
         if key in self._warned:

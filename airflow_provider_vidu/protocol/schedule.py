@@ -68,11 +68,11 @@ def next_ask(expected: float, age: float, jitter: float) -> float:
     :param expected: seconds that the generation typically takes; less than one is taken for one.
     :param age: seconds since the generation began.
     :param jitter: a random number from 0 to 1 that spreads tasks submitted together.
-    :return: seconds, from 1 to 15.
+    :return: seconds, from 1 to 15; more only until the first ask where that is still to come.
     """
     expected = max(expected, 1.0)
     if age < EARLIEST * expected:
-        return bounded(first_ask(expected, jitter) - age)
+        return max(first_ask(expected, jitter) - age, MIN_STEP_SECONDS)
     # Bounded before it is spread as well, so that steps at the bounds are not all alike.
     return bounded(spread(bounded(_best_step(expected, age)), jitter))
 

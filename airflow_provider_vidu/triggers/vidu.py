@@ -134,7 +134,10 @@ class ViduTaskTrigger(BaseTrigger):
             async with asyncio.timeout(max(self.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
                 answer: TaskStatus = await hook.get_task(self.vidu_task_id)
         except TimeoutError:
-            return transport_error("the wait's deadline came first", sent=True, vidu_task_id=self.vidu_task_id)
+            held_back = ", while the pace of its connection held requests back" if hook.held_back else ""
+            return transport_error(
+                f"the wait's deadline came first{held_back}", sent=True, vidu_task_id=self.vidu_task_id
+            )
         except ViduError as error:
             return error
         return answer

@@ -69,7 +69,8 @@ def test_the_key_is_sent_alone_unless_the_connection_says_bearer(password, extra
 
 
 def test_null_and_empty_extras_are_unset():
-    extra = {"auth_scheme": None, "timeout": None, "verify": None, "proxies": None, "X-Header": "1"}
+    unset = ("auth_scheme", "timeout", "max_requests_per_minute", "verify", "proxies")
+    extra = {**dict.fromkeys(unset), "X-Header": "1"}
     assert read_settings(connection(extra)) == ConnectionSettings("https://api.modelverse.cn", KEY)
     assert read_settings(connection({"timeout": "", "verify": ""})) == read_settings(connection())
 
@@ -79,7 +80,8 @@ def test_every_extra_is_read(tmp_path):
     bundle.touch()
     proxies = {"https": "http://proxy:3128"}
     extra = {"auth_scheme": "bearer", "timeout": "7.5", "verify": str(bundle), "proxies": proxies}
-    expected = ConnectionSettings("https://api.modelverse.cn", KEY, "bearer", 7.5, str(bundle), proxies)
+    extra["max_requests_per_minute"] = "120"
+    expected = ConnectionSettings("https://api.modelverse.cn", KEY, "bearer", 7.5, str(bundle), proxies, 120.0)
     assert read_settings(connection(extra)) == expected
 
 
@@ -97,6 +99,8 @@ def test_both_hooks_take_the_environments_ca_bundle(monkeypatch):
     ("extra", "text"),
     [
         ({"auth_scheme": "basic"}, "auth_scheme in extra is 'basic', allowed: key or bearer"),
+        ({"max_requests_per_minute": 0}, "max_requests_per_minute in extra is 0, allowed: a number above 0"),
+        ({"max_requests_per_minute": "many"}, "max_requests_per_minute in extra is 'many'"),
         ({"timeout": 0}, "timeout in extra is 0, allowed: a number of seconds above 0"),
         ({"timeout": "soon"}, "timeout in extra is 'soon'"),
         ({"timeout": True}, "timeout in extra is True"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import suppress
 
@@ -119,15 +120,35 @@ async def test_cancelling_who_asked_first_fails_none_of_the_others(emulator, loo
     assert look_ups.seen == ["vidu_default"]
 
 
-async def test_a_look_up_that_nobody_waits_for_any_more_fails_silently(emulator, look_ups, caplog):
+async def test_a_look_up_that_nobody_waits_for_any_more_fails_silently(emulator, look_ups):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
     look_ups.gate.clear()
     look_ups.errors.append(ConnectionError("Airflow is away"))
     waiting = asyncio.create_task(used())
     await asyncio.sleep(0.05)
     waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
     look_ups.gate.set()
     await asyncio.sleep(0.05)
-    assert "never retrieved" not in caplog.text
+    gc.collect()
+    assert complaints == []
+
+
+async def test_a_look_up_that_airflow_cancels_fails_those_that_waited_and_cancels_none(emulator, look_ups):
+    look_ups.errors.append(asyncio.CancelledError())
+    with pytest.raises(exceptions.ViduConnectError):
+        await used()
+
+
+async def test_a_look_up_that_hangs_is_given_up(emulator, look_ups, monkeypatch):
+    monkeypatch.setattr(vidu_async, "LOOK_UP_SECONDS", 0.05)
+    look_ups.gate.clear()
+    with pytest.raises(exceptions.ViduConnectError):
+        await used()
+    look_ups.gate.set()
+    assert isinstance(await used(), ViduAsyncHook)
 
 
 async def test_a_look_up_that_failed_fails_all_that_waited_and_is_made_again_by_the_next(emulator, look_ups):
@@ -193,19 +214,93 @@ async def test_a_rate_limit_pauses_all_users(emulator, monkeypatch, retry_after)
     with pytest.raises(exceptions.ViduRateLimitError):
         await used()
     began = time.monotonic()
-    await asyncio.gather(*(used() for _ in range(10)))
-    assert time.monotonic() - began >= (retry_after or 0.5) - 0.1
+
+    async def waited() -> float:
+        await used()
+        return time.monotonic() - began
+
+    assert min(await asyncio.gather(*(waited() for _ in range(10)))) >= (retry_after or 0.5) - 0.1
 
 
-async def test_a_pause_grows_only_where_it_was_too_short(monkeypatch):
-    now = 100.0
+async def test_a_pause_counts_for_those_that_wait_for_their_turn_already():
     pace = vidu_async._Pace()
-    monkeypatch.setattr(pace, "now", lambda: now)
+    pace.limit_to(600)
+    began = pace.now()
+    turns = [asyncio.create_task(pace.turn()) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    pace.slow_down(pace.now(), 1.0)
+    done, _ = await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
+    assert (len(done), pace.waiting) == (1, 3)
+    await asyncio.gather(*turns)
+    assert pace.now() - began >= 1.0
+    assert pace.waiting == 0
+
+
+async def test_who_is_cancelled_in_a_pause_or_before_its_turn_waits_no_more():
+    pace = vidu_async._Pace()
+    pace.limit_to(1)
+    turns = [asyncio.create_task(pace.turn()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    pace.slow_down(pace.now(), 60.0)
+    turns.append(asyncio.create_task(pace.turn()))
+    await asyncio.sleep(0.05)
+    for turn in turns:
+        turn.cancel()
+    await asyncio.gather(*turns, return_exceptions=True)
+    assert pace.waiting == 0
+
+
+async def test_a_pause_grows_only_where_it_was_too_short_and_counts_from_the_answer(monkeypatch):
+    clock = [100.0]
+    pace = vidu_async._Pace()
+    monkeypatch.setattr(pace, "now", lambda: clock[0])
     ends = []
-    for began in (100.0, 100.0, 100.1, 102.5, 103.0, 107.0):
-        pace.slow_down(began, None)
+    # When the request began, when its answer came, and what that asked for.
+    for began, answered, retry_after in (
+        (100.0, 103.0, None),
+        (100.0, 103.5, None),
+        (100.0, 104.0, 10.0),
+        (114.0, 114.0, None),
+        (118.5, 120.0, None),
+    ):
+        clock[0] = answered
+        pace.slow_down(began, retry_after)
         ends.append(pace._resume_at)
-    assert ends == [102.0, 102.0, pytest.approx(102.1), 106.5, pytest.approx(107.0), 115.0]
-    pace.speed_up()
-    pace.slow_down(200.0, 30.0)
-    assert pace._resume_at == 230.0
+    assert ends == [105.0, 105.0, 114.0, 118.0, 128.0]
+    pace.speed_up(120.0)
+    clock[0] = 130.0
+    pace.slow_down(130.0, None)
+    assert pace._resume_at == 146.0
+    pace.speed_up(150.0)
+    clock[0] = 151.0
+    pace.slow_down(151.0, None)
+    assert pace._resume_at == 153.0
+
+
+@pytest.mark.parametrize("verify", ["a file that is none", "a directory"])
+async def test_a_ca_bundle_may_be_a_directory_and_one_that_is_none_is_told(emulator, monkeypatch, tmp_path, verify):
+    path = tmp_path
+    if verify == "a file that is none":
+        path = tmp_path / "bundle.pem"
+        path.write_text("no certificate")
+    set_connection(monkeypatch, host=emulator.url, extra={"verify": str(path)})
+    if path is tmp_path:
+        assert isinstance(await used(), ViduAsyncHook)
+    else:
+        with pytest.raises(exceptions.ViduConnectionSettingsError, match="the CA bundle cannot be read"):
+            await used()
+
+
+async def test_an_api_that_has_moved_is_found_again(emulator, monkeypatch, look_ups):
+    set_connection(monkeypatch, host="http://127.0.0.1:9")
+    with pytest.raises(exceptions.ViduUnavailableError):
+        await used()
+    set_connection(monkeypatch, host=emulator.url)
+    with pytest.raises(exceptions.ViduUnavailableError):
+        await used()
+    monkeypatch.setattr(vidu_async, "LOOK_UP_SECONDS", 0.0001)
+    with pytest.raises(exceptions.ViduUnavailableError):
+        await used()
+    monkeypatch.setattr(vidu_async, "LOOK_UP_SECONDS", 30.0)
+    await used()
+    assert look_ups.seen == ["vidu_default"] * 2

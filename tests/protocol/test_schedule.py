@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.protocol.schedule import EARLIEST, first_ask, hazard, next_ask
 
 NORMAL = NormalDist(0, 0.3)
@@ -55,7 +54,8 @@ def test_nothing_is_asked_before_two_fifths_of_the_expected_time(expected, jitte
 
 @given(EXPECTED, st.floats(0, 1e6), JITTER)
 def test_every_later_step_is_from_one_to_fifteen_seconds(expected, age, jitter):
-    assert 1.0 <= next_ask(expected, age, jitter) <= 15.0
+    early = age < EARLIEST * max(expected, 1.0)
+    assert 1.0 <= next_ask(expected, age, jitter) <= (max(first_ask(expected, jitter), 1.0) if early else 15.0)
 
 
 def test_steps_are_short_where_a_video_is_likely_and_grow_where_it_is_late():
@@ -74,4 +74,4 @@ def test_steps_are_spread_by_a_tenth():
 
 def test_a_step_before_the_window_ends_at_the_first_ask():
     assert next_ask(10.0, 0.0, 0.5) == first_ask(10.0, 0.5)
-    assert next_ask(100.0, 0.0, 0.5) == schedule.MAX_STEP_SECONDS
+    assert next_ask(100.0, 30.0, 0.5) == first_ask(100.0, 0.5) - 30.0
