@@ -97,7 +97,7 @@ def report() -> str:
             "api": {"conn_type": "http", "host": url},
         }
         env = {
-            "AIRFLOW__SECRETS__BACKEND": f"{__spec__.name if __spec__ else 'benchmarks.triggerer'}.CountedConnections",
+            "AIRFLOW__SECRETS__BACKEND": "benchmarks.triggerer.CountedConnections",
             "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(SENSORS),
             "BENCHMARK_CONNECTIONS": json.dumps(connections),
             "BENCHMARK_LOOK_UPS": str(home / "look-ups"),

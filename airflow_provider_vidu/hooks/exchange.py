@@ -94,6 +94,11 @@ class Exchange(Generic[Answer]):
         """
         return self.parse(status, headers, self.settings.scrub(content.decode("latin-1")).encode("latin-1"))
 
+    @property
+    def sent(self) -> bool:
+        """Whether it may have reached the server. A read that never left is as passing a fault as one unanswered."""
+        return self.body is None or self.body.sent
+
     def unanswered(self, error: BaseException) -> ViduApiError:
         """
         Name what it means that no answer came.
@@ -101,6 +106,4 @@ class Exchange(Generic[Answer]):
         :param error: what the HTTP library raised.
         :return: the error to raise.
         """
-        # A read that never left is as passing a fault as one without an answer.
-        sent = self.body is None or self.body.sent
-        return transport_error(self.settings.describe(error), sent=sent, vidu_task_id=self.vidu_task_id)
+        return transport_error(self.settings.describe(error), sent=self.sent, vidu_task_id=self.vidu_task_id)

@@ -142,7 +142,7 @@ class ViduHook(HttpHook):
             raise
         except (Exception, AirflowTaskTimeout) as error:
             # Airflow would retry it. Where nothing had left yet, it may.
-            if exchange.body is not None and exchange.body.sent:
+            if exchange.sent:
                 raise exchange.unanswered(error) from error
             raise
 

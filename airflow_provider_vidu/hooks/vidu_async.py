@@ -45,7 +45,6 @@ class _Pace:
         self._rate: float | None = None
         self._resume_at = self._spread = 0.0
         self._times = 0
-        self.waiting = 0
 
     @staticmethod
     def now() -> float:
@@ -60,19 +59,15 @@ class _Pace:
 
     async def turn(self) -> None:
         """Wait until a request may be sent."""
-        self.waiting += 1
-        try:
-            while True:
-                while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
-                    # Those that waited together must not be refused together again.
-                    await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
-                if self._limiter is None:
-                    return
-                await self._limiter.acquire()
-                if self._resume_at <= self.now():
-                    return
-        finally:
-            self.waiting -= 1
+        while True:
+            while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
+                # Those that waited together must not be refused together again.
+                await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
+            if self._limiter is None:
+                return
+            await self._limiter.acquire()
+            if self._resume_at <= self.now():
+                return
 
     def slow_down(self, began: float, retry_after: float | None) -> None:
         """
@@ -164,11 +159,6 @@ class ViduAsyncHook:
         finally:
             del hooks[self.vidu_conn_id]
             await self.close()
-
-    @property
-    def held_back(self) -> bool:
-        """Whether requests wait for the connection's pace."""
-        return self._pace.waiting > 0
 
     async def close(self) -> None:
         """Close the sockets. The hook may be used again, which looks the connection up anew."""

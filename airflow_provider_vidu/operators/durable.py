@@ -182,7 +182,7 @@ class Memory:
 
     def keep(self, attempt: Attempt, otherwise: str) -> bool:
         """
-        Remember an attempt that was accepted. Nothing may keep its task id from being returned any more.
+        Remember an attempt whose task was accepted. Nothing may keep its task id from being returned any more.
 
         :param attempt: what to remember.
         :param otherwise: what to log as an error where it cannot be stored.

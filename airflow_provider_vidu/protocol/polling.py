@@ -151,7 +151,7 @@ class Watch:
     :param started_at: epoch seconds at which the wait began.
     :param deadline: epoch seconds at which it ends.
     :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
-    :param submitted_at: epoch seconds of the submit, ``None`` when unknown; the server's answers then tell.
+    :param submitted_at: epoch seconds of the submit, ``None`` when unknown; the server's answers correct it.
     """
 
     def __init__(

@@ -134,10 +134,8 @@ class ViduTaskTrigger(BaseTrigger):
             async with asyncio.timeout(max(self.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
                 answer: TaskStatus = await hook.get_task(self.vidu_task_id)
         except TimeoutError:
-            held_back = ", while the pace of its connection held requests back" if hook.held_back else ""
-            return transport_error(
-                f"the wait's deadline came first{held_back}", sent=True, vidu_task_id=self.vidu_task_id
-            )
+            reason = "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute "
+            return transport_error(f"{reason}holds requests back", sent=True, vidu_task_id=self.vidu_task_id)
         except ViduError as error:
             return error
         return answer

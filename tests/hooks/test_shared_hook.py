@@ -230,24 +230,9 @@ async def test_a_pause_counts_for_those_that_wait_for_their_turn_already():
     await asyncio.sleep(0.05)
     pace.slow_down(pace.now(), 1.0)
     done, _ = await asyncio.wait(turns, return_when=asyncio.FIRST_COMPLETED)
-    assert (len(done), pace.waiting) == (1, 3)
+    assert len(done) == 1
     await asyncio.gather(*turns)
     assert pace.now() - began >= 1.0
-    assert pace.waiting == 0
-
-
-async def test_who_is_cancelled_in_a_pause_or_before_its_turn_waits_no_more():
-    pace = vidu_async._Pace()
-    pace.limit_to(1)
-    turns = [asyncio.create_task(pace.turn()) for _ in range(3)]
-    await asyncio.sleep(0.05)
-    pace.slow_down(pace.now(), 60.0)
-    turns.append(asyncio.create_task(pace.turn()))
-    await asyncio.sleep(0.05)
-    for turn in turns:
-        turn.cancel()
-    await asyncio.gather(*turns, return_exceptions=True)
-    assert pace.waiting == 0
 
 
 async def test_a_pause_grows_only_where_it_was_too_short_and_counts_from_the_answer(monkeypatch):
@@ -304,3 +289,22 @@ async def test_an_api_that_has_moved_is_found_again(emulator, monkeypatch, look_
     monkeypatch.setattr(vidu_async, "LOOK_UP_SECONDS", 30.0)
     await used()
     assert look_ups.seen == ["vidu_default"] * 2
+
+
+async def test_a_pause_finds_no_request_waiting_for_a_socket(emulator, monkeypatch):
+    monkeypatch.setattr(vidu_async, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.3)
+    await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "rate_limit"})
+    refused = []
+
+    async def waited() -> float:
+        began = time.monotonic()
+        try:
+            await used()
+        except exceptions.ViduRateLimitError as error:
+            refused.append(error)
+            return 1.0
+        return time.monotonic() - began
+
+    assert min(await asyncio.gather(*(waited() for _ in range(4)))) >= 0.3
+    assert len(refused) == 1

@@ -157,6 +157,27 @@ async def test_a_server_that_drips_does_not_outlast_the_deadline(emulator, submi
     assert "the wait's deadline came first" in event["message"]
 
 
+async def test_a_deadline_that_comes_before_its_turn_is_told_as_such(emulator, submitted, monkeypatch):
+    monkeypatch.setattr(triggers, "LAST_ANSWER_SECONDS", 0.1)
+    task_id = submitted()
+    set_connection(monkeypatch, host=emulator.url, extra={"max_requests_per_minute": 1})
+    waiting = [events(trigger(task_id, deadline=time.time() + 0.4)) for _ in range(2)]
+    ended = [event for (event,) in await asyncio.gather(*waiting)]
+    assert sorted(event["status"] for event in ended) == ["success", "timeout"]
+    (late,) = [event["message"] for event in ended if event["status"] == "timeout"]
+    assert "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute" in late
+    assert [task["polls"] for task in emulator.tasks] == [1]
+
+
+@pytest.mark.parametrize(("now", "pause"), [(100.0, 0.05), (100.04, 0.06), (100.1, 5.0), (0.0, 0.0)])
+async def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypatch, now, pause):
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    wait = triggers._until_a_tick(pause)
+    ticks = (now + wait) / triggers.TICK_SECONDS
+    assert ticks == pytest.approx(round(ticks))
+    assert pause - 1e-9 <= wait < pause + triggers.TICK_SECONDS
+
+
 async def test_cancelling_is_not_swallowed(slow_emulator):
     task_id = ViduHook().submit(build("text2video", "viduq2", {"prompt": "a kite"})).task_id
     waiting = asyncio.create_task(events(trigger(task_id)))
