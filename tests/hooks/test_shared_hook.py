@@ -308,3 +308,24 @@ async def test_a_pause_finds_no_request_waiting_for_a_socket(emulator, monkeypat
 
     assert min(await asyncio.gather(*(waited() for _ in range(4)))) >= 0.3
     assert len(refused) == 1
+
+
+async def test_who_comes_and_goes_in_the_meantime_keeps_the_hook_open_for_as_long_again(emulator, monkeypatch):
+    monkeypatch.setattr(vidu_async, "LINGER_SECONDS", 1.0)
+    first = await used()
+    await asyncio.sleep(0.5)
+    await used()
+    await asyncio.sleep(0.7)
+    assert await used() is first
+
+
+async def test_another_ca_bundle_is_taken_with_the_next_look_up(emulator, monkeypatch, tmp_path):
+    hook = await used()
+    before = hook._client
+    await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
+    with pytest.raises(exceptions.ViduAuthError):
+        await used()
+    set_connection(monkeypatch, host=emulator.url, password="a-new-key", extra={"verify": str(tmp_path)})
+    assert await used() is hook
+    assert before.closed
+    assert not hook._client.closed
