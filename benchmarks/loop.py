@@ -68,7 +68,8 @@ async def http_event_trigger(url: str) -> Wait:
             endpoint=f"v1/tasks/status?task_id={task_id}",
             poll_interval=INTERVAL,
         )
-        [_] = [event async for event in trigger.run()]
+        async for _ in trigger.run():
+            pass
 
     return wait
 
@@ -94,8 +95,8 @@ async def vidu_task_trigger(url: str) -> Wait:
 
     async def wait(task_id: str) -> None:
         trigger = ViduTaskTrigger(task_id, "vidu_default", INTERVAL, None, None, time.time() + 3600)
-        [event] = [event async for event in trigger.run()]
-        assert event.payload["status"] == "success", event.payload
+        async for event in trigger.run():
+            assert event.payload["status"] == "success", event.payload
 
     return wait
 

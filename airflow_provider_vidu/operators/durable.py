@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 KEY = "vidu_submit"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """
     A submit that was begun, as Airflow's task state store keeps it. Without a task id it is an intent.
 
@@ -158,7 +156,7 @@ class Memory:
             ) from error
         if stored is None:
             return None
-        if not isinstance(stored, dict) or stored.keys() != {field.name for field in fields(Attempt)}:
+        if not isinstance(stored, dict) or stored.keys() != set(Attempt._fields):
             raise ViduStateError(
                 f"The task state {KEY!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
                 "earlier try submitted, then delete that task state and clear the task."
@@ -199,7 +197,7 @@ class Memory:
         if self._store is not None:
             from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
-            self._store.set(KEY, asdict(attempt), retention=NEVER_EXPIRE)
+            self._store.set(KEY, attempt._asdict(), retention=NEVER_EXPIRE)
 
     def post(self, body: Body, attempt: Attempt, vidu_conn_id: str, earlier: Attempt | None) -> Submission:
         """
@@ -220,7 +218,7 @@ class Memory:
         while True:
             posts += 1
             try:
-                self.write(replace(attempt, begun_at=time.time()))
+                self.write(attempt._replace(begun_at=time.time()))
                 return hook.submit(body)
             except ViduSubmissionUncertainError:
                 raise

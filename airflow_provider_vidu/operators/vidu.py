@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
@@ -230,14 +229,14 @@ class ViduSubmitOperator(BaseOperator):
         earlier = memory.read()
         body = self._body_if_it_can_be_built() if earlier else self._body()
         if earlier and self._attaches_to(earlier, body, ti.max_tries):
-            attempt, stored = replace(earlier, max_tries=ti.max_tries, delivered=False), True
+            attempt, stored = earlier._replace(max_tries=ti.max_tries, delivered=False), True
             memory.write(attempt)
             self._push(ti, attempt.xcoms)
         else:
             attempt, stored = self._submit_anew(memory, ti, body or self._body(), earlier)
         if stored:
             memory.keep(
-                replace(attempt, delivered=True),
+                attempt._replace(delivered=True),
                 f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
             )
         return attempt.vidu_task_id
@@ -294,7 +293,7 @@ class ViduSubmitOperator(BaseOperator):
         attempt = Attempt(mark, ti.max_tries, time.time(), xcoms)
         submission = memory.post(body, attempt, self.vidu_conn_id, earlier)
         vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
-        attempt = replace(attempt, begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
+        attempt = attempt._replace(begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
         stored = memory.keep(
             attempt,
             f"Vidu task {vidu_task_id} was accepted, but could not be remembered: clearing this task would submit and "

@@ -9,8 +9,7 @@ change, a row here and a sample in the tests change and nothing else. Prices and
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.fields import Field, Kind, shown
 
@@ -18,8 +17,6 @@ SPECIFICATION = "the Vidu/Img2Video specification of ModelVerse"
 DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, as of 2026-04-15"
 _BOTH = f"{SPECIFICATION}; {DOCUMENTATION}"
 
-RESULT_LIFETIME_SECONDS = 24 * 3600
-"""How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
 MAX_BODY_BYTES = 20 * 1024 * 1024
 """Documented for one-click/mv; kept for all, since no type documents that it takes more."""
 LARGE_IMAGE_BYTES = 10 * 1024 * 1024
@@ -34,8 +31,7 @@ MIN_REFERENCE_SIDE = 128
 """The least width and height, in pixels, of a reference2video image."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(NamedTuple):
     """
     One row of the table.
 
@@ -60,7 +56,7 @@ _HD = ("540p", "720p", "1080p")
 _FAST = ("720p", "1080p")
 
 _PROMPT = Field(name="prompt", kind=Kind.TEXT, place="input", high=2000)
-_NEEDED_PROMPT = replace(_PROMPT, required=True)
+_NEEDED_PROMPT = _PROMPT._replace(required=True)
 _FIRST_FRAME = Field(name="first_frame_url", kind=Kind.MEDIA, place="input", required=True)
 _LAST_FRAME = Field(name="last_frame_url", kind=Kind.MEDIA, place="input", required=True)
 _VIDEO = Field(name="video_url", kind=Kind.URL, place="input", required=True)
@@ -69,9 +65,9 @@ _SEED = Field(name="seed", kind=Kind.INTEGER)
 _RESOLUTION = Field(name="resolution", kind=Kind.TEXT, choices=_HD, default="720p")
 _ASPECT = Field(name="aspect_ratio", kind=Kind.TEXT, choices=_RATIOS, default="16:9")
 _AMPLITUDE = Field(name="movement_amplitude", kind=Kind.TEXT)
-_IMG_AMPLITUDE = replace(_AMPLITUDE, choices=("auto", "small", "medium", "large"), default="auto")
+_IMG_AMPLITUDE = _AMPLITUDE._replace(choices=("auto", "small", "medium", "large"), default="auto")
 _BGM = Field(name="bgm", kind=Kind.BOOLEAN)
-_IMG_BGM = replace(_BGM, default=False)
+_IMG_BGM = _BGM._replace(default=False)
 _AUDIO = Field(name="audio", kind=Kind.BOOLEAN, default=False)
 _VOICE = Field(name="voice_id", kind=Kind.TEXT)
 _IMAGES = Field(name="images", kind=Kind.IMAGES, place="input", low=1, high=7)
@@ -87,19 +83,19 @@ def _img2video(model: str, resolutions: tuple[str, ...], *, source: str = DOCUME
         _FIRST_FRAME,
         _PROMPT,
         _SEED,
-        replace(_IMG_AMPLITUDE, no_effect=f"{model} ignores it"),
-        replace(_IMG_BGM, no_effect=f"{model} ignores it" if q3 else ""),
-        replace(_AUDIO, default=q3, no_effect=f"{model} always makes sound" if q3 else ""),
-        replace(_VOICE, no_effect=f"{model} ignores it" if q3 else ""),
-        replace(_DURATION, high=16 if q3 else 10),
-        replace(_RESOLUTION, choices=resolutions),
+        _IMG_AMPLITUDE._replace(no_effect=f"{model} ignores it"),
+        _IMG_BGM._replace(no_effect=f"{model} ignores it" if q3 else ""),
+        _AUDIO._replace(default=q3, no_effect=f"{model} always makes sound" if q3 else ""),
+        _VOICE._replace(no_effect=f"{model} ignores it" if q3 else ""),
+        _DURATION._replace(high=16 if q3 else 10),
+        _RESOLUTION._replace(choices=resolutions),
     )
     return _row("img2video", model, *common, source=source)
 
 
 def _older_img2video(model: str, resolutions: tuple[str, ...]) -> Capability:
-    resolution = replace(_RESOLUTION, choices=resolutions, default=None)
-    duration = replace(_DURATION, low=None, high=None, default=None)
+    resolution = _RESOLUTION._replace(choices=resolutions, default=None)
+    duration = _DURATION._replace(low=None, high=None, default=None)
     fields = (_FIRST_FRAME, _PROMPT, _SEED, _IMG_AMPLITUDE, _IMG_BGM, _AUDIO, _VOICE, duration, resolution)
     return _row("img2video", model, *fields, source=SPECIFICATION)
 
@@ -113,23 +109,23 @@ def _start_end(model: str, resolutions: tuple[str, ...]) -> Capability:
         _SEED,
         _AMPLITUDE,
         _BGM,
-        replace(_DURATION, **limits),
-        replace(_RESOLUTION, choices=resolutions),
+        _DURATION._replace(**limits),
+        _RESOLUTION._replace(choices=resolutions),
     )
     return _row("start-end2video", model, *fields)
 
 
 def _extend(model: str) -> Capability:
-    last_frame = replace(_LAST_FRAME, required=False, max_data_bytes=LARGE_IMAGE_BYTES)
-    prompt = replace(_PROMPT, high=None)
-    return _row("extend", model, _VIDEO, last_frame, prompt, replace(_DURATION, high=7), _RESOLUTION)
+    last_frame = _LAST_FRAME._replace(required=False, max_data_bytes=LARGE_IMAGE_BYTES)
+    prompt = _PROMPT._replace(high=None)
+    return _row("extend", model, _VIDEO, last_frame, prompt, _DURATION._replace(high=7), _RESOLUTION)
 
 
 def _mv(model: str) -> Capability:
     fields = (
-        replace(_IMAGES, required=True),
+        _IMAGES._replace(required=True),
         Field(name="audio_url", kind=Kind.MEDIA, place="input", required=True),
-        replace(_PROMPT, high=3000),
+        _PROMPT._replace(high=3000),
         _ASPECT,
         _RESOLUTION,
         Field(name="add_subtitle", kind=Kind.BOOLEAN, default=False),
@@ -159,8 +155,8 @@ _ROWS = (
         _NEEDED_PROMPT,
         Field(name="subjects", kind=Kind.SUBJECTS, place="input", low=1, high=7),
         *(_IMAGES, _DURATION, _SEED, _ASPECT, _RESOLUTION),
-        replace(_AMPLITUDE, no_effect="viduq2 does not support it"),
-        *(_BGM, replace(_AUDIO, default=None)),
+        _AMPLITUDE._replace(no_effect="viduq2 does not support it"),
+        *(_BGM, _AUDIO._replace(default=None)),
         one_of=(("subjects", "images"),),
         exclusive=True,
     ),

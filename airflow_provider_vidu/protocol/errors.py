@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from airflow_provider_vidu.exceptions import (
     ViduApiError,
@@ -33,14 +33,11 @@ FREE = "Reading a status costs nothing."
 
 _NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|过期"
 # A key, an account or a model may be unknown or expired too, which says nothing about the task.
-_NO_SUCH_TASK = re.compile(
-    rf"(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$", re.IGNORECASE | re.DOTALL
-)
-_ANY_WORDS = re.compile("")
+_NO_SUCH_TASK = rf"(?is)(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$"
+_ANY_WORDS = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
+class ErrorRow(NamedTuple):
     """
     What one kind of answer means. The first row that fits counts, so that a code nobody knows goes by its status.
 
@@ -49,7 +46,7 @@ class ErrorRow:
     :param on_read: the error of a status request, ``None`` where the row is about submits alone.
     :param advice: what to do about it.
     :param codes: the API's own codes; empty for any.
-    :param words: what a JSON answer has to say; ``None`` for anything, JSON or not.
+    :param words: a pattern of what a JSON answer has to say; ``None`` for anything, JSON or not.
     """
 
     statuses: Collection[int] | None
@@ -57,7 +54,7 @@ class ErrorRow:
     on_read: type[ViduApiError] | None
     advice: str = ""
     codes: frozenset[str] = frozenset()
-    words: re.Pattern[str] | None = None
+    words: str | None = None
 
 
 _AUTH = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
@@ -116,7 +113,7 @@ def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple
         if (row.on_submit if submit else row.on_read)
         and (row.statuses is None or status in row.statuses)
         and (not row.codes or code in row.codes)
-        and (row.words is None or (words is not None and row.words.match(words)))
+        and (row.words is None or (words is not None and re.match(row.words, words)))
     )
     kind = (row.on_submit if submit else row.on_read) or ViduApiError
     paid = FREE if not submit else UNCERTAIN if kind is ViduSubmissionUncertainError else NOT_ACCEPTED
@@ -151,18 +148,16 @@ _ADVICE = {
     Family.UNKNOWN: "The reason is of no known kind; the same request may succeed.",
 }
 
-FAMILIES: tuple[tuple[Family, re.Pattern[str]], ...] = (
-    (Family.MODERATION, re.compile("TaskPromptPolicyViolation|AuditSubmitIllegal|CreationPolicyViolation")),
-    (Family.INPUT, re.compile(r"ImageFormatInvalid|ImageDownloadFailure|\b(ImageCheck|Field[A-Z])|BadRequest")),
+FAMILIES: tuple[tuple[Family, str], ...] = (
+    (Family.MODERATION, "TaskPromptPolicyViolation|AuditSubmitIllegal|CreationPolicyViolation"),
+    (Family.INPUT, r"ImageFormatInvalid|ImageDownloadFailure|\b(ImageCheck|Field[A-Z])|BadRequest"),
     (
         Family.CAPACITY,
-        re.compile(
-            "QuotaExceeded|TooManyRequests|SystemThrottling|OperationInProcess|ModelUnavailable|InternalServiceFailure"
-        ),
+        "QuotaExceeded|TooManyRequests|SystemThrottling|OperationInProcess|ModelUnavailable|InternalServiceFailure",
     ),
-    (Family.ACCOUNT, re.compile("CreditInsufficient|Unauthorized|Forbidden")),
-    (Family.MODERATION, re.compile("policy|sensitive|moderation|审核|敏感|违规", re.IGNORECASE)),
-    (Family.INPUT, re.compile("invalid image url", re.IGNORECASE)),
+    (Family.ACCOUNT, "CreditInsufficient|Unauthorized|Forbidden"),
+    (Family.MODERATION, "(?i)policy|sensitive|moderation|审核|敏感|违规"),
+    (Family.INPUT, "(?i)invalid image url"),
 )
 """Families by Vidu's codes and then, since the text is free, by words. The first that is found counts."""
 
@@ -174,4 +169,4 @@ def family_of(error_message: str) -> Family:
     :param error_message: the server's reason: a code, a sentence in Chinese or English, or both.
     :return: its family.
     """
-    return next((family for family, pattern in FAMILIES if pattern.search(error_message)), Family.UNKNOWN)
+    return next((family for family, pattern in FAMILIES if re.search(pattern, error_message)), Family.UNKNOWN)

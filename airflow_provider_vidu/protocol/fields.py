@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-_PAUSE = re.compile(r"<#(.*?)#>")
-_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64(?=,)", re.IGNORECASE)
+# Patterns are compiled at their first use: a DAG file is parsed again and again, and most are for what goes wrong.
+_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
+_PAUSE = r"<#(.*?)#>"
+_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
 _MAX_REFERENCE_IMAGES = 3
 _SHOWN_CHARACTERS = 80
 _INFINITE = 1e300
@@ -30,8 +30,7 @@ class Kind(str, Enum):
     SUBJECTS = "a list of subjects"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(NamedTuple):
     """
     What the API says about one field. A limit that is ``None`` or empty is unknown and is not checked.
 
@@ -126,7 +125,7 @@ def shown(value: Any) -> str:
     :return: its representation, cut where it is long.
     """
     if looks_like_data_uri(value):
-        head = _DATA_URI.match(value)
+        head = re.match(_DATA_URI, value)
         return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
     try:
         text = repr(value)
@@ -149,7 +148,7 @@ def is_url(value: Any) -> bool:
 
 def is_data_uri(value: Any) -> bool:
     """Whether a value is a base64 data URI."""
-    return isinstance(value, str) and _DATA_URI.match(value) is not None
+    return isinstance(value, str) and re.match(_DATA_URI, value) is not None
 
 
 def data_uri_bytes(value: str) -> int:
@@ -165,8 +164,8 @@ def spoken_units(text: str) -> int:
     Whether the API counts pauses is not documented; not counting them never refuses a text that it takes for
     being too long.
     """
-    plain = _PAUSE.sub("", text)
-    return len(plain) + len(_HAN.findall(plain))
+    plain = re.sub(_PAUSE, "", text)
+    return len(plain) + len(re.findall(_HAN, plain))
 
 
 def _spelled(value: Any) -> str:
@@ -188,7 +187,7 @@ def _text(field: Field, value: Any) -> str | None:
 def _speech(field: Field, value: Any) -> str | None:
     if not isinstance(value, str):
         return shown(value)
-    for pause in _PAUSE.findall(value):
+    for pause in re.findall(_PAUSE, value):
         if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?", pause, re.ASCII) or not 0.01 <= float(pause) <= 99.99:
             return f"the pause <#{pause[:20]}#>"
     units = spoken_units(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import (
@@ -21,8 +21,7 @@ _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 _AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4"))
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """
     What an image file says of itself.
 

@@ -7,8 +7,7 @@ Every decision is a value and ``now`` is passed in, so that trigger and sensor s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
@@ -45,6 +44,9 @@ TIMES_BELIEVED = 4
 """How often in a row it has to come before it is believed: a key may be being rotated, a gateway stumbling."""
 
 
+_NOTHING: tuple[type, int] = (object, 0)
+
+
 def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
     """
     Say when a submit may be sent again without paying twice: only where it was surely not accepted and that may pass.
@@ -73,8 +75,7 @@ def pause_after(times: int, retry_after: float | None) -> float:
     return min(max(FAULT_SECONDS * 2.0 ** min(times - 1, 5), retry_after or 0.0), LONGEST_RETRY_AFTER)
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """
     Ask again later.
 
@@ -89,8 +90,7 @@ class Wait:
     confirm: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """
     How a wait ended.
 
@@ -174,8 +174,8 @@ class Watch:
         self.word = ""
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
-        self._same: tuple[type, int] = (object, 0)
-        self._warned: set[str] = set()
+        self._same = _NOTHING
+        self._warned: tuple[str, ...] = ()
         self._last_fault = ""
 
     def first_ask(self, now: float, jitter: float) -> float:
@@ -210,7 +210,7 @@ class Watch:
         kind = next((kind for kind in _SUSPICIOUS if isinstance(answer, kind)), None)
         if kind is not None and not in_grace:
             return self._suspect(now, kind, str(answer))
-        self._same = (object, 0)
+        self._same = _NOTHING
         backoff = schedule.bounded(schedule.spread(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter))
         retry_after = min(getattr(answer, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER)
         return self._wait(
@@ -238,7 +238,7 @@ class Watch:
                     f"{family_of(task.error_message).advice} Waiting for it again cannot help; a new submit is a new, "
                     "paid generation. Whether failed ones are billed is not documented.",
                 )
-        self._same = (object, 0)
+        self._same = _NOTHING
         note = ""
         if task.state is TaskState.UNKNOWN:
             note = self._once(task.word, f"The status word {task.word!r} is not known; waiting goes on.")
@@ -285,5 +285,5 @@ class Watch:
     def _once(self, key: str, note: str) -> str:
         if key in self._warned:
             return ""
-        self._warned.add(key)
+        self._warned += (key,)
         return note

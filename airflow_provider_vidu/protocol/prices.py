@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.capabilities import fields_of, row_of
 
@@ -32,8 +31,7 @@ AUDIO_PRICE = 0.46875
 """Added by ``audio=true`` on img2video and reference2video of the q2 models."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """
     What a request will probably cost and how long it will take.
 

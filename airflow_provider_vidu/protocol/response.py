@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import (
     ViduApiError,
@@ -23,9 +22,10 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.capabilities import RESULT_LIFETIME_SECONDS
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, meaning
 
+RESULT_LIFETIME_SECONDS = 24 * 3600
+"""How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
 _LONGEST_QUOTE = 300
 
 
@@ -53,8 +53,7 @@ STATUS_WORDS: Mapping[str, TaskState] = {
 """Status words in lower case; the API's own are ``Pending``, ``Running``, ``Success`` and ``Failure``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """
     An accepted submit.
 
@@ -66,8 +65,7 @@ class Submission:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStatus:
+class TaskStatus(NamedTuple):
     """
     A task as the API tells of it.
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -27,10 +28,27 @@ LAST_ANSWER_SECONDS = 10.0
 """How long after the deadline the last answer may come."""
 
 
-def _until_a_tick(seconds: float) -> float:
-    # To wake an idle loop costs as much as to send a request, so those that are due within a tick go together.
-    now = asyncio.get_running_loop().time()
-    return ceil((now + seconds) / TICK_SECONDS) * TICK_SECONDS - now
+_WAITING: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = WeakKeyDictionary()
+
+
+def _until_a_tick(seconds: float) -> asyncio.Future[None]:
+    # To wake an idle loop costs as much as to send a request, so those that are due within a tick go together. And what
+    # waits is what Python's collector walks through again and again: one timer for all of a tick, one future for each.
+    loop = asyncio.get_running_loop()
+    ticks = _WAITING.setdefault(loop, {})
+    tick = ceil((loop.time() + seconds) / TICK_SECONDS)
+    if tick not in ticks:
+        ticks[tick] = []
+        loop.call_at(tick * TICK_SECONDS, _wake, ticks, tick)
+    turn = loop.create_future()
+    ticks[tick].append(turn)
+    return turn
+
+
+def _wake(ticks: dict[int, list[asyncio.Future[None]]], tick: int) -> None:
+    for turn in ticks.pop(tick):
+        if not turn.done():
+            turn.set_result(None)
 
 
 async def _hook_class() -> type[ViduAsyncHook]:
@@ -95,7 +113,7 @@ class ViduTaskTrigger(BaseTrigger):
             outcome = await self._watch()
         except Exception as error:
             # Airflow stores an escaped exception unmasked, so only its type leaves in the event.
-            self.log.exception("The wait for Vidu task %s broke", self.vidu_task_id)
+            self.logger().exception("The wait for Vidu task %s broke", self.vidu_task_id)
             outcome = Outcome(
                 LOST,
                 f"The wait for Vidu task {self.vidu_task_id} broke with {type(error).__name__}; the triggerer's log "
@@ -113,36 +131,39 @@ class ViduTaskTrigger(BaseTrigger):
             expected_seconds=self.expected_seconds,
             submitted_at=self.submitted_at,
         )
-        pause, word = watch.first_ask(now, random.random()), ""  # noqa: S311 - a jitter
+        next_step: Outcome | float = watch.first_ask(now, random.random())  # noqa: S311 - a jitter
         hook_class = await _hook_class()
         with hook_class.shared(self.vidu_conn_id) as hook:
-            while True:
-                await asyncio.sleep(_until_a_tick(pause))
-                verdict = watch.observe(time.time(), await self._ask(hook), random.random())  # noqa: S311 - a jitter
-                if isinstance(verdict, Outcome):
-                    return verdict
-                if verdict.note:
-                    self.log.warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
-                if watch.word != word:
-                    word = watch.word
-                    self.log.info("Vidu task %s is %s", self.vidu_task_id, word)
-                pause = verdict.seconds
+            while not isinstance(next_step, Outcome):
+                await _until_a_tick(next_step)
+                next_step = await self._look(watch, hook)
+        return next_step
 
-    async def _ask(self, hook: Any) -> TaskStatus | ViduError:
+    async def _look(self, watch: Watch, hook: ViduAsyncHook) -> Outcome | float:
+        word = watch.word
+        verdict = watch.observe(time.time(), await self._ask(hook), random.random())  # noqa: S311 - a jitter
+        if isinstance(verdict, Outcome):
+            return verdict
+        if verdict.note:
+            self.logger().warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
+        if watch.word != word:
+            self.logger().info("Vidu task %s is %s", self.vidu_task_id, watch.word)
+        return verdict.seconds
+
+    async def _ask(self, hook: ViduAsyncHook) -> TaskStatus | ViduError:
         try:
             # The library's own time-outs bound each step of a request; a server that drips can outlast them all.
             async with asyncio.timeout(max(self.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
-                answer: TaskStatus = await hook.get_task(self.vidu_task_id)
+                return await hook.get_task(self.vidu_task_id)
         except TimeoutError:
             reason = "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute "
             return transport_error(f"{reason}holds requests back", sent=True, vidu_task_id=self.vidu_task_id)
         except ViduError as error:
             return error
-        return answer
 
     async def on_kill(self) -> None:
         """Tell that the task goes on: the API has no cancel call (Airflow 3.3+ calls this)."""
-        self.log.warning(
+        self.logger().warning(
             "The wait for Vidu task %s was killed. The task itself cannot be cancelled: it keeps running and will be "
             "billed. %s",
             self.vidu_task_id,

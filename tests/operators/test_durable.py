@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -55,7 +54,7 @@ def leaves(**changes):
     def store(context):
         if context["ti"].try_number == 1:
             attempt = Attempt("another request", context["ti"].max_tries, 1e9, {})
-            context["task_state_store"].set(KEY, asdict(replace(attempt, **changes)))
+            context["task_state_store"].set(KEY, attempt._replace(**changes)._asdict())
 
     return store
 
@@ -84,7 +83,7 @@ def test_the_stored_state_holds_neither_key_nor_file(submit, emulator, frame):
     seen = []
     submit(**PICTURED, first_frame_url=str(frame), post_execute=lambda context, result: seen.append(stored(context)))
     (state,) = seen
-    assert set(state) == set(asdict(Attempt("", 0, 0.0, {})))
+    assert set(state) == set(Attempt._fields)
     assert API_KEY not in json.dumps(state)
     assert "base64" not in json.dumps(state)
 
@@ -385,10 +384,10 @@ def test_attaching_makes_a_later_retry_a_retry_again_and_the_video_undelivered_u
     task_id = ViduHook().submit(body).task_id
     store = Store()
     cleared = Attempt(fingerprint(body, "vidu_default"), 0, time.time(), {}, task_id, delivered=True)
-    store.value = asdict(cleared)
+    store.value = cleared._asdict()
     returned, _ = executed(store)
     assert returned == task_id
-    assert store.written == [asdict(replace(cleared, max_tries=1, delivered=done)) for done in (False, True)]
+    assert store.written == [cleared._replace(max_tries=1, delivered=done)._asdict() for done in (False, True)]
     assert len(slow_emulator.tasks) == 1
 
 
@@ -415,7 +414,7 @@ def test_what_is_not_durable_neither_reads_nor_writes(emulator, capfd):
 def test_an_attempt_survives_the_store():
     attempt = Attempt("f", 1, 2.5, {"request_id": "r"}, "task-1", delivered=True)
     store = Store()
-    store.value = json.loads(json.dumps(asdict(attempt)))
+    store.value = json.loads(json.dumps(attempt._asdict()))
     assert Memory({"task_state_store": store}, durable=True, log=None).read() == attempt
 
 

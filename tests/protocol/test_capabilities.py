@@ -140,8 +140,7 @@ def test_limits_of_files_are_the_documented_ones():
         capabilities.IMAGE_RATIO,
         capabilities.FRAME_PAIR_RATIO,
         capabilities.MIN_REFERENCE_SIDE,
-        capabilities.RESULT_LIFETIME_SECONDS,
-    ) == (20 * 2**20, 10 * 2**20, 50 * 2**20, ("png", "jpeg", "webp"), (0.25, 4), (0.8, 1.25), 128, 86400)
+    ) == (20 * 2**20, 10 * 2**20, 50 * 2**20, ("png", "jpeg", "webp"), (0.25, 4), (0.8, 1.25), 128)
 
 
 def test_no_two_rows_disagree_about_where_a_field_goes_or_how_its_text_is_read():
