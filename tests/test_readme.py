@@ -80,6 +80,7 @@ def test_the_emulators_command_of_the_readme_is_understood():
         f"{schedule.first_ask(3.4, 0.5) / 3.4:.1f} × for 3.4 s",
         f"A video that is not there at {schedule._LATE} × the expected time",
         f"no step is below {schedule.MIN_STEP_SECONDS:g} s or above {schedule.MAX_STEP_SECONDS:g} s",
+        f"{schedule._FIRST_JITTER} of a check of jitter on the first request",
         f"with a spread of {schedule._SPREAD}",
         f"at most {MAX_CONNECTIONS} sockets",
         f"closed {LINGER_SECONDS:g} s after its last trigger has left",

@@ -21,9 +21,9 @@ LAG_SECONDS, LAG_SHARE = 1.5, 0.04
 """How late a finished video may be noticed on average: a share of the expected time, but no less than this."""
 
 _SPREAD = 0.3
-_LATE = 1.2
+_LATE = 1.17
 _STEP_PER_LAG = 2.52
-_FIRST_JITTER, _JITTER = 0.5, 0.1
+_FIRST_JITTER, _JITTER = 0.4, 0.1
 _SLICE = 0.02
 
 
@@ -31,7 +31,7 @@ def hazard(share: float) -> float:
     """
     Say how likely it is that a video becomes ready.
 
-    :param share: its age in units of the expected time, above 0. From 1.2 on the hazard falls with the square of it.
+    :param share: its age in units of the expected time, above 0. From 1.17 on the hazard falls with the square of it.
     :return: the rate, per expected time, at which a video that is not ready at that age becomes ready.
     """
     known = min(share, _LATE)

@@ -171,11 +171,18 @@ async def test_a_deadline_that_comes_before_its_turn_is_told_as_such(emulator, s
 
 @pytest.mark.parametrize(("now", "pause"), [(100.0, 0.05), (100.04, 0.06), (100.1, 5.0), (0.0, 0.0)])
 async def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypatch, now, pause):
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-    wait = triggers._until_a_tick(pause)
-    ticks = (now + wait) / triggers.TICK_SECONDS
-    assert ticks == pytest.approx(round(ticks))
-    assert pause - 1e-9 <= wait < pause + triggers.TICK_SECONDS
+    loop, timers = asyncio.new_event_loop(), []
+    monkeypatch.setattr(loop, "time", lambda: now)
+    monkeypatch.setattr(loop, "call_at", lambda when, wake, *arguments: timers.append((when, wake, arguments)))
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
+    one, other, later = (triggers._until_a_tick(pause + more) for more in (0.0, 0.0, triggers.TICK_SECONDS))
+    loop.close()
+    (when, wake, arguments), (next_when, *_) = timers
+    assert pause - 1e-9 <= when - now < pause + triggers.TICK_SECONDS
+    assert next_when - when == pytest.approx(triggers.TICK_SECONDS)
+    one.cancel()
+    wake(*arguments)
+    assert (one.cancelled(), other.done(), other.cancelled(), later.done()) == (True, True, False, False)
 
 
 async def test_cancelling_is_not_swallowed(slow_emulator):
