@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from airflow_provider_vidu.emulator.errors import ERRORS, ApiError, code_of
+
+if TYPE_CHECKING:
+    from airflow_provider_vidu.emulator.state import Generation
 
 ROUTES = ("submit", "status", "download", "any")
 
@@ -37,11 +41,13 @@ class Video(web.FileResponse):
     The answer to a download.
 
     :param path: the finished video.
+    :param generation: whose it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, generation: Generation) -> None:
         super().__init__(path)
         self.path = path
+        self.generation = generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +238,14 @@ async def _truncate(request: web.Request, handler: Handler, parameters: Paramete
     return response
 
 
+async def _expired(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    whole = await handler(request)
+    if not isinstance(whole, Video):
+        return whole
+    whole.generation.token = secrets.token_urlsafe(16)
+    raise web.HTTPForbidden(text="the link has expired")
+
+
 _HOLD = {"seconds": 3600}
 
 KINDS: Mapping[str, Kind] = {
@@ -253,6 +267,7 @@ KINDS: Mapping[str, Kind] = {
     "unknown_word": Kind(_unknown_word, {"word": "Queueing"}, only_on="status"),
     "no_urls": Kind(_no_urls, only_on="status"),
     "truncate": Kind(_truncate, only_on="download"),
+    "expired": Kind(_expired, only_on="download"),
     "not_a_video": Kind(_html, {"status": 200}, only_on="download"),
 }
 """Every fault by its name."""
