@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from airflow.models.asset import AssetEvent
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
@@ -17,7 +16,6 @@ from airflow.providers.common.compat.sdk import (
     Stats,
     TaskDeferred,
 )
-from airflow.utils.session import create_session
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
@@ -133,9 +131,8 @@ def test_where_nothing_outlives_a_try_a_capacity_failure_is_retried_all_the_same
 def test_assets_are_told_what_was_made(generate, emulator, tmp_path):
     asset = Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")
     ran = generate(outlets=[asset])
-    with create_session() as session:
-        (extra,) = [event.extra for event in session.query(AssetEvent) if event.source_task_id == "generate"][-1:]
-    assert extra == {"files": ran.xcom("generate")["files"], "video_seconds": 1, "estimated_cost": 0.31}
+    files = ran.xcom("generate")["files"]
+    assert ran.asset_extras == [{"files": files, "video_seconds": 1, "estimated_cost": 0.31}]
 
 
 @pytest.fixture
