@@ -38,14 +38,16 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
     :param width: of a line, in pixels.
     :param size: of the letters, in pixels.
     """
-    lines, line = [], ""
+    lines, line, used = [], "", 0.0
     for piece in _PIECES.findall(" ".join(_writable(text).split())):
         # Only a word that is wider than a line is broken itself.
         for part in (piece,) if _width(piece, size) <= width else piece:
-            if line and _width(line + part, size) > width:
+            wide = _width(part, size)
+            if line and used + wide > width:
                 lines.append(line.strip())
-                line = ""
-            line += part if line else part.lstrip()
+                line, used = "", 0.0
+            if line or part != " ":
+                line, used = line + part, used + wide
     return [*lines, line.strip()] if line.strip() else lines
 
 
@@ -62,30 +64,40 @@ def pages(text: str, width: int, size: int, lines: int = 2) -> list[str]:
     return [" ".join(broken[at : at + lines]) for at in range(0, len(broken), lines)]
 
 
+def fitting(text: str, box: tuple[int, int], size: int) -> tuple[int, list[str]]:
+    """
+    Break a text into lines that fit into a box.
+
+    :param text: of any length; what does not fit even in small letters is cut, with an ellipsis.
+    :param box: width and height, in pixels.
+    :param size: of the letters, in pixels; they shrink to a third of it before anything is cut.
+    :return: the size of the letters and the lines.
+    """
+    for share in (1, 0.8, 0.6, 0.45, 1 / 3):
+        smaller = max(8, round(size * share))
+        lines, room = wrapped(text, box[0], smaller), max(1, int(box[1] / (smaller * _LINE_HEIGHT)))
+        if len(lines) <= room:
+            return smaller, lines
+    *lines, last = lines[:room]
+    while last and _width(last + _ELLIPSIS, smaller) > box[0]:
+        last = last[:-1]
+    return smaller, [*lines, last + _ELLIPSIS]
+
+
 def lettered(text: str, box: tuple[int, int], size: int) -> Image.Image | None:
     """
     Write a text on a half-transparent shade.
 
-    :param text: of any length; what does not fit even in small letters is cut, with an ellipsis.
+    :param text: as :func:`fitting` has it.
     :param box: the greatest width and height, in pixels.
-    :param size: of the letters, in pixels; they shrink to a third of it before anything is cut.
+    :param size: of the letters, in pixels, at most.
     :return: a picture with transparency, no larger than it has to be; ``None`` where there is nothing to write.
     """
-    for smaller in dict.fromkeys(max(8, round(size * share)) for share in (1, 0.8, 0.6, 0.45, 1 / 3)):
-        size, margin = smaller, smaller // 2
-        lines = wrapped(text, box[0] - 2 * margin, size)
-        room = max(1, int((box[1] - 2 * margin) / (size * _LINE_HEIGHT)))
-        if len(lines) <= room:
-            break
-    else:
-        lines = lines[:room]
-        while lines[-1] and _width(lines[-1] + _ELLIPSIS, size) > box[0] - 2 * margin:
-            lines[-1] = lines[-1][:-1]
-        lines[-1] += _ELLIPSIS
+    margin = min(size // 3, min(box) // 8)
+    size, lines = fitting(text, (box[0] - 2 * margin, box[1] - 2 * margin), size)
     if not lines:
         return None
-    step = size * _LINE_HEIGHT
-    widths = [_width(line, size) for line in lines]
+    step, widths = size * _LINE_HEIGHT, [_width(line, size) for line in lines]
     width, height = round(max(widths)) + 2 * margin, round(step * len(lines)) + 2 * margin
     label = Image.new("RGBA", (min(width, box[0]), min(height, box[1])), _SHADE)
     draw = ImageDraw.Draw(label)
@@ -141,4 +153,9 @@ def _runs(line: str, size: int) -> list[tuple[ImageFont.FreeTypeFont, str]]:
 
 
 def _width(line: str, size: int) -> float:
-    return sum(font.getlength(run) for font, run in _runs(line, size))
+    return sum(_advance(character, size) for character in line)
+
+
+@lru_cache(maxsize=10_000)
+def _advance(character: str, size: int) -> float:
+    return _sized(_font_of(character) or 0, size).getlength(character)

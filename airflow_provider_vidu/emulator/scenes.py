@@ -130,7 +130,7 @@ def _one_after_the_other(fields: Fields, size: Size, count: int) -> Frames:
     ends = [round(count * number / len(paths)) for number in range(len(paths) + 1)]
     # Opened one at a time, when it is its turn: seven large pictures at once would be gigabytes.
     frames = chain.from_iterable(
-        pictures.zoom(open_picture(path), size, end - begin)
+        pictures.still(open_picture(path), size, end - begin)
         for path, begin, end in zip(paths, ends, ends[1:], strict=False)
     )
     if not fields.get("add_subtitle"):

@@ -12,6 +12,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -82,11 +83,12 @@ def shape(path: Path) -> float:
         return float(stream.width / stream.height)
 
 
+@lru_cache(maxsize=1000)
 def length(path: Path, stream: Stream) -> float:
     """
     Give the length of a file in seconds, and make sure that it can be decoded.
 
-    :param path: the file.
+    :param path: the file, whose content never changes: what is given is kept under the hash of its content.
     :param stream: what it has to hold.
     :raises ValueError: when it does not.
     """
