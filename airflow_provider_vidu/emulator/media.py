@@ -23,6 +23,7 @@ import aiohttp
 
 from airflow_provider_vidu.emulator import video
 from airflow_provider_vidu.emulator.pictures import open_picture, read_cues
+from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
 
 _MEGABYTE = 1024**2
 # A video may be a result link of this very emulator, which is rendered first.
@@ -83,9 +84,16 @@ SECONDS: Mapping[tuple[str, str], tuple[int, int]] = {
 """How long a file may be, by ``vidu_type`` and field, compared in whole seconds."""
 
 
-def addresses(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List field and address of every file that a job is given."""
-    return [(name, address) for name in KINDS for address in dict.fromkeys(_texts(fields.get(name)))]
+def addresses(vidu_type: str, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """
+    List field and address of every file that a job is given.
+
+    :param vidu_type: the job; of one that nobody knows every field counts.
+    :param fields: its fields; those that the job does not take are passed over.
+    """
+    rows = [row.fields.keys() for row in CAPABILITIES.values() if row.vidu_type == vidu_type] or [KINDS.keys()]
+    taken = [name for name in KINDS if any(name in row for row in rows)]
+    return [(name, address) for name in taken for address in dict.fromkeys(_texts(fields.get(name)))]
 
 
 def is_data(address: str) -> bool:

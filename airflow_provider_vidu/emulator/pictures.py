@@ -92,7 +92,7 @@ def read_cues(path: Path) -> list[Cue]:
         Cue(match[9], _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:8])) for match in _CUE.finditer(text)
     ]
     if not found:
-        raise ValueError("no readable srt subtitles")
+        raise ValueError("not a readable srt file")
     return found
 
 

@@ -159,7 +159,7 @@ class Emulator:
             video_seconds=asked if isinstance(asked, int) and asked > 0 else DEFAULT_VIDEO_SECONDS,
             error=next((text for word, text in _PROMPTED_FAILURES.items() if word in prompt_of(body)), None),
         )
-        wanted = media.addresses(fields_of(body))
+        wanted = media.addresses(vidu_type, fields_of(body))
         urls = [(name, address) for name, address in wanted if not media.is_data(address)]
         # Data URIs are taken before the answer, so that they need not be remembered.
         if await self._take(generation, [item for item in wanted if item not in urls]):

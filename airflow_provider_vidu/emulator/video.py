@@ -31,6 +31,7 @@ _SAMPLES_PER_FRAME = 1024
 _SAMPLE_BYTES = 4
 # A playlist, which FFmpeg would also open, could name any file of this machine.
 _FORMATS = {"video": "mov,mp4,avi", "audio": "wav,mp3,asf,mov,mp4,m4a,aac,ogg"}
+_NAMES = {"video": "mp4, mov or avi video", "audio": "wav, mp3, wma, m4a, aac or ogg sound"}
 
 Size: TypeAlias = tuple[int, int]
 Stream: TypeAlias = Literal["video", "audio"]
@@ -98,7 +99,7 @@ def length(path: Path, stream: Stream) -> float:
             # A raw AAC file tells none but the container's estimate; what is not told at all is short.
             return (container.duration or 0) / 1_000_000
     except (av.FFmpegError, IndexError, StopIteration) as error:
-        raise ValueError(f"no readable {stream}") from error
+        raise ValueError(f"not a readable {_NAMES[stream]}") from error
 
 
 def footage(path: Path, size: Size, count: int) -> Iterator[Image.Image]:
