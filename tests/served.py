@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import struct
 import threading
@@ -14,6 +15,13 @@ from math import sin, tau
 
 import av
 from PIL import Image, ImageChops, ImageStat
+
+COLOURS = ("red", "blue", "gold", "green", "white", "purple", "teal")
+"""Colours that a test can tell apart after compression."""
+
+
+def data_uri(data: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def plain(colour: str, width: int = 96, height: int = 54) -> bytes:

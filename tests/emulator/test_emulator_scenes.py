@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The video of each job shows what was asked for, and a file that a job cannot use ends it in Failure."""
+"""The video of each job shows what was asked for."""
 
 from __future__ import annotations
 
-import base64
 from array import array
 from io import BytesIO
 from itertools import pairwise
@@ -13,45 +12,9 @@ import pytest
 import requests
 from PIL import Image, ImageColor
 
-from airflow_provider_vidu.emulator import video
-from tests.served import clip, difference, frames, plain, serving, sound
-
-COLOURS = ("red", "blue", "gold", "green", "white", "purple", "teal")
-PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n"
-SUBTITLES = "1\n00:00:02,000 --> 00:00:04,500\n你好, everybody\n\n2\n00:00:06,000 --> 00:00:08,000\nGood\nbye\n"
-
-
-@pytest.fixture(scope="module")
-def web():
-    files = {f"{colour}.png": plain(colour) for colour in COLOURS}
-    files |= {"clip.mp4": clip(4, "green", "purple"), "short.mp4": clip(3, "green"), "song.wav": sound(10)}
-    files |= {"speech.wav": sound(2), "page.html": b"<html>404</html>", "song.srt": SUBTITLES.encode()}
-    files |= {"empty": b"", "list.m3u8": PLAYLIST, "wide.png": plain("red", 500, 100)}
-    with serving(files) as url:
-        yield url
-
-
-@pytest.fixture
-def ask(web):
-    """Build a body; addresses without a scheme are files of the web server."""
-
-    def located(value):
-        if isinstance(value, list):
-            return [located(item) for item in value]
-        if isinstance(value, dict):
-            return {key: item if key in ("id", "voice_id") else located(item) for key, item in value.items()}
-        return value if value.startswith(("data:", "http:")) else f"{web}/{value}"
-
-    def build(vidu_type, *, prompt=None, text=None, parameters=None, **files):
-        words = {name: value for name, value in (("prompt", prompt), ("text", text)) if value is not None}
-        # A model that the table does not hold may have a small resolution, which is soon rendered, for each job.
-        return {
-            "model": "not-checked",
-            "input": {**words, **{name: located(value) for name, value in files.items()}},
-            "parameters": {"vidu_type": vidu_type, "duration": 1, "resolution": "360p", **(parameters or {})},
-        }
-
-    return build
+from airflow_provider_vidu.emulator.scenes import SCENES
+from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
+from tests.served import COLOURS, data_uri, difference, frames, plain
 
 
 @pytest.fixture
@@ -106,6 +69,10 @@ def downloaded(api, body):
     return requests.get(api.video_url(body), timeout=60).content
 
 
+def test_every_job_of_the_table_has_a_scene():
+    assert set(SCENES) == {vidu_type for vidu_type, _ in CAPABILITIES}
+
+
 def test_img2video_goes_into_its_first_frame(ask, film):
     first, *_, last = film(ask("img2video", first_frame_url="red.png"))
     assert (colour(part(first)), colour(part(last))) == ("red", "red")
@@ -148,10 +115,6 @@ def test_a_last_frame_of_another_ratio_is_shown_whole(ask, film, web):
     last = film(body)[-1]
     assert colour(part(last, 0.3, 0.05, 0.7, 0.9)) == "blue"
     assert colours_in(part(last, 0, 0, 0.2)) == set()
-
-
-def data_uri(data):
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def test_reference2video_shows_every_picture_of_every_subject_with_its_id_and_the_prompt(ask, film):
@@ -280,90 +243,3 @@ def test_a_job_that_nobody_knows_shows_its_first_frame_or_its_prompt(ask, film):
 @pytest.mark.parametrize("vidu_type", ["start-end2video", "extend", "lip-sync", "one-click/mv", "reference2video"])
 def test_a_model_that_nobody_knows_may_be_given_less_than_the_job_shows(ask, film, vidu_type):
     assert len(film(ask(vidu_type, prompt="x"))) == 24
-
-
-BAD = {
-    "first_frame_url": ("img2video", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "last_frame_url": ("extend", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "images": ("reference2video", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "subjects": ("reference2video", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "ref_photo_url": ("lip-sync", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "video_url": ("extend", "BadRequest", "BadRequest", "mp4, mov or avi video"),
-    "audio_url": ("lip-sync", "BadRequest", "BadRequest", "wav, mp3, wma, m4a, aac or ogg sound"),
-    "srt_url": ("one-click/mv", "BadRequest", "BadRequest", "srt file"),
-}
-
-
-@pytest.mark.parametrize("field", BAD)
-def test_a_file_that_cannot_be_had_or_read_ends_in_failure(api, ask, field):
-    vidu_type, unfetched, unreadable, wanted = BAD[field]
-    good = {"extend": {"video_url": "clip.mp4"}, "lip-sync": {"video_url": "clip.mp4"}}.get(vidu_type, {})
-
-    def error(address):
-        value = {"images": [address], "subjects": [{"id": "a", "images": ["red.png", address]}]}.get(field, address)
-        return api.ended(api.accepted(ask(vidu_type, **{**good, field: value})))["output"]["error_message"]
-
-    assert error("missing").startswith(f"code={unfetched}, message={field}: 404, message='Not Found'")
-    assert error("http://127.0.0.1:1/").startswith(f"code={unfetched}, message={field}: Cannot connect")
-    assert error("http://[").startswith(f"code={unfetched}, message={field}: ")
-    unread = {error(address) for address in ("page.html", "empty", "list.m3u8", data_uri(b"what"), "data:,")}
-    assert unread == {f"code={unreadable}, message={field}: not a readable {wanted}"}
-
-
-@pytest.mark.parametrize(
-    ("vidu_type", "files", "message"),
-    [
-        ("extend", {"video_url": "short.mp4"}, "video_url: 3 s long, allowed: 4 to 60 s"),
-        (
-            "one-click/mv",
-            {"images": ["red.png"], "audio_url": "speech.wav"},
-            "audio_url: 2 s long, allowed: 10 to 180 s",
-        ),
-        ("lip-sync", {"video_url": "song.wav"}, "video_url: not a readable mp4, mov or avi video"),
-        (
-            "lip-sync",
-            {"video_url": "clip.mp4", "audio_url": "clip.mp4"},
-            "audio_url: not a readable wav, mp3, wma, m4a, aac or ogg sound",
-        ),
-    ],
-)
-def test_a_file_of_the_wrong_length_or_kind_ends_in_failure(api, ask, vidu_type, files, message):
-    output = api.ended(api.accepted(ask(vidu_type, **files)))["output"]
-    assert output["error_message"] == f"code=BadRequest, message={message}"
-
-
-def test_a_file_that_is_too_large_ends_in_failure(api, ask):
-    with serving({"song.srt": bytes(1024**2 + 1)}) as url:
-        output = api.ended(api.accepted(ask("one-click/mv", srt_url=f"{url}/song.srt")))["output"]
-    assert output["error_message"] == "code=BadRequest, message=srt_url: larger than 1 MB"
-
-
-def test_what_a_job_does_not_take_is_not_fetched(api, ask, film):
-    assert len(film(ask("text2video", prompt="x", video_url="missing"))) == 24
-
-
-def test_a_video_that_is_cut_short_is_shown_as_far_as_it_goes(tmp_path):
-    images = [Image.effect_noise((160, 90), 80).convert("RGB") for _ in range(48)]
-    path = tmp_path / "whole.mp4"
-    video.render(path, iter(images), size=(160, 90), seconds=2, sound=None)
-    cut = tmp_path / "cut.mp4"
-    cut.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    shown = list(video.footage(cut, (160, 90), 48))
-    whole = list(video.footage(path, (160, 90), 48))
-    assert len(shown) == 48
-    assert [difference(*pair) == 0 for pair in zip(shown[:20], whole, strict=False)] == [True] * 20
-    assert difference(shown[-1], shown[-2]) == 0
-    assert difference(shown[-1], whole[-1]) > 0
-
-
-def test_a_picture_given_as_data_by_many_jobs_is_kept_once(api, ask, tmp_path):
-    from airflow_provider_vidu.emulator.server import Settings, running
-
-    with running(Settings(directory=tmp_path, speed=1e6)) as url:
-        for _ in range(3):
-            body = ask("start-end2video", first_frame_url=data_uri(plain("red")), last_frame_url=data_uri(plain("red")))
-            headers = {"Authorization": "emulator-key"}
-            assert requests.post(f"{url}/v1/tasks/submit", json=body, headers=headers, timeout=10).status_code == 200
-        assert len(list(tmp_path.iterdir())) == 1
-        requests.post(f"{url}/_emulator/reset", timeout=10)
-        assert list(tmp_path.iterdir()) == []
