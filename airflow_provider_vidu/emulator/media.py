@@ -22,7 +22,7 @@ from uuid import uuid4
 import aiohttp
 
 from airflow_provider_vidu.emulator import video
-from airflow_provider_vidu.emulator.pictures import open_picture, read_cues
+from airflow_provider_vidu.emulator.pictures import open_photo, open_picture, read_cues
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
 
 _MEGABYTE = 1024**2
@@ -69,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "last_frame_url": _IMAGE,
     "images": _IMAGE,
     "subjects": _IMAGE,
-    "ref_photo_url": _IMAGE,
+    "ref_photo_url": Kind("photo", open_photo, 10, unfetched=_IMAGE.unfetched, unreadable=_IMAGE.unreadable),
     "video_url": _VIDEO,
     "audio_url": _SOUND,
     "srt_url": Kind("subtitles", read_cues, 1),

@@ -69,15 +69,20 @@ def open_picture(path: Path) -> Image.Image:
     :param path: a PNG, JPEG or WebP file.
     :raises ValueError: when it is anything else, or when the ratio is not between 1:4 and 4:1.
     """
-    try:
-        with Image.open(path, formats=["PNG", "JPEG", "WEBP"]) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow reports damaged files with any of these.
-        raise ValueError("not a readable png, jpeg or webp image") from error
+    picture = _decoded(path, "png", "jpeg", "webp")
     if not 0.25 <= picture.width / picture.height <= 4:
         raise ValueError(f"the ratio of {picture.width}x{picture.height} is not between 1:4 and 4:1")
     return picture
+
+
+def open_photo(path: Path) -> Image.Image:
+    """
+    Decode the photo that lip-sync is given, which may be a BMP file too and has no ratio to keep.
+
+    :param path: the file.
+    :raises ValueError: when it is anything else.
+    """
+    return _decoded(path, "png", "jpeg", "webp", "bmp")
 
 
 def read_cues(path: Path) -> list[Cue]:
@@ -201,3 +206,12 @@ def _letters(place: Place, size: Size) -> int:
 
 def _seconds(hours: str, minutes: str, seconds: str, milliseconds: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(milliseconds) / 1000
+
+
+def _decoded(path: Path, *formats: str) -> Image.Image:
+    try:
+        with Image.open(path, formats=[name.upper() for name in formats]) as file:
+            return ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Pillow reports damaged files with any of these.
+        raise ValueError(f"not a readable {', '.join(formats[:-1])} or {formats[-1]} image") from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from airflow_provider_vidu.emulator import pictures, video
-from airflow_provider_vidu.emulator.pictures import ABOVE, BELOW, MIDDLE, Cue, Frames, open_picture
+from airflow_provider_vidu.emulator.pictures import ABOVE, BELOW, MIDDLE, Cue, Frames, open_photo, open_picture
 from airflow_provider_vidu.emulator.video import FRAMES_PER_SECOND, Size
 
 Fields: TypeAlias = Mapping[str, Any]
@@ -119,7 +119,7 @@ def _speaking(fields: Fields, size: Size, count: int) -> Frames:
     frames = video.footage(fields["video_url"], size, count)
     if isinstance(fields.get("ref_photo_url"), Path):
         side = min(size) // 4
-        inset = pictures.fitted(open_picture(fields["ref_photo_url"]), (side, side))
+        inset = pictures.fitted(open_photo(fields["ref_photo_url"]), (side, side))
         frames = _with_inset(frames, inset)
     text = "" if "audio_url" in fields else _PAUSE.sub(" ", str(fields.get("text", "")))
     return pictures.captioned(frames, pictures.cues_of(text, count / FRAMES_PER_SECOND, size), BELOW)

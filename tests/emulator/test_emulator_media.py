@@ -20,7 +20,7 @@ BAD = {
     "last_frame_url": ("extend", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
     "images": ("reference2video", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
     "subjects": ("reference2video", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
-    "ref_photo_url": ("lip-sync", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg or webp image"),
+    "ref_photo_url": ("lip-sync", "ImageDownloadFailure", "ImageFormatInvalid", "png, jpeg, webp or bmp image"),
     "video_url": ("extend", "BadRequest", "BadRequest", "mp4, mov or avi video"),
     "audio_url": ("lip-sync", "BadRequest", "BadRequest", "wav, mp3, wma, m4a, aac or ogg sound"),
     "srt_url": ("one-click/mv", "BadRequest", "BadRequest", "srt file"),
@@ -109,6 +109,18 @@ def test_a_container_that_is_not_documented_is_refused(tmp_path):
     path.write_bytes(encoded("video", "matroska", "libx264"))
     with pytest.raises(ValueError, match="not a readable mp4, mov or avi video"):
         video.length(path, "video")
+
+
+def test_a_photo_may_be_a_bmp_file_of_any_ratio_and_a_first_frame_may_not(api, ask):
+    data = BytesIO()
+    Image.new("RGB", (500, 100)).save(data, "BMP")
+
+    def status(vidu_type, **files):
+        return api.ended(api.accepted(ask(vidu_type, **files)))["output"]["task_status"]
+
+    photo = data_uri(data.getvalue())
+    assert status("lip-sync", video_url="clip.mp4", text="Hello", ref_photo_url=photo) == "Success"
+    assert status("img2video", first_frame_url=photo) == "Failure"
 
 
 def test_what_a_job_does_not_take_is_not_fetched(api, ask):
