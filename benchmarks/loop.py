@@ -108,7 +108,7 @@ WAYS = {
     "`HttpEventTrigger`": http_event_trigger,
     "sync hook in `asyncio.to_thread`": sync_hook_in_threads,
 }
-NEIGHBOURS = tuple(WAYS)[2:]
+PLAIN, OURS, *NEIGHBOURS = WAYS
 
 
 def counted_look_ups() -> list[str]:
@@ -126,7 +126,7 @@ def counted_look_ups() -> list[str]:
     return seen
 
 
-async def client(way: str, count: int, url: str) -> dict[str, float]:
+async def client(way: str, count: int, url: str, over: float) -> dict[str, float]:
     from airflow.sdk import BaseHook
 
     # Airflow's own imports behind the first look-up have happened in a triggerer, too.
@@ -152,8 +152,7 @@ async def client(way: str, count: int, url: str) -> dict[str, float]:
     observer = asyncio.create_task(observe())
     cpu, began, waiting = time.process_time(), time.monotonic(), []
     for number in range(count):
-        # Polls that come together cost less each than polls that wake an idle loop, so every way gets the same spread.
-        await asyncio.sleep(max(0.0, began + INTERVAL * number / count - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + over * number / count - time.monotonic()))
         waiting.append(asyncio.create_task(wait(f"task-{number}")))
     await asyncio.gather(*waiting)
     used, lasted = time.process_time() - cpu, time.monotonic() - began
@@ -171,8 +170,8 @@ async def client(way: str, count: int, url: str) -> dict[str, float]:
     }
 
 
-def measure(way: str, count: int) -> dict[str, float]:
-    """Run one way in a process of its own."""
+def measure(way: str, count: int, over: float) -> dict[str, float]:
+    """Run one way in a process of its own, its triggers started evenly over so many seconds."""
     api = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.api", str(READY_AFTER)], stdout=subprocess.PIPE, text=True
     )
@@ -184,7 +183,7 @@ def measure(way: str, count: int) -> dict[str, float]:
             "AIRFLOW_CONN_API": json.dumps({"conn_type": "http", "host": url}),
             "AIRFLOW_CONN_VIDU_DEFAULT": json.dumps({"conn_type": "vidu", "host": url, "password": "a-key-for-this"}),
         }
-        command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.loop", way, str(count), url]
+        command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.loop", way, str(count), url, str(over)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr[-3000:])
@@ -195,36 +194,44 @@ def measure(way: str, count: int) -> dict[str, float]:
         api.wait()
 
 
+# Polls that come together cost less each than polls that wake an idle loop: at once is what a mapped task does, spread
+# what a day of DAGs does.
+STARTS = ((1_000, 0.0), *((count, INTERVAL) for count in SIZES))
+
+
 def report() -> str:
-    found = {(way, count): measure(way, count) for count in SIZES for way in WAYS}
+    found = {(way, *start): measure(way, *start) for start in STARTS for way in WAYS}
     lines = [
-        f"Polling every {INTERVAL:g} s until done, {READY_AFTER:g} s after the first poll; triggers are started evenly "
-        f"over {INTERVAL:g} s. Look-ups are of the Airflow connection.",
+        f"Polling every {INTERVAL:g} s until done, {READY_AFTER:g} s after the first poll; triggers are started at once "
+        f"where that is said, else evenly over {INTERVAL:g} s. Look-ups are of the Airflow connection.",
         "",
         "| triggers | way | CPU per poll | of the plain loop | worst delay of the loop | TCP connections | look-ups | "
         "memory above start | seconds in all |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (way, count), one in found.items():
-        ratio = one["cpu_ms"] / found["plain aiohttp loop, one session", count]["cpu_ms"]
+    for (way, count, over), one in found.items():
+        ratio = one["cpu_ms"] / found[PLAIN, count, over]["cpu_ms"]
         lines.append(
-            f"| {count:,} | {way} | {one['cpu_ms']:.2f} ms | {ratio:.2f} | {one['delay_ms']:.0f} ms | "
-            f"{one['connections']:,} | {one['look_ups']:,} | {one['memory_mb']:.0f} MB | {one['seconds']:.0f} |"
+            f"| {count:,}{'' if over else ' at once'} | {way} | {one['cpu_ms']:.2f} ms | {ratio:.2f} | "
+            f"{one['delay_ms']:.0f} ms | {one['connections']:,} | {one['look_ups']:,} | {one['memory_mb']:.0f} MB | "
+            f"{one['seconds']:.0f} |"
         )
-    ours = {count: found["`ViduTaskTrigger`", count] for count in SIZES}
-    best = min(found[way, 1_000]["cpu_ms"] for way in NEIGHBOURS)
+    lines.append("")
+    for count, over in STARTS[:1] + STARTS[2:3]:
+        best = min(found[way, count, over]["cpu_ms"] for way in NEIGHBOURS)
+        share, start = found[OURS, count, over]["cpu_ms"] / best, "spread" if over else "at once"
+        lines.append(f"- CPU per poll at {count:,} {start}: {share:.2f} of the best neighbour")
     least, _, most = SIZES
-    per_trigger = (ours[most]["rss"] - ours[least]["rss"]) / (most - least) / 1000
-    lines += [
-        "",
-        f"- CPU per poll at 1,000: {ours[1_000]['cpu_ms'] / best:.2f} of the best neighbour",
-        f"- memory per waiting trigger (at {most:,} less at {least}, by {most - least:,}): {per_trigger:.1f} kB",
-    ]
+    memory = found[OURS, most, INTERVAL]["rss"] - found[OURS, least, INTERVAL]["rss"]
+    lines.append(
+        f"- memory per waiting trigger (at {most:,} less at {least}, by {most - least:,}): "
+        f"{memory / (most - least) / 1000:.1f} kB"
+    )
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(asyncio.run(client(sys.argv[1], int(sys.argv[2]), sys.argv[3]))))
+        print(json.dumps(asyncio.run(client(sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])))))
     else:
         print(report())

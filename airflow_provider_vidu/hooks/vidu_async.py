@@ -116,6 +116,7 @@ class ViduAsyncHook:
         self._read_at = 0.0
         self._verify: bool | str = True
         self._proxy: str | None = None
+        self._timeout = aiohttp.ClientTimeout()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client: aiohttp.ClientSession | None = None
         self._pace = _Pace()
@@ -207,6 +208,7 @@ class ViduAsyncHook:
                 self._verify = settings.verify
             # All requests go to one host, and to look for its proxy costs as much as to send one of them.
             self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
+            self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout)
             self._pace.limit_to(settings.max_requests_per_minute)
             self._settings, self._read_at = settings, self._pace.now()
             return settings
@@ -244,7 +246,6 @@ class ViduAsyncHook:
             self._settings = None
 
     async def _exchange(self, exchange: Exchange[Answer]) -> Answer:
-        settings = exchange.settings
         if self._client is None:
             raise exchange.unanswered(ConnectionError("the hook was closed meanwhile"))
         try:
@@ -253,7 +254,7 @@ class ViduAsyncHook:
                 URL(exchange.url, encoded=True),
                 headers=exchange.headers,
                 data=exchange.body,
-                timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
+                timeout=self._timeout,
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:

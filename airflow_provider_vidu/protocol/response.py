@@ -276,5 +276,6 @@ def _number(value: object) -> float | None:
 
 def _quote(value: object) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else ""
-    text = "".join(character for character in text if character.isprintable())
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
