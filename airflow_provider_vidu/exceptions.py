@@ -17,7 +17,7 @@ What can go wrong, sorted by what the reader has to do.
     │   ├── ViduTaskNotFoundError     the server does not know the task (yet, or any more)
     │   ├── ViduUnavailableError      a read failed in passing; reading again is free
     │   └── ViduSubmissionUncertainError  a submit may have been accepted and paid: check before sending again
-    ├── ViduDownloadError             a video could not be fetched; it stays at its url until that expires
+    ├── ViduDownloadError             a video could not be stored; it stays at its url until that expires
     └── ViduEventError                a trigger's event is not one of ours
 
 Airflow's own exception types appear only where operators and sensors hand these over to Airflow.
@@ -109,7 +109,16 @@ class ViduSubmissionUncertainError(ViduApiError):
 
 
 class ViduDownloadError(ViduError):
-    """A video could not be fetched whole. It was paid already and stays at its url until that expires: retry."""
+    """
+    A video could not be fetched or stored whole. It was paid already and stays at its url until that expires: retry.
+
+    :param message: what happened and what to do next.
+    :param expired: whether its host refused the link itself, as it does once that has expired.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class ViduEventError(ViduError):

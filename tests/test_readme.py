@@ -17,6 +17,7 @@ from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIM
 from airflow_provider_vidu.hooks.vidu_async import LINGER_SECONDS, MAX_CONNECTIONS
 from airflow_provider_vidu.operators.durable import KEY
 from airflow_provider_vidu.protocol import schedule
+from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, RESUME_SECONDS
 from airflow_provider_vidu.protocol.polling import (
     CONFIRM_SECONDS,
     GRACE_SECONDS,
@@ -130,6 +131,8 @@ def doubling(first: float, times: int) -> str:
         f"asked again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
         f"up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s of wrong keys do not matter",
         "taken for new for a minute",
+        f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",
+        f"above {MAX_VIDEO_BYTES / 1024**3:g} GiB",
         f"delete the task state `{KEY}`",
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -232,6 +233,13 @@ async def _truncate(request: web.Request, handler: Handler, parameters: Paramete
     return response
 
 
+async def _expired(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
+    # A link that was bad before is refused here already.
+    await handler(request)
+    request["generation"].token = secrets.token_urlsafe(16)
+    raise web.HTTPForbidden(text="the link has expired")
+
+
 _HOLD = {"seconds": 3600}
 
 KINDS: Mapping[str, Kind] = {
@@ -253,6 +261,7 @@ KINDS: Mapping[str, Kind] = {
     "unknown_word": Kind(_unknown_word, {"word": "Queueing"}, only_on="status"),
     "no_urls": Kind(_no_urls, only_on="status"),
     "truncate": Kind(_truncate, only_on="download"),
+    "expired": Kind(_expired, only_on="download"),
     "not_a_video": Kind(_html, {"status": 200}, only_on="download"),
 }
 """Every fault by its name."""

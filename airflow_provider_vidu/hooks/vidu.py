@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -13,7 +15,6 @@ from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
-    ViduDownloadError,
     ViduError,
     ViduRefusedError,
     ViduTaskNotFoundError,
@@ -25,16 +26,13 @@ from airflow_provider_vidu.hooks.connection import (
     no_settings,
     read_settings,
 )
+from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
-from airflow_provider_vidu.protocol.fields import is_url
-from airflow_provider_vidu.protocol.media import MP4_HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 __all__ = ["ViduAsyncHook", "ViduHook"]
-
-_CHUNK_BYTES = 1 << 20
 
 
 def _options(settings: ConnectionSettings) -> dict[str, Any]:
@@ -157,52 +155,35 @@ class ViduHook(HttpHook):
         """
         return self._send(Exchange.status(self.settings(), vidu_task_id))
 
+    def downloader(self) -> Downloader:
+        """
+        Look the connection up once for many downloads.
+
+        :return: what downloads by its settings.
+        :raises ViduConnectionSettingsError: nothing was sent.
+        """
+        settings = self.settings()
+
+        @contextmanager
+        def get(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+            with (
+                self._session(settings) as session,
+                session.get(url, headers=dict(headers), stream=True, **_options(settings)) as response,
+            ):
+                yield response
+
+        return Downloader(get, settings.describe)
+
     def download(self, url: str, target: BinaryIO) -> int:
         """
-        Stream a result to a file. The API key is never sent along.
+        Stream a result to a file, see :meth:`Downloader.fetch`. The API key is never sent along.
 
         :param url: an http(s) url of a result.
-        :param target: a binary file, open for writing.
+        :param target: an empty binary file, open for writing, that can be sought and truncated.
         :return: the number of bytes written.
         :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
         """
-        if not is_url(url):
-            raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
-        settings = self.settings()
-        written = 0
-        try:
-            # Plain bytes, so that their number can be compared with the announced one.
-            with (
-                self._session(settings) as session,
-                session.get(
-                    url, headers={"Accept-Encoding": "identity"}, stream=True, **_options(settings)
-                ) as response,
-            ):
-                if response.status_code != 200:
-                    raise ViduDownloadError(
-                        f"HTTP {response.status_code} instead of the video at {url}. Result links are assumed to live "
-                        "24 hours after the generation finished."
-                    )
-                announced = response.headers.get("Content-Length")
-                head = b""
-                for chunk in response.iter_content(_CHUNK_BYTES):
-                    if not written:
-                        # A chunked answer may begin with a piece that is too small to tell.
-                        chunk = head = head + chunk
-                        if len(head) < MP4_HEAD_BYTES:
-                            continue
-                        if not is_mp4(head):
-                            break
-                    written += target.write(chunk)
-                if head and not written:
-                    raise ViduDownloadError(f"{url} gave something else than an MP4 file: {head[:40]!r}")
-        except requests.RequestException as error:
-            raise ViduDownloadError(
-                f"The download of {url} broke off after {written:,} bytes: {settings.describe(error)}"
-            ) from None
-        if not written or (announced is not None and announced.isdigit() and int(announced) != written):
-            raise ViduDownloadError(f"{url} gave {written:,} bytes, announced: {announced}.")
-        return written
+        return self.downloader().fetch(url, target)
 
     def test_connection(self) -> tuple[bool, str]:
         """

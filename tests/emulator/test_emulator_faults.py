@@ -192,6 +192,15 @@ def test_a_truncated_download_with_a_bad_link_is_refused(api):
     assert requests.get(f"{api.url}/files/x.mp4", timeout=10).status_code == 403
 
 
+def test_a_link_can_expire_and_the_status_then_names_another(api, img2video):
+    task_id = api.accepted(img2video())
+    (url,) = api.ended(task_id)["output"]["urls"]
+    api.arm({"on": "download", "fault": "expired"})
+    assert [requests.get(url, timeout=30).status_code for _ in range(2)] == [403, 403]
+    (fresh,) = api.ended(task_id)["output"]["urls"]
+    assert requests.get(fresh, timeout=30).status_code == 200
+
+
 def test_a_download_can_be_a_page_instead_of_a_video(api, img2video):
     url = api.video_url(img2video())
     api.arm({"on": "download", "fault": "not_a_video"})

@@ -81,6 +81,7 @@ ODD_STATUSES = {
 DOWNLOADS = {
     **{fault: "ViduDownloadError" for fault in ERRORS},
     order("truncate"): "ViduDownloadError",
+    order("expired"): "ViduDownloadError",
     order("not_a_video"): "ViduDownloadError",
 }
 
@@ -187,7 +188,7 @@ def downloaded(url: str) -> bytes:
     return target.getvalue()
 
 
-def test_a_download_that_fails_can_be_had_again_without_a_new_generation(emulator, monkeypatch):
+def test_a_download_that_fails_can_be_had_again_without_a_new_generation(emulator, soon, monkeypatch):
     hook = ViduHook()
     task_id = hook.submit(BODY).task_id
     (url,) = hook.get_task(task_id).urls
@@ -200,6 +201,7 @@ def test_a_download_that_fails_can_be_had_again_without_a_new_generation(emulato
         arm(emulator, fault, "download")
         seen[fault] = raised_by(partial(downloaded, url))
         emulator.control("DELETE", "faults")
+        (url,) = hook.get_task(task_id).urls
         assert downloaded(url) == video
     assert seen == {fault: (None, error) for fault, error in DOWNLOADS.items()}
     assert (len(emulator.tasks), posts(emulator)) == (1, 1)

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import socket
 import threading
 import traceback
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from airflow.sdk import BaseHook
@@ -23,7 +20,7 @@ from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import TaskStatus
 from tests.emulator_control import KEY, RunningEmulator, set_connection
-from tests.transports import BODY, Both
+from tests.transports import BODY
 
 
 @pytest.fixture
@@ -301,80 +298,6 @@ class _answering:
 
     def __exit__(self, *_: object) -> None:
         self.thread.join(10)
-
-
-def test_a_download_gives_the_files_bytes_and_never_the_key(emulator, tmp_path):
-    hook = Both("requests")
-    (url,) = hook.get_task(hook.submit().task_id).urls
-    target = io.BytesIO()
-    assert ViduHook().download(url, target) == len(target.getvalue())
-    assert target.getvalue()[4:8] == b"ftyp"
-    assert "Authorization" not in emulator.requests[-1]["headers"]
-
-
-def test_a_download_does_not_take_credentials_from_a_netrc_file(emulator, tmp_path, monkeypatch):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password mine\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    hook = Both("requests")
-    (url,) = hook.get_task(hook.submit().task_id).urls
-    ViduHook().download(url, io.BytesIO())
-    assert [sent["headers"].get("Authorization") for sent in emulator.requests] == [KEY, KEY, None]
-
-
-@pytest.mark.parametrize(
-    ("fault", "text"),
-    [
-        ({"fault": "truncate"}, "broke off after"),
-        ({"fault": "drop"}, "broke off after 0 bytes"),
-        ({"fault": "error", "status": 404}, "HTTP 404 instead of the video"),
-        ({"fault": "error", "status": 500}, "HTTP 500 instead of the video"),
-        ({"fault": "empty"}, "gave 0 bytes"),
-    ],
-    ids=lambda value: str(value),
-)
-def test_a_download_that_is_not_whole_is_refused(emulator, fault, text):
-    hook = Both("requests")
-    (url,) = hook.get_task(hook.submit().task_id).urls
-    emulator.arm({"on": "download", **fault})
-    with pytest.raises(exceptions.ViduDownloadError, match=text):
-        ViduHook().download(url, io.BytesIO())
-
-
-class InPieces(BaseHTTPRequestHandler):
-    """A video that comes without its length, in pieces as small as its path says."""
-
-    protocol_version = "HTTP/1.1"
-    video = b"\0\0\0\x18ftypisom" + bytes(20)
-
-    def do_GET(self):
-        size = int(self.path.strip("/"))
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for start in range(0, len(self.video), size):
-            piece = self.video[start : start + size]
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.mark.parametrize("size", [1, 4, 7, 8, 9, 100])
-def test_a_download_may_come_in_pieces_of_any_size(emulator, size):
-    with ThreadingHTTPServer(("127.0.0.1", 0), InPieces) as server:
-        Thread(target=server.serve_forever).start()
-        target = io.BytesIO()
-        written = ViduHook().download(f"http://127.0.0.1:{server.server_port}/{size}", target)
-        server.shutdown()
-    assert (target.getvalue(), written) == (InPieces.video, len(InPieces.video))
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/a", "/etc/passwd", "https://"])
-def test_only_http_is_downloaded(emulator, url):
-    with pytest.raises(exceptions.ViduDownloadError, match=r"is not an http\(s\) URL"):
-        ViduHook().download(url, io.BytesIO())
 
 
 def test_the_connection_test_is_free_and_tells_a_good_key_from_a_bad_one(emulator, monkeypatch):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,7 @@ from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 
-
-def finished() -> dict:
-    hook = ViduHook()
-    task_id = hook.submit(build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})).task_id
-    return hook.get_task(task_id).result()
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture
@@ -35,8 +30,8 @@ def files(directory: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
 
 
-def test_every_url_is_stored_and_its_uri_returned(store, emulator, tmp_path):
-    result = finished()
+def test_every_url_is_stored_and_its_uri_returned(store, finish, emulator, tmp_path):
+    result = finish()
     result["urls"] *= 2
     ran = store(result=result)
     directory = tmp_path / "new" / "videos"
@@ -46,41 +41,22 @@ def test_every_url_is_stored_and_its_uri_returned(store, emulator, tmp_path):
     assert all((directory / name).read_bytes()[4:8] == b"ftyp" for name in names)
 
 
-def test_a_finished_task_may_be_named_instead_of_its_result(store, emulator, tmp_path):
-    task_id = finished()["task_id"]
+def test_a_finished_task_may_be_named_instead_of_its_result(store, finish, emulator, tmp_path):
+    task_id = finish()["task_id"]
     ran = store(vidu_task_id=task_id)
     assert list(files(tmp_path)) == [f"{task_id}.mp4"]
     assert ran.states == {"store": "success"}
 
 
 @pytest.mark.parametrize("scheme", ["file://", "local://"])
-def test_the_destination_may_be_a_templated_uri(store, emulator, tmp_path, scheme):
-    ran = store(result=finished(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}")
+def test_the_destination_may_be_a_templated_uri(store, finish, emulator, tmp_path, scheme):
+    ran = store(result=finish(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}")
     assert ran.states == {"store": "success"}
     assert len(files(tmp_path)) == 1
 
 
-@pytest.fixture(scope="module")
-def s3():
-    """A server that speaks S3, with one bucket, behind the connection ``store``; Airflow keeps its address for good."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url, keys = f"http://{host}:{port}", {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
-    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
-    client.create_bucket(Bucket="bucket")
-    extra = {**keys, "endpoint_url": url, "region_name": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "aws", "extra": extra}))
-        yield client
-    server.stop()
-
-
-def test_a_bucket_takes_the_same_file(store, emulator, s3):
-    result = finished()
+def test_a_bucket_takes_the_same_file(store, finish, emulator, s3):
+    result = finish()
     ran = store(result=result, destination="s3://store@bucket/new/videos")
     name = f"new/videos/{result['task_id']}.mp4"
     assert ran.xcom("store") == [f"s3://store@bucket/{name}"]
@@ -89,46 +65,68 @@ def test_a_bucket_takes_the_same_file(store, emulator, s3):
     assert stored == requests.get(result["urls"][0], timeout=10).content
 
 
-def test_a_broken_download_leaves_nothing_in_a_bucket(store, emulator, s3):
-    result = finished()
-    emulator.arm({"on": "download", "fault": "truncate"})
+def test_a_broken_download_leaves_nothing_in_a_bucket(store, finish, emulator, s3):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "truncate", "times": None})
     assert type(store(result=result, destination="s3://store@bucket/broken").error) is ViduDownloadError
     assert "Contents" not in s3.list_objects_v2(Bucket="bucket", Prefix="broken")
 
 
-def test_a_bucket_that_does_not_exist_is_not_made(store, emulator, s3):
-    ran = store(result=finished(), destination="s3://store@mistyped/videos")
+def test_a_bucket_that_does_not_exist_is_not_made(store, finish, emulator, s3):
+    ran = store(result=finish(), destination="s3://store@mistyped/videos")
     assert ran.states == {"store": "failed"}
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket"]
 
 
-def test_a_relative_destination_lies_below_the_working_directory(store, emulator, tmp_path, monkeypatch):
+def test_the_tasks_of_a_map_may_name_their_files_by_their_index(run_dag, finish, tmp_path):
+    results = [finish(), finish()]
+
+    def make() -> None:
+        ViduToObjectStorageOperator.partial(
+            task_id="store", destination=f"{tmp_path}/{{{{ ds_nodash or 'x' }}}}-{{index}}.mp4"
+        ).expand(result=results)
+
+    ran = run_dag(make)
+    assert ran.states == {"store": "success"}
+    assert [name.rpartition("-")[2] for name in sorted(files(tmp_path))] == ["0.mp4", "1.mp4"]
+
+
+def test_a_task_may_name_its_file_by_its_ids(store, finish, emulator, tmp_path):
+    result = finish()
+    ran = store(result=result, destination=f"{tmp_path}/{{index}}_{{task_id}}.mp4")
+    assert ran.xcom("store") == [f"file://{tmp_path}/0_{result['task_id']}.mp4"]
+
+
+def test_a_relative_destination_lies_below_the_working_directory(store, finish, emulator, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ran = store(result=finished(), destination="videos")
+    ran = store(result=finish(), destination="videos")
     (uri,) = ran.xcom("store")
     assert Path(uri.removeprefix("file://")) == next((tmp_path / "videos").iterdir())
 
 
-@pytest.mark.parametrize("fault", [{"fault": "truncate"}, {"fault": "drop"}, {"fault": "error", "status": 404}])
-def test_a_broken_download_leaves_nothing_behind_and_stays_retryable(store, emulator, tmp_path, fault):
-    result = finished()
-    emulator.arm({"on": "download", **fault})
+@pytest.mark.parametrize(
+    "fault", [{"fault": "truncate"}, {"fault": "drop"}, {"fault": "error", "status": 404}], ids=str
+)
+def test_a_broken_download_leaves_nothing_behind_and_stays_retryable(store, finish, emulator, tmp_path, fault):
+    result = finish()
+    emulator.arm({"on": "download", "times": None, **fault})
     assert type(store(result=result).error) is ViduDownloadError
     assert files(tmp_path) == {}
+    emulator.control("DELETE", "faults")
     assert store(result=result).states == {"store": "success"}
     assert len(files(tmp_path)) == 1
 
 
-def test_storing_twice_leaves_one_file(store, emulator, tmp_path):
-    result = finished()
+def test_storing_twice_leaves_one_file(store, finish, emulator, tmp_path):
+    result = finish()
     store(result=result)
     first = files(tmp_path)
     store(result=result)
     assert files(tmp_path) == first
 
 
-def test_a_hostile_task_id_stays_inside_the_destination(store, emulator, tmp_path):
-    store(result={**finished(), "task_id": "../../etc/pass wd"})
+def test_a_hostile_task_id_stays_inside_the_destination(store, finish, emulator, tmp_path):
+    store(result={**finish(), "task_id": "../../etc/pass wd"})
     directory = tmp_path / "new" / "videos"
     assert list(files(tmp_path)) == list(files(directory)) == ["______etc_pass_wd.mp4"]
 
@@ -142,6 +140,14 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, emulator, tmp_pat
         ({"result": "{{ 'text' }}"}, "result: 'text' given"),
         ({"vidu_task_id": ""}, "vidu_task_id: '' given"),
         ({"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": ""}, "destination: '' given"),
+        (
+            {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{custom_id}.mp4"},
+            "destination: '{custom_id}' given, allowed: {task_id}, {index}, since this video has no custom_id",
+        ),
+        (
+            {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{{ '../' * 3 }}etc"},
+            "destination: '../../../etc' given, allowed: a path without '..'",
+        ),
     ],
 )
 def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, text):
@@ -151,8 +157,8 @@ def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, te
     assert emulator.requests == []
 
 
-def test_a_task_that_is_not_ready_is_refused(store, emulator):
-    task_id = finished()["task_id"]
+def test_a_task_that_is_not_ready_is_refused(store, finish, emulator):
+    task_id = finish()["task_id"]
     emulator.arm({"on": "status", "fault": "unknown_word", "word": "Running"})
     ran = store(vidu_task_id=task_id)
     assert type(ran.error) is AirflowFailException
@@ -166,8 +172,8 @@ def test_a_failed_task_is_refused_with_the_servers_reason(store, emulator):
     assert "CreationPolicyViolation" in str(ran.error)
 
 
-def test_a_success_without_urls_may_be_asked_again(store, emulator):
-    task_id = finished()["task_id"]
+def test_a_success_without_urls_may_be_asked_again(store, finish, emulator):
+    task_id = finish()["task_id"]
     emulator.arm({"on": "status", "fault": "no_urls"})
     assert type(store(vidu_task_id=task_id).error) is ViduDownloadError
     assert store(vidu_task_id=f" {task_id}\n").states == {"store": "success"}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Downloads: bytes from a result's host into a file. What the host's answers mean stands in ``protocol.download``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, closing
+from typing import BinaryIO
+
+import requests
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol.download import BrokenOff, Download
+from airflow_provider_vidu.protocol.fields import is_url
+
+# What has come of a chunk is lost when the connection breaks in its middle.
+_CHUNK_BYTES = 1 << 14
+
+Get = Callable[[str, Mapping[str, str]], AbstractContextManager[requests.Response]]
+
+
+class Downloader:
+    """
+    Downloads by one connection's settings; may be used by many threads.
+
+    :param get: opens a url with headers and streams the answer, without the API key.
+    :param describe: names what the HTTP library raised, without anything secret.
+    """
+
+    def __init__(self, get: Get, describe: Callable[[BaseException], str]) -> None:
+        self._get = get
+        self._describe = describe
+
+    def fetch(self, url: str, target: BinaryIO, *, present: int | None = None) -> int:
+        """
+        Stream a result to a file. A broken connection is taken up where it broke off, a few times.
+
+        :param url: an http(s) url of a result.
+        :param target: an empty binary file, open for writing, that can be sought and truncated.
+        :param present: size of a file that is there already: nothing is fetched where the host announces the same.
+        :return: the number of bytes written; 0 where the file is there already.
+        :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
+        """
+        if not is_url(url):
+            raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
+        download = Download(url)
+        while True:
+            try:
+                return self._go_on(download, target, present)
+            except BrokenOff as broken:
+                pause = download.resume_after(str(broken))
+            time.sleep(pause)
+
+    def _go_on(self, download: Download, target: BinaryIO, present: int | None) -> int:
+        with closing(self._chunks(download, target, present)) as chunks:
+            for chunk in chunks:
+                target.write(download.take(chunk))
+        if present is not None and not download.written and download.total == present:
+            return 0
+        download.ended()
+        return download.written
+
+    def _chunks(self, download: Download, target: BinaryIO, present: int | None) -> Generator[bytes, None, None]:
+        # Only what the host does is told as a break here: what writing raises is raised outside of this generator.
+        try:
+            with self._get(download.url, download.headers()) as response:
+                if download.answered(response.status_code, response.headers):
+                    target.seek(0)
+                    target.truncate()
+                if present is None or download.total != present:
+                    yield from response.iter_content(_CHUNK_BYTES)
+        except requests.RequestException as error:
+            raise BrokenOff(self._describe(error)) from None

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol import download
+from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download
+
+URL = "https://videos.example.com/a.mp4?token=t"
+VIDEO = b"\0\0\0\x18ftypisom" + bytes(range(88))
+
+
+def begun(received: int = 40, **headers: str) -> Download:
+    """A download of which so many bytes have come."""
+    download = Download(URL)
+    assert download.answered(200, {"Content-Length": str(len(VIDEO)), **headers}) is False
+    assert download.take(VIDEO[:received]) == VIDEO[:received]
+    return download
+
+
+def test_a_video_that_comes_whole_is_whole():
+    download = begun(len(VIDEO))
+    assert download.ended() is None
+    assert download.written == len(VIDEO)
+
+
+def test_the_first_request_asks_for_plain_bytes_and_all_of_them():
+    assert Download(URL).headers() == {"Accept-Encoding": "identity"}
+
+
+@pytest.mark.parametrize(
+    ("etag", "if_range"), [({"ETag": '"abc"'}, {"If-Range": '"abc"'}), ({"etag": 'W/"abc"'}, {}), ({}, {})]
+)
+def test_the_next_request_asks_for_the_rest_of_the_same_bytes(etag, if_range):
+    expected = {"Accept-Encoding": "identity", "Range": "bytes=40-", **if_range}
+    assert begun(40, **etag).headers() == expected
+
+
+@pytest.mark.parametrize("total", [f"{len(VIDEO)}", "*"])
+def test_a_download_goes_on_where_it_broke_off(total):
+    download = begun(40)
+    with pytest.raises(BrokenOff, match="the connection ended before byte 100"):
+        download.ended()
+    assert download.answered(206, {"Content-Range": f"bytes 40-99/{total}"}) is False
+    assert download.take(VIDEO[40:]) == VIDEO[40:]
+    download.ended()
+    assert download.written == len(VIDEO)
+
+
+@pytest.mark.parametrize("length", [{}, {"Content-Length": "many"}, {"Content-Length": "²"}])
+def test_a_length_that_is_not_announced_at_first_may_come_with_the_rest(length):
+    download = Download(URL)
+    download.answered(200, length)
+    download.take(VIDEO[:40])
+    download.ended()
+    download.answered(206, {"Content-Range": "bytes 40-99/100"})
+    download.take(VIDEO[40:90])
+    with pytest.raises(BrokenOff):
+        download.ended()
+
+
+@pytest.mark.parametrize(
+    "content_range",
+    ["", "bytes 0-99/100", "bytes 41-99/100", "bytes 40-98/99", "bytes */100", "40-99/100", "bytes ４0-99/100"],
+)
+def test_what_goes_on_elsewhere_or_in_another_file_is_refused(content_range):
+    with pytest.raises(ViduDownloadError, match="asked to go on at byte 40 of 100") as caught:
+        begun(40).answered(206, {"Content-Range": content_range} if content_range else {})
+    assert repr(content_range) in str(caught.value)
+    assert caught.value.expired is False
+
+
+def test_a_host_that_knows_no_ranges_begins_anew():
+    download = begun(40, ETag='"old"')
+    assert download.answered(200, {"Content-Length": "96"}) is True
+    assert (download.written, download.total) == (0, 96)
+    # Its beginning is looked at again.
+    with pytest.raises(ViduDownloadError, match="something else than an MP4 file"):
+        download.take(b"<html>Bad gateway</html>")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
+def test_what_may_pass_is_asked_again(status):
+    with pytest.raises(BrokenOff, match=f"HTTP {status} instead of the video"):
+        Download(URL).answered(status, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "expired"),
+    [(403, True), (404, True), (410, True), (400, False), (401, False), (405, False), (416, False), (204, False)],
+)
+def test_what_cannot_pass_is_final_and_says_whether_it_is_the_link(status, expired):
+    with pytest.raises(ViduDownloadError, match=f"HTTP {status} instead of the video at https://") as caught:
+        begun(40).answered(status, {})
+    assert caught.value.expired is expired
+
+
+def test_a_part_that_nobody_asked_for_is_refused():
+    with pytest.raises(ViduDownloadError, match="HTTP 206"):
+        Download(URL).answered(206, {"Content-Range": "bytes 0-99/100"})
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 8, 9, 100])
+def test_pieces_may_be_of_any_size(pieces):
+    download = Download(URL)
+    download.answered(200, {})
+    written = b"".join(download.take(VIDEO[at : at + pieces]) for at in range(0, len(VIDEO), pieces))
+    download.ended()
+    assert (written, download.written) == (VIDEO, len(VIDEO))
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "gave 0 bytes, announced: None"),
+        (b"oops", "something else than an MP4 file: b'oops'"),
+        (b"<html></html>", "something else than an MP4 file: b'<html></html>'"),
+    ],
+)
+def test_what_is_no_video_is_refused(body, text):
+    download = Download(URL)
+    download.answered(200, {})
+    with pytest.raises(ViduDownloadError, match=text):  # noqa: PT012 - either of the two may tell
+        download.take(body)
+        download.ended()
+    assert download.written == 0
+
+
+def test_more_bytes_than_were_announced_are_refused():
+    download = begun(len(VIDEO))
+    download.take(b"more")
+    with pytest.raises(ViduDownloadError, match="gave 104 bytes, announced: 100"):
+        download.ended()
+
+
+def test_too_large_a_video_is_refused_before_it_comes_where_it_says_so():
+    assert Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES}"}) is False
+    with pytest.raises(ViduDownloadError, match="gives 5,368,709,121 bytes or more, allowed: 5,368,709,120"):
+        Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES + 1}"})
+
+
+def test_too_large_a_video_is_refused_while_it_comes_where_it_does_not(monkeypatch):
+    monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 50)
+    begin = Download(URL)
+    begin.answered(200, {})
+    assert begin.take(VIDEO[:50]) == VIDEO[:50]
+    with pytest.raises(ViduDownloadError, match="gives 51 bytes or more, allowed: 50"):
+        begin.take(VIDEO[50:51])
+
+
+def test_pauses_grow_and_end():
+    broken = begun(40)
+    assert [broken.resume_after("why") for _ in range(MAX_REQUESTS - 1)] == [1.0, 2.0, 4.0, 8.0]
+    with pytest.raises(ViduDownloadError) as caught:
+        broken.resume_after("the connection was reset")
+    assert str(caught.value) == (
+        f"The download of {URL} broke off after 40 bytes, at request 5: the connection was reset."
+    )

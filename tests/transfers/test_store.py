@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storing from a real emulator into a directory and into a server that speaks S3."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import requests
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.protocol import download
+from airflow_provider_vidu.transfers.store import VideoStore
+from tests.emulator_control import set_connection
+
+pytestmark = pytest.mark.usefixtures("soon")
+LOG = logging.getLogger("store")
+
+
+def store_at(destination: object) -> VideoStore:
+    return VideoStore(str(destination), "vidu_default", LOG)
+
+
+def downloads(emulator) -> int:
+    return sum(request["path_qs"].startswith("/files/") for request in emulator.requests)
+
+
+def content(url: str) -> bytes:
+    return requests.get(url, timeout=10).content
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def place(request, tmp_path):
+    """A directory that does not exist yet and a bucket: where to store, what lies there, and how to write there."""
+    if request.param == "directory":
+        root = tmp_path / "new"
+        return Place(str(root), f"file://{root}", root)
+    return Place("s3://store@bucket/new", "s3://store@bucket/new", request.getfixturevalue("s3"))
+
+
+class Place:
+    def __init__(self, destination: str, uri: str, where: object) -> None:
+        self.destination, self.uri, self._where = destination, uri, where
+
+    def files(self) -> dict[str, bytes]:
+        if isinstance(self._where, Path):
+            return {name: (self._where / name).read_bytes() for name in files(self._where)}
+        found = self._where.list_objects_v2(Bucket="bucket").get("Contents", ())
+        return {
+            item["Key"].removeprefix("new/"): self._where.get_object(Bucket="bucket", Key=item["Key"])["Body"].read()
+            for item in found
+        }
+
+    def write(self, name: str, data: bytes) -> None:
+        if isinstance(self._where, Path):
+            self._where.mkdir()
+            (self._where / name).write_bytes(data)
+        else:
+            self._where.put_object(Bucket="bucket", Key=f"new/{name}", Body=data)
+
+
+def test_videos_are_stored_in_the_order_of_their_urls(emulator, finish, place):
+    result, other = finish(), finish()
+    urls = [*result["urls"], *other["urls"]]
+    stored = store_at(f"{place.destination}/{{index}}/{{custom_id}}.mp4").store({**result, "urls": urls}, "sku 7", 3)
+    assert stored == [f"{place.uri}/3/sku 7.mp4", f"{place.uri}/3/sku 7-2.mp4"]
+    assert place.files() == {"3/sku 7.mp4": content(urls[0]), "3/sku 7-2.mp4": content(urls[1])}
+    assert [ObjectStoragePath(uri).read_bytes() for uri in stored] == list(map(content, urls))
+
+
+def test_a_broken_download_is_taken_up_and_stored_whole(emulator, finish, place):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "truncate", "times": 2})
+    store_at(place.destination).store(result)
+    assert place.files() == {f"{result['task_id']}.mp4": content(result["urls"][0])}
+
+
+@pytest.mark.parametrize(
+    "fault", [{"fault": "truncate", "times": None}, {"fault": "not_a_video"}, {"fault": "empty"}], ids=str
+)
+def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulator, finish, place, fault):
+    result = {**finish(), "expires_at": 1800000000.0}
+    emulator.arm({"on": "download", **fault})
+    with pytest.raises(ViduDownloadError) as caught:
+        store_at(place.destination).store(result)
+    assert str(caught.value).endswith(
+        f"The video of Vidu task {result['task_id']} is paid and assumed to stay at its url until "
+        "2027-01-15 08:00 UTC: storing it again costs nothing."
+    )
+    assert place.files() == {}
+
+
+@pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
+def test_a_time_that_is_none_is_not_told(emulator, expires_at):
+    result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
+    with pytest.raises(ViduDownloadError, match="stay at its url until 24 hours after the generation finished: "):
+        store_at("nowhere").store(result)
+
+
+def test_a_file_that_is_complete_is_kept(emulator, finish, place, caplog):
+    result = finish()
+    name = f"{result['task_id']}.mp4"
+    video = content(result["urls"][0])
+    # Of the same length and a video, but not the same: so it shows that it was kept.
+    place.write(name, video[:-1] + b"x")
+    with caplog.at_level(logging.INFO):
+        assert store_at(place.destination).store(result) == [f"{place.uri}/{name}"]
+    assert place.files() == {name: video[:-1] + b"x"}
+    assert f"Kept {place.uri}/{name}, which is complete: {len(video):,} bytes" in caplog.messages
+
+
+@pytest.mark.parametrize("what", ["shorter", "longer", "no video", "empty"])
+def test_a_file_that_is_not_complete_is_replaced(emulator, finish, place, what):
+    result = finish()
+    name = f"{result['task_id']}.mp4"
+    video = content(result["urls"][0])
+    place.write(
+        name, {"shorter": video[:-1], "longer": video + b"x", "no video": b"x" * len(video), "empty": b""}[what]
+    )
+    store_at(place.destination).store(result)
+    assert place.files() == {name: video}
+
+
+def test_an_expired_link_is_refreshed_once(emulator, finish, tmp_path):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "expired"})
+    asked = len(emulator.requests)
+    store_at(tmp_path).store(result)
+    assert [request["path_qs"].partition("?")[0] for request in emulator.requests][asked:] == [
+        f"/files/{result['task_id']}.mp4",
+        "/v1/tasks/status",
+        f"/files/{result['task_id']}.mp4",
+    ]
+    assert files(tmp_path) == [f"{result['task_id']}.mp4"]
+
+
+def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "expired", "times": None})
+    with pytest.raises(ViduDownloadError) as caught:
+        store_at(tmp_path).store(result)
+    refused = [request for request in emulator.requests if request["path_qs"].startswith("/files/")]
+    urls = [f"{emulator.url}{request['path_qs']}" for request in refused]
+    assert len(set(urls)) == 2
+    assert all(f"HTTP 403 instead of the video at {url}. " in str(caught.value) for url in urls)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ({"fault": "no_urls"}, "is Success and names 0 of 1 urls"),
+        ({"fault": "unknown_word", "word": "Gone"}, "is Gone and names 0 of 1 urls"),
+        ({"fault": "error", "status": 500}, "HTTP 500"),
+    ],
+    ids=str,
+)
+def test_a_link_that_cannot_be_refreshed_fails_naming_both_reasons(emulator, finish, tmp_path, fault, text):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "expired"}, {"on": "status", **fault})
+    with pytest.raises(ViduDownloadError, match="HTTP 403 instead of the video") as caught:
+        store_at(tmp_path).store(result)
+    assert "A fresh link was asked for: " in str(caught.value)
+    assert text in str(caught.value)
+    assert downloads(emulator) == 1
+
+
+def test_what_is_no_expired_link_is_not_refreshed(emulator, finish, tmp_path):
+    result = finish()
+    emulator.arm({"on": "download", "fault": "error", "status": 400})
+    with pytest.raises(ViduDownloadError, match="HTTP 400"):
+        store_at(tmp_path).store(result)
+    assert downloads(emulator) == 1
+
+
+def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
+    monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
+    with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
+        store_at(place.destination).store(finish())
+    assert place.files() == {}
+
+
+def test_a_bucket_that_does_not_exist_is_told_and_not_made(emulator, finish, s3):
+    with pytest.raises(ViduDownloadError, match=r"written to s3://store@mistyped/.*bucket does not exist.*is paid"):
+        store_at("s3://store@mistyped/videos").store(finish())
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "text"),
+    [
+        ("s3://nobody@bucket/videos", "nobody"),
+        ("strange://bucket/videos", "strange"),
+        ("/proc/videos", "FileNotFoundError|PermissionError"),
+        ("{file}/videos", "NotADirectoryError|FileExistsError"),
+        ("{directory}/video.mp4", "IsADirectoryError"),
+    ],
+)
+def test_a_place_that_takes_no_file_is_told_with_its_own_words(emulator, finish, tmp_path, destination, text):
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "video.mp4").mkdir()
+    destination = destination.replace("{file}", f"{tmp_path}/file").replace("{directory}", str(tmp_path))
+    with pytest.raises(ViduDownloadError, match=rf"could not be written to .*({text}).*is paid"):
+        store_at(destination).store(finish())
+    assert files(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["a b", "视频", "100%", "x?y", "a#b", "[x]"])
+def test_a_local_directory_keeps_its_name(emulator, finish, tmp_path, name):
+    (uri,) = store_at(tmp_path / name).store(finish())
+    assert uri.startswith(f"file://{tmp_path}/{name}/")
+    assert files(tmp_path) == [uri.removeprefix(f"file://{tmp_path}/")]
+
+
+def test_a_missing_connection_is_named(emulator, finish, tmp_path, monkeypatch):
+    result = finish()
+    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
+    with pytest.raises(ViduConnectionSettingsError, match="no Airflow connection"):
+        store_at(tmp_path).store(result)
+    with pytest.raises(ViduConnectionSettingsError, match="no Airflow connection"):
+        next(store_at(tmp_path).store_all([(result, "", 0)]))
+
+
+def test_many_are_stored_together_and_what_fails_stops_no_other(emulator, finish, place):
+    result = finish()
+    (url,) = result["urls"]
+    video = content(url)
+    items = [
+        (
+            {**result, "task_id": f"task-{index}", "urls": [f"{url}x" if index % 20 == 7 else url]},
+            "../x" if index == 50 else f"sku-{index}",
+            index,
+        )
+        for index in range(100)
+    ]
+    # Two of the downloads that begin break once.
+    emulator.arm({"on": "download", "fault": "truncate", "times": 2})
+    outcomes = dict(store_at(f"{place.destination}/{{custom_id}}.mp4").store_all(items))
+    lost = {7, 27, 47, 67, 87}
+    assert outcomes.keys() == set(range(100))
+    assert {index for index, files in outcomes.items() if type(files) is ViduDownloadError} == lost
+    assert all(f"HTTP 403 instead of the video at {url}x" in str(outcomes[index]) for index in lost)
+    assert type(outcomes[50]) is ViduRequestError
+    stored = {f"sku-{index}.mp4" for index in range(100)} - {f"sku-{index}.mp4" for index in {50, *lost}}
+    assert {index: files for index, files in outcomes.items() if index not in {50, *lost}} == {
+        index: [f"{place.uri}/sku-{index}.mp4"] for index in range(100) if index not in {50, *lost}
+    }
+    assert place.files() == dict.fromkeys(stored, video)
+
+
+def test_the_connection_is_looked_up_once_for_many(emulator, finish, tmp_path, monkeypatch):
+    from airflow.sdk import BaseHook
+
+    result, seen = finish(), []
+    get = BaseHook.get_connection
+    monkeypatch.setattr(
+        BaseHook, "get_connection", classmethod(lambda cls, conn_id: seen.append(conn_id) or get(conn_id))
+    )
+    items = [({**result, "task_id": f"task-{index}"}, "", index) for index in range(20)]
+    assert len(dict(store_at(tmp_path).store_all(items))) == 20
+    assert seen == ["vidu_default"]
+
+
+def test_what_has_not_begun_is_left_when_the_reader_stops(emulator, finish, tmp_path):
+    result = finish()
+    items = [({**result, "task_id": f"task-{index}"}, "", index) for index in range(1000)]
+    reading = store_at(tmp_path).store_all(items)
+    next(reading)
+    reading.close()
+    stored = files(tmp_path)
+    assert 0 < len(stored) < 1000
+    assert not [name for name in stored if name.endswith(".part")]
+
+
+def test_the_key_goes_along_with_no_download(emulator, finish, tmp_path, monkeypatch):
+    set_connection(monkeypatch, host=emulator.url, extra={"auth_scheme": "bearer"})
+    result = finish()
+    emulator.arm({"on": "download", "fault": "truncate"})
+    store_at(tmp_path).store(result)
+    assert downloads(emulator) == 2
+    assert [task["authorization_on_download"] for task in emulator.tasks] == [False]
