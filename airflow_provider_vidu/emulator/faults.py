@@ -16,11 +16,14 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from airflow_provider_vidu.emulator.errors import ERRORS, ApiError, code_of
+
+if TYPE_CHECKING:
+    from airflow_provider_vidu.emulator.state import Generation
 
 ROUTES = ("submit", "status", "download", "any")
 
@@ -38,11 +41,13 @@ class Video(web.FileResponse):
     The answer to a download.
 
     :param path: the finished video.
+    :param generation: whose it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, generation: Generation) -> None:
         super().__init__(path)
         self.path = path
+        self.generation = generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +239,10 @@ async def _truncate(request: web.Request, handler: Handler, parameters: Paramete
 
 
 async def _expired(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
-    # A link that was bad before is refused here already.
-    await handler(request)
-    request["generation"].token = secrets.token_urlsafe(16)
+    whole = await handler(request)
+    if not isinstance(whole, Video):
+        return whole
+    whole.generation.token = secrets.token_urlsafe(16)
     raise web.HTTPForbidden(text="the link has expired")
 
 

@@ -227,8 +227,7 @@ async def _download(request: web.Request) -> web.StreamResponse:
         raise web.HTTPForbidden(text="there is no video yet")
     generation.authorization_on_download |= "Authorization" in request.headers
     generation.downloads += request.method == "GET"
-    request["generation"] = generation
-    return faults.Video(await emulator.video(generation))
+    return faults.Video(await emulator.video(generation), generation)
 
 
 def _authorized(request: web.Request) -> Emulator:

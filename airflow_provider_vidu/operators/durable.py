@@ -122,7 +122,7 @@ class Memory:
     """
     The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
 
-    Without a store it remembers nothing.
+    Without a store it remembers nothing. ``remembered`` is what the store holds, as far as is known.
 
     :param context: Airflow's context of the task instance.
     :param durable: whether to remember at all.
@@ -132,6 +132,7 @@ class Memory:
     def __init__(self, context: Context, *, durable: bool, log: Logger) -> None:
         self.log = log
         self._store: Any = context.get("task_state_store") if durable else None
+        self.remembered: Attempt | None = None
         if durable and self._store is None:
             log.warning(
                 "durable needs Airflow 3.3 or newer. Here nothing outlives a try: a retry after the worker died is a "
@@ -161,7 +162,8 @@ class Memory:
                 f"The task state {KEY!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
                 "earlier try submitted, then delete that task state and clear the task."
             )
-        return Attempt(**stored)
+        self.remembered = Attempt(**stored)
+        return self.remembered
 
     def write(self, attempt: Attempt) -> None:
         """
@@ -190,14 +192,28 @@ class Memory:
             self._set(attempt)
         except (Exception, AirflowTaskTimeout):
             self.log.exception("%s", otherwise)
+            self.remembered = None
             return False
         return True
+
+    def deliver(self, attempt: Attempt) -> None:
+        """
+        Remember that an attempt was delivered, where it is remembered at all.
+
+        :param attempt: whose task is about to be returned.
+        """
+        if self.remembered:
+            self.keep(
+                attempt._replace(delivered=True),
+                f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
+            )
 
     def _set(self, attempt: Attempt) -> None:
         if self._store is not None:
             from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
 
             self._store.set(KEY, attempt._asdict(), retention=NEVER_EXPIRE)
+            self.remembered = attempt
 
     def post(self, body: Body, attempt: Attempt, vidu_conn_id: str, earlier: Attempt | None) -> Submission:
         """

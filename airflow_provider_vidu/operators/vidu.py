@@ -17,14 +17,17 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
 from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal
 from airflow_provider_vidu.operators.media import with_files_read
+from airflow_provider_vidu.operators.report import count_submission, prices_of
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS, notes, takes_files
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
-from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
+from airflow_provider_vidu.protocol.prices import estimate
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from airflow_provider_vidu.protocol.prices import Key
 
 
 class ViduSubmitOperator(BaseOperator):
@@ -84,6 +87,9 @@ class ViduSubmitOperator(BaseOperator):
         retries, ``resubmit`` leaves it to Airflow's retries, each of which may pay once more.
     :param max_cost: CNY that the estimate may come to, ``None`` (default) for any. Above it, and where no price is
         known, nothing is sent. It bounds one try.
+    :param prices: your own prices in place of the dated table: CNY by ``(vidu_type, model, seconds of video,
+        resolution)``, with ``None`` as the seconds for a price of each second, or the path or URI of a CSV file with
+        the columns of ``protocol/prices_2026-04-15.csv``.
     """
 
     template_fields: Sequence[str] = (
@@ -129,6 +135,7 @@ class ViduSubmitOperator(BaseOperator):
         durable: bool = True,
         on_uncertain: str = "fail",
         max_cost: float | None = None,
+        prices: str | Mapping[Key, float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -163,6 +170,7 @@ class ViduSubmitOperator(BaseOperator):
         self.durable = durable
         self.on_uncertain = on_uncertain
         self.max_cost = max_cost
+        self.prices = prices
         # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
         # mark is the one that Airflow's own decorators look for.
         if not getattr(self, "_BaseOperator__from_mapped", False):
@@ -198,6 +206,8 @@ class ViduSubmitOperator(BaseOperator):
         cost = self.max_cost
         if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
             raise request.refusal([f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any"])
+        if isinstance(self.prices, Mapping):
+            prices_of(self.prices)
 
     def execute(self, context: Context) -> str:
         """
@@ -210,6 +220,12 @@ class ViduSubmitOperator(BaseOperator):
         :raises ViduSubmissionUncertainError: the outcome is unknown and ``on_uncertain`` is ``resubmit``.
         :raises ViduError: any other kind: nothing was sent or accepted, nothing was paid, a retry can help.
         """
+        memory, attempt = self._accepted(context)
+        memory.deliver(attempt)
+        return attempt.vidu_task_id
+
+    def _accepted(self, context: Context) -> tuple[Memory, Attempt]:
+        """Submit or attach, with errors as Airflow shall see them."""
         try:
             return self._submit(context)
         except ViduSubmissionUncertainError as error:
@@ -222,24 +238,18 @@ class ViduSubmitOperator(BaseOperator):
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error
 
-    def _submit(self, context: Context) -> str:
+    def _submit(self, context: Context) -> tuple[Memory, Attempt]:
         self._check_options()
         ti = context["ti"]
         memory = Memory(context, durable=self.durable, log=self.log)
         earlier = memory.read()
         body = self._body_if_it_can_be_built() if earlier else self._body()
         if earlier and self._attaches_to(earlier, body, ti.max_tries):
-            attempt, stored = earlier._replace(max_tries=ti.max_tries, delivered=False), True
+            attempt = earlier._replace(max_tries=ti.max_tries, delivered=False)
             memory.write(attempt)
             self._push(ti, attempt.xcoms)
-        else:
-            attempt, stored = self._submit_anew(memory, ti, body or self._body(), earlier)
-        if stored:
-            memory.keep(
-                attempt._replace(delivered=True),
-                f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
-            )
-        return attempt.vidu_task_id
+            return memory, attempt
+        return memory, self._submit_anew(memory, ti, body or self._body(), earlier)
 
     def _body_if_it_can_be_built(self) -> request.Body | None:
         try:
@@ -273,19 +283,21 @@ class ViduSubmitOperator(BaseOperator):
 
     def _submit_anew(
         self, memory: Memory, ti: RuntimeTaskInstanceProtocol, body: request.Body, earlier: Attempt | None
-    ) -> tuple[Attempt, bool]:
+    ) -> Attempt:
         for note in notes(body):
             self.log.warning("%s", note)
-        cost = estimate(body)
-        price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by prices of {PRICES_AS_OF})"
+        prices = prices_of(self.prices)
+        cost = estimate(body, prices)
+        price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by {prices.source})"
         if self.max_cost is not None and (cost.price_cny is None or cost.price_cny > self.max_cost):
-            raise request.refusal([f"max_cost: ¥{self.max_cost:g} given, but {price}. Raise max_cost or leave it out"])
+            way = "Give one with prices" if cost.price_cny is None else "Raise max_cost"
+            raise request.refusal([f"max_cost: ¥{self.max_cost:g} given, but {price}. {way}, or leave max_cost out"])
         self.log.info("Submitting %s with %s: %s", self.vidu_type, self.model, price)
         asked = request.without_data(request.assemble(self.vidu_type, self.model, self._values(), **self._extras()))
         xcoms = {
             "expected_seconds": cost.typical_seconds,
             "estimated_cost": cost.price_cny,
-            "vidu_request": {**asked, "estimated_cost": cost.price_cny, "prices_as_of": PRICES_AS_OF},
+            "vidu_request": {**asked, "estimated_cost": cost.price_cny, "estimated_by": prices.source},
         }
         # All that is known before the POST is pushed before it, so that little can fail between it and the return.
         self._push(ti, xcoms)
@@ -302,9 +314,10 @@ class ViduSubmitOperator(BaseOperator):
         try:
             self.log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
             self._push(ti, known if stored else {"vidu_task_id": vidu_task_id, **known})
+            count_submission(cost.price_cny)
         except (Exception, AirflowTaskTimeout):
             self.log.exception("The request id of Vidu task %s could not be pushed", vidu_task_id)
-        return attempt, stored
+        return attempt
 
     def _body(self) -> request.Body:
         values = with_files_read(self.vidu_type, self.model, self._values(), self.log.warning)

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a request will probably cost and how long it will take, by the operator's price page.
+What a request will probably cost and how long it will take, by the operator's price page or by a table of one's own.
 
-Source: github.com/UCloudDoc-Team/modelverse, price.md, as of ``PRICES_AS_OF``. Never a bill: prices change.
+Source of the former: github.com/UCloudDoc-Team/modelverse, price.md, as of ``PRICES_AS_OF``. Never a bill: prices
+change.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import fields_of, row_of
+from airflow_provider_vidu.protocol.fields import shown
+
+Key = tuple[str, str, int | None, str]
+Row = tuple[float, float | None]
 
 PRICES_AS_OF = "2026-04-15"
 
@@ -45,38 +51,92 @@ class Estimate(NamedTuple):
     missing: str = ""
 
 
+class Prices(NamedTuple):
+    """
+    A price table.
+
+    :param rows: (price in CNY, typical seconds of generation or ``None``) by (vidu_type, model, seconds of video,
+        resolution). ``None`` in place of the seconds: the price is for each second of video.
+    :param source: which prices they are, in words.
+    """
+
+    rows: Mapping[Key, Row]
+    source: str
+
+
 @cache
-def price_table() -> Mapping[tuple[str, str, int, str], tuple[float, float | None]]:
+def price_table() -> Mapping[Key, Row]:
     """
     Read the table that ships with the package.
 
-    :return: (price in CNY, typical seconds or ``None``) by (vidu_type, model, duration in seconds, resolution).
+    :return: its rows, as in :class:`Prices`.
     """
-    text = resources.files(__package__).joinpath(f"prices_{PRICES_AS_OF}.csv").read_text("utf-8")
-    return {
-        (row["vidu_type"], row["model"], int(row["duration_s"]), row["resolution"]): (
-            float(row["price_cny"]),
-            float(row["typical_seconds"]) if row["typical_seconds"] else None,
-        )
-        for row in csv.DictReader(text.splitlines())
+    return dict(_csv_rows(resources.files(__package__).joinpath(f"prices_{PRICES_AS_OF}.csv").read_text("utf-8")))
+
+
+def shipped_prices() -> Prices:
+    """Give the table that ships with the package, with what is paid by the second."""
+    rates: dict[Key, Row] = {
+        (vidu_type, model, None, resolution): (rate, None)
+        for (vidu_type, model), by_resolution in PRICES_PER_SECOND.items()
+        for resolution, rate in by_resolution.items()
     }
+    return Prices({**price_table(), **rates}, f"prices of {PRICES_AS_OF}")
 
 
-def estimate(body: Mapping[str, Any]) -> Estimate:
+def own_prices(given: str | Mapping[Key, float]) -> Prices:
+    """
+    Read a price table that replaces the one that ships with the package.
+
+    :param given: prices in CNY by (vidu_type, model, seconds of video, resolution), or the text of a CSV file with the
+        columns of the shipped one: ``vidu_type``, ``model``, ``duration_s``, ``resolution``, ``price_cny`` and, if
+        known, ``typical_seconds``. ``None`` or an empty ``duration_s``: the price is for each second of video.
+    :return: the table. Typical times that it does not tell are those of the shipped one.
+    :raises ViduRequestError: naming the first row that is wrong. Nothing was sent.
+    """
+    rows: dict[Key, Row] = {}
+    pairs = _csv_rows(given) if isinstance(given, str) else ((key, (price, None)) for key, price in given.items())
+    key: Any = None
+    try:
+        for key, (price, seconds) in pairs:
+            vidu_type, model, duration, resolution = key
+            if isinstance(duration, (bool, float, str)) or isinstance(price, bool) or not 0 <= price < float("inf"):
+                raise ValueError(f"{price!r} CNY")
+            known = seconds or price_table().get(key, (0.0, None))[1]
+            rows[vidu_type, model, duration, resolution] = (float(price), known)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ViduRequestError(
+            f"prices: {type(error).__name__} ({shown(str(error))}) at or after the row {shown(key)} given, allowed: "
+            "CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with the columns "
+            "vidu_type, model, duration_s, resolution, price_cny, typical_seconds. Nothing was sent."
+        ) from None
+    return Prices(rows, "the prices given")
+
+
+def _csv_rows(text: str) -> Iterator[tuple[Key, Row]]:
+    for row in csv.DictReader(text.splitlines()):
+        duration, seconds = row["duration_s"], row.get("typical_seconds")
+        key = (row["vidu_type"], row["model"], int(duration) if duration else None, row["resolution"])
+        yield key, (float(row["price_cny"]), float(seconds) if seconds else None)
+
+
+def estimate(body: Mapping[str, Any], prices: Prices | None = None) -> Estimate:
     """
     Estimate a request's price and its time of generation.
 
     :param body: a submit body; what it leaves out counts with the API's default.
+    :param prices: the table, the shipped one by default.
     :return: the estimate; ``None`` for what is unknown, with the missing price named.
     """
+    rows = (prices or shipped_prices()).rows
     vidu_type, model = str(body.get("parameters", {}).get("vidu_type")), str(body.get("model"))
     row, values = row_of(body), fields_of(body)
     defaults = {name: field.default for name, field in row.fields.items()} if row else {}
     duration, resolution = (values.get(name, defaults.get(name)) for name in ("duration", "resolution"))
     price, seconds = None, None
-    rate = PRICES_PER_SECOND.get((vidu_type, model), {}).get(str(resolution))
+    rate, _ = rows.get((vidu_type, model, None, str(resolution)), (None, None))
     if isinstance(duration, int):
-        price, seconds = price_table().get((vidu_type, model, duration, str(resolution)), (None, None))
+        price, seconds = rows.get((vidu_type, model, duration, str(resolution)), (None, None))
         if price is None and rate is not None:
             price = rate * duration
     if price is None:

@@ -421,20 +421,41 @@ def test_an_attempt_survives_the_store():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"max_cost": 0.3}, "max_cost: ¥0.3 given, but about ¥0.31 "),
-        ({"max_cost": 5, "model": "viduq9"}, "max_cost: ¥5 given, but no price is known for text2video with viduq9"),
+        (
+            {"max_cost": 0.3},
+            "max_cost: ¥0.3 given, but about ¥0.31 (an estimate by prices of 2026-04-15). Raise max_cost, or leave "
+            "max_cost out",
+        ),
+        (
+            {"max_cost": 5, "model": "viduq9"},
+            "max_cost: ¥5 given, but no price is known for text2video with viduq9, duration 1, resolution 540p. Give "
+            "one with prices, or leave max_cost out",
+        ),
+        (
+            {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},
+            "max_cost: ¥5 given, but about ¥6 (an estimate by the prices given). Raise max_cost",
+        ),
+        ({"prices": "/nowhere/prices.csv"}, "prices: '/nowhere/prices.csv' given, allowed: a mapping, or the path or"),
     ],
 )
 def test_what_may_cost_too_much_is_refused_before_it_is_sent(submit, emulator, arguments, text):
     ran = submit(**arguments)
     assert type(ran.error) is AirflowFailException
     assert text in str(ran.error)
-    assert "Raise max_cost or leave it out" in str(ran.error)
     assert emulator.requests == []
 
 
 def test_a_submit_within_its_bound_is_sent(submit, emulator):
     assert submit(max_cost=0.31).states == {"submit": "success"}
+
+
+def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
+    (tmp_path / "prices.csv").write_text(
+        "vidu_type,model,duration_s,resolution,price_cny\ntext2video,viduq2,,540p,0.25\n", encoding="utf-8"
+    )
+    ran = submit(prices=str(tmp_path / "prices.csv"), max_cost=0.25)
+    assert ran.xcom("submit", "estimated_cost") == 0.25
+    assert ran.xcom("submit", "vidu_request")["estimated_by"] == "the prices given"
 
 
 @pytest.mark.parametrize(
@@ -444,6 +465,7 @@ def test_a_submit_within_its_bound_is_sent(submit, emulator):
         ({"max_cost": True}, "max_cost: True given"),
         ({"max_cost": "5"}, "max_cost: '5' given"),
         ({"max_cost": float("nan")}, "max_cost: nan given"),
+        ({"prices": {("text2video", "viduq2"): 1}}, "prices: ValueError"),
         ({"on_uncertain": "retry"}, "on_uncertain: 'retry' given, allowed: 'fail' or 'resubmit'"),
     ],
 )

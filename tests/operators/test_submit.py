@@ -55,7 +55,11 @@ def test_the_task_id_is_returned_and_what_was_asked_is_pushed(submit, emulator):
         "parameters": {"vidu_type": "img2video", "duration": 1, "resolution": "540p", "bgm": True},
     }
     assert task["body"] == body
-    assert ran.xcom("submit", "vidu_request") == {**body, "estimated_cost": 0.19, "prices_as_of": "2026-04-15"}
+    assert ran.xcom("submit", "vidu_request") == {
+        **body,
+        "estimated_cost": 0.19,
+        "estimated_by": "prices of 2026-04-15",
+    }
 
 
 def test_every_field_of_the_api_is_an_argument_and_a_template(emulator):

@@ -6,7 +6,15 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, Estimate, estimate, price_table
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.prices import (
+    PRICES_AS_OF,
+    Estimate,
+    estimate,
+    own_prices,
+    price_table,
+    shipped_prices,
+)
 
 
 def body_of(vidu_type, model, **parameters):
@@ -161,3 +169,61 @@ BY_SECOND = "for each second of a video whose length is not known beforehand"
 )
 def test_without_a_price_the_estimate_says_which_one_is_missing(body, missing):
     assert estimate(body) == Estimate(None, None, NO_PRICE + missing)
+
+
+ASKED = body_of("img2video", "viduq2-turbo", duration=5, resolution="720p")
+NEW_MODEL = body_of("img2video", "viduq9", duration=3, resolution="720p")
+CSV = """model,vidu_type,resolution,duration_s,price_cny,typical_seconds
+viduq2-turbo,img2video,720p,5,1,
+viduq9,img2video,720p,,0.5,
+viduq9,img2video,1080p,3,2,12.5
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "expected"),
+    [
+        ({("img2video", "viduq2-turbo", 5, "720p"): 1}, ASKED, Estimate(1.0, 26.4)),
+        ({("img2video", "viduq9", None, "720p"): 0.5}, NEW_MODEL, Estimate(1.5, None)),
+        (
+            {("img2video", "viduq9", None, "720p"): 0.5, ("img2video", "viduq9", 3, "720p"): 1},
+            NEW_MODEL,
+            Estimate(1, None),
+        ),
+        ({}, ASKED, Estimate(None, None, f"{NO_PRICE}img2video with viduq2-turbo, duration 5, resolution 720p")),
+        (CSV, ASKED, Estimate(1.0, 26.4)),
+        (CSV, NEW_MODEL, Estimate(1.5, None)),
+        (CSV, body_of("img2video", "viduq9", duration=3, resolution="1080p"), Estimate(2.0, 12.5)),
+    ],
+)
+def test_prices_of_ones_own_replace_the_shipped_ones(given, body, expected):
+    assert estimate(body, own_prices(given)) == expected
+
+
+def test_an_estimate_tells_whose_prices_it_goes_by():
+    assert (shipped_prices().source, own_prices({}).source) == ("prices of 2026-04-15", "the prices given")
+
+
+KEY = ("img2video", "viduq2-turbo", 5, "720p")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {KEY: "1.25"},
+        {KEY: -1},
+        {KEY: float("nan")},
+        {KEY: float("inf")},
+        {KEY: True},
+        {KEY: None},
+        {("img2video", "viduq2-turbo", "5", "720p"): 1.25},
+        {("img2video", "viduq2-turbo", 5): 1.25},
+        {"img2video": 1.25},
+        "vidu_type,model,resolution,price_cny\nimg2video,viduq2-turbo,720p,1\n",
+        CSV.replace("0.5", "cheap"),
+        CSV.replace(",5,", ",five,"),
+    ],
+)
+def test_a_price_table_that_is_none_is_refused(given):
+    with pytest.raises(ViduRequestError, match=r"prices: .* given, allowed: CNY by .* Nothing was sent\."):
+        own_prices(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -12,6 +13,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol import download
+from airflow_provider_vidu.transfers import store
 from airflow_provider_vidu.transfers.store import VideoStore
 from tests.emulator_control import set_connection
 
@@ -184,6 +186,14 @@ def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
     with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
         store_at(place.destination).store(finish())
     assert place.files() == {}
+
+
+def test_a_store_that_loses_bytes_is_told_and_has_no_file(emulator, finish, s3, monkeypatch):
+    losing = SimpleNamespace(copyfileobj=lambda source, target, length: target.write(source.read()[:-1]))
+    monkeypatch.setattr(store, "shutil", losing)
+    with pytest.raises(ViduDownloadError, match=r"bytes were written, but .* are at s3://store@bucket/lossy/"):
+        store_at("s3://store@bucket/lossy").store(finish())
+    assert "Contents" not in s3.list_objects_v2(Bucket="bucket")
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_not_made(emulator, finish, s3):
