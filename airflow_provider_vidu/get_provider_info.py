@@ -26,9 +26,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.vidu")],
-        "operators": [_modules("operators.vidu")],
+        "operators": [_modules("operators.vidu", "operators.batch")],
         "sensors": [_modules("sensors.vidu")],
-        "triggers": [_modules("triggers.vidu")],
+        "triggers": [_modules("triggers.vidu", "triggers.batch")],
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,
@@ -73,5 +73,5 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(name: str) -> dict[str, Any]:
-    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_vidu.{name}"]}
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_vidu.{name}" for name in names]}
