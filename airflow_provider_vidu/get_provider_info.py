@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.vidu")],
-        "operators": [_modules("operators.vidu", "operators.batch")],
+        "operators": [_modules("operators.vidu", "operators.generate", "operators.batch")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu", "triggers.batch")],
         "transfers": [

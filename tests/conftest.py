@@ -95,6 +95,20 @@ class Ran:
             return None if row is None else XComModel.deserialize_value(row)
 
     @property
+    def asset_extras(self) -> list[dict[str, Any]]:
+        """What the asset events of the run hold."""
+        from airflow.models.asset import AssetEvent
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            return [
+                event.extra
+                for event in session.query(AssetEvent).filter_by(
+                    source_dag_id=self._key["dag_ids"], source_run_id=self._key["run_id"]
+                )
+            ]
+
+    @property
     def error(self) -> BaseException:
         (error,) = self.errors.values()
         return error

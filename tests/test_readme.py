@@ -38,15 +38,25 @@ def snippets(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_dag_of_the_readme_runs(run_dag, emulator, frame, tmp_path):
-    (source,) = snippets("python")
-    source = source.replace("s3://aws_default@pictures/mountains.png", str(frame))
-    source = source.replace("s3://aws_default@videos/", f"file://{tmp_path}/videos")
-    source = source.replace('with DAG("make_a_video", schedule=None):', "if True:")
-    ran = run_dag(lambda: exec(source, {}))
-    assert ran.states == {"submit": "success", "wait": "success", "store": "success"}
-    (task,) = emulator.tasks
-    assert ran.xcom("store") == [f"file://{tmp_path}/videos/{task['task_id']}.mp4"]
+@pytest.fixture
+def run_snippet(run_dag, emulator, frame, tmp_path):
+    def run(source: str):
+        source = source.replace("s3://aws_default@pictures/mountains.png", str(frame))
+        source = source.replace("s3://aws_default@videos/", f"file://{tmp_path}/videos/")
+        source = re.sub(r"with DAG\(.*\):", "if True:", source)
+        return run_dag(lambda: exec(source, {}))
+
+    return run
+
+
+def test_the_dags_of_the_readme_run(run_snippet, emulator, tmp_path):
+    three_tasks, one_task = map(run_snippet, snippets("python"))
+    first, second = emulator.tasks
+    assert three_tasks.states == {"submit": "success", "wait": "success", "store": "success"}
+    assert three_tasks.xcom("store") == [f"file://{tmp_path}/videos/{first['task_id']}.mp4"]
+    assert one_task.states == {"generate": "success"}
+    (file,) = one_task.xcom("generate")["files"]
+    assert re.fullmatch(rf"file://{tmp_path}/videos/\d{{4}}-\d\d-\d\d/{second['task_id']}\.mp4", file)
 
 
 def test_the_estimates_of_the_readme_are_the_codes():

@@ -6,7 +6,8 @@ Where the API's documentation is silent the emulator assumes, and this is all th
 
 * an unknown task id is answered with 400, code null and the words "task not found";
 * ``urls``, ``finish_time`` and ``usage`` come once there is something to tell, not as empty values before;
-* the list of models has the shape that OpenAI's has.
+* the list of models has the shape that OpenAI's has;
+* what :mod:`scenes` says of lengths and :mod:`media` of files that cannot be used.
 
 Words in the prompt (or in lip-sync's text) stand for what moderation and a busy service do:
 ``forbidden-by-moderation`` is refused at submit; ``fail-by-moderation`` and ``fail-by-capacity`` are accepted and

@@ -2,15 +2,13 @@
 """
 What the emulator remembers: accepted generations, whose status follows from the clock, and the requests seen.
 
-A generation costs nothing until its video is asked for: only its first frame is read beforehand, because a frame
+A generation costs nothing until its video is asked for: only the files it is given are read beforehand, because one
 that cannot be read decides how the generation ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import math
 import secrets
 import time
@@ -18,16 +16,14 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import aiohttp
-from PIL import Image
 
-from airflow_provider_vidu.emulator import video
-from airflow_provider_vidu.protocol.capabilities import find
+from airflow_provider_vidu.emulator import media, scenes
+from airflow_provider_vidu.protocol.capabilities import fields_of, find
 from airflow_provider_vidu.protocol.prices import estimate
 
 if TYPE_CHECKING:
@@ -38,7 +34,6 @@ UNKNOWN_TYPICAL_SECONDS = 30.0
 DEFAULT_VIDEO_SECONDS = 5
 
 _PENDING_SHARE = 0.1
-_FETCH_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _PROMPTED_FAILURES = {
     "fail-by-moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
     "fail-by-capacity": "code=SystemThrottling, message=the system is busy, try again later",
@@ -55,7 +50,7 @@ class Settings:
     :param speed: how many times faster than the real service a generation is.
     :param key: the API key that is accepted.
     :param auth_scheme: what the Authorization header has to be: the key alone, ``Bearer`` and the key, or either.
-    :param directory: where videos and first frames lie; default a temporary directory, removed at the end.
+    :param directory: where videos and given files lie; default a temporary directory, removed at the end.
     """
 
     host: str = "127.0.0.1"
@@ -84,8 +79,9 @@ class Generation:
     video_seconds: int
     error: str | None = None
     finish: float = math.inf
-    """When it ends: not known while the first frame is on its way."""
-    frame: Path | None = None
+    """When it ends: not known while a file is on its way."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """The file of each address in ``body``."""
     polls: int = 0
     downloads: int = 0
     authorization_on_download: bool = False
@@ -104,13 +100,23 @@ class Generation:
             return "Failure" if self.error else "Success"
         return "Pending" if now < self.submitted + _PENDING_SHARE * self.seconds else "Running"
 
-    def frame_is_ready(self, now: float) -> None:
+    @property
+    def vidu_type(self) -> str:
+        """The job."""
+        return str(self.body["parameters"]["vidu_type"])
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was submitted, with files in the place of their addresses."""
+        return media.placed(fields_of(self.body), self.files)
+
+    def files_are_ready(self, now: float) -> None:
         """Nothing is missing any more: it ends when its time is over, or now if that is later."""
         self.finish = max(now, self.submitted + self.seconds)
 
-    def frame_is_bad(self, now: float, code: str, reason: object) -> None:
+    def file_is_bad(self, now: float, error: str) -> None:
         """End it in a failure now."""
-        self.error, self.finish = f"code={code}, message={reason}", now
+        self.error, self.finish = error, now
 
 
 class Emulator:
@@ -118,8 +124,8 @@ class Emulator:
     Everything that one running emulator holds.
 
     :param settings: how it behaves.
-    :param directory: where videos and first frames lie.
-    :param client: fetches first frames.
+    :param directory: where videos and given files lie.
+    :param client: fetches what is given by URL.
     """
 
     def __init__(self, settings: Settings, directory: Path, client: aiohttp.ClientSession) -> None:
@@ -130,7 +136,7 @@ class Emulator:
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         self.counts: Counter[str] = Counter()
         self.key = settings.key
-        self._client = client
+        self._intake = media.Intake(directory, client)
         self._fetches: set[asyncio.Task[None]] = set()
         self._renderers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="render")
 
@@ -141,27 +147,28 @@ class Emulator:
 
     async def accept(self, body: Mapping[str, Any]) -> Generation:
         """Start a generation from a checked submit body."""
-        inputs, parameters = body["input"], body["parameters"]
-        capability = find(parameters["vidu_type"], body["model"])
-        asked = parameters.get("duration")
+        vidu_type = body["parameters"]["vidu_type"]
+        capability = find(vidu_type, body["model"])
+        asked = body["parameters"].get("duration")
         if asked is None and capability and "duration" in capability.fields:
             asked = capability.fields["duration"].default
         generation = Generation(
-            body={key: _shortened(value) for key, value in body.items()},
+            body=media.shortened(body),
             submitted=time.time(),
             seconds=(estimate(body).typical_seconds or UNKNOWN_TYPICAL_SECONDS) / self.settings.speed,
             video_seconds=asked if isinstance(asked, int) and asked > 0 else DEFAULT_VIDEO_SECONDS,
             error=next((text for word, text in _PROMPTED_FAILURES.items() if word in prompt_of(body)), None),
         )
-        frame = inputs.get("first_frame_url")
-        if not isinstance(frame, str):
-            generation.frame_is_ready(generation.submitted)
-        elif frame[:5].lower() == "data:":
-            await self._take_frame(generation, _decoded(frame) or b"")
-        else:
-            fetch = asyncio.create_task(self._fetch_frame(generation, frame))
-            self._fetches.add(fetch)
-            fetch.add_done_callback(self._fetches.discard)
+        wanted = media.addresses(vidu_type, fields_of(body))
+        urls = [(name, address) for name, address in wanted if not media.is_data(address)]
+        # Data URIs are taken before the answer, so that they need not be remembered.
+        if await self._take(generation, [item for item in wanted if item not in urls]):
+            if urls:
+                fetch = asyncio.create_task(self._fetch(generation, urls))
+                self._fetches.add(fetch)
+                fetch.add_done_callback(self._fetches.discard)
+            else:
+                await self._begin(generation)
         self.generations[generation.task_id] = generation
         return generation
 
@@ -178,8 +185,8 @@ class Emulator:
             fetch.cancel()
         for generation in self.generations.values():
             self._video_path(generation).unlink(missing_ok=True)
-            if generation.frame is not None:
-                generation.frame.unlink(missing_ok=True)
+            for path in generation.files.values():
+                path.unlink(missing_ok=True)
         self.generations.clear()
         self.requests.clear()
         self.counts.clear()
@@ -192,75 +199,34 @@ class Emulator:
             fetch.cancel()
         self._renderers.shutdown(cancel_futures=True)
 
-    async def _fetch_frame(self, generation: Generation, url: str) -> None:
-        try:
-            async with self._client.get(url, timeout=_FETCH_TIMEOUT) as response:
-                response.raise_for_status()
-                data = await response.read()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            generation.frame_is_bad(time.time(), "ImageDownloadFailure", error or "timed out")
-        else:
-            await self._take_frame(generation, data)
+    async def _fetch(self, generation: Generation, urls: list[tuple[str, str]]) -> None:
+        if await self._take(generation, urls):
+            await self._begin(generation)
 
-    async def _take_frame(self, generation: Generation, data: bytes) -> None:
-        path = self.directory / f"{sha256(data).hexdigest()}.frame"
-        try:
-            await asyncio.to_thread(_store_frame, path, data)
-        except video.PictureError as error:
-            generation.frame_is_bad(time.time(), "ImageFormatInvalid", error)
-        else:
-            generation.frame = path
-            generation.frame_is_ready(time.time())
+    async def _take(self, generation: Generation, wanted: list[tuple[str, str]]) -> bool:
+        for name, address in wanted:
+            try:
+                path = await self._intake.take(generation.vidu_type, name, address)
+            except media.MediaError as error:
+                generation.file_is_bad(time.time(), str(error))
+                return False
+            generation.files[media.shortened(address)] = path
+        return True
+
+    async def _begin(self, generation: Generation) -> None:
+        scene, asked = scenes.scene_of(generation.vidu_type, generation.fields), generation.video_seconds
+        generation.video_seconds = await asyncio.to_thread(scene.seconds, generation.fields, asked)
+        generation.files_are_ready(time.time())
 
     def _video_path(self, generation: Generation) -> Path:
         return self.directory / f"{generation.task_id}.mp4"
 
     def _render(self, generation: Generation) -> Path:
-        parameters = generation.body["parameters"]
         path = self._video_path(generation)
-        video.render(
-            path,
-            _picture(generation),
-            resolution=parameters.get("resolution", "720p"),
-            seconds=generation.video_seconds,
-            sound=bool(parameters.get("bgm") or parameters.get("audio")),
-        )
+        scenes.render(path, generation.vidu_type, generation.fields, generation.video_seconds)
         return path
 
 
 def prompt_of(body: Mapping[str, Any]) -> str:
     """Give the text of a submit body that moderation looks at."""
     return f"{body['input'].get('prompt', '')} {body['input'].get('text', '')}"
-
-
-def _picture(generation: Generation) -> Image.Image:
-    if generation.frame is not None:
-        return video.open_picture(generation.frame.read_bytes())
-    parameters = generation.body["parameters"]
-    text = f"{parameters['vidu_type']}: {prompt_of(generation.body)}"
-    return video.title_card(text, str(parameters.get("aspect_ratio", "16:9")))
-
-
-def _store_frame(path: Path, data: bytes) -> None:
-    # Named by its content, so that many generations from one picture check and keep it once.
-    if not path.exists():
-        video.open_picture(data)
-        path.write_bytes(data)
-
-
-def _decoded(data_uri: str) -> bytes | None:
-    try:
-        return base64.b64decode(data_uri.partition(",")[2], validate=True)
-    except binascii.Error:
-        return None
-
-
-def _shortened(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _shortened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shortened(item) for item in value]
-    if isinstance(value, str) and value[:5].lower() == "data:":
-        data = _decoded(value) or value.encode()
-        return f"{value.partition(',')[0]},sha256={sha256(data).hexdigest()},length={len(data)}"
-    return value

@@ -1,80 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Pictures and videos: a first frame in, a real H.264 MP4 out.
+Videos and sounds: pictures in, a real H.264 MP4 out; and the videos and sounds that a job is given, read.
 
-The video is a slow zoom over the picture with a bar along the lower edge that fills as time passes. The bar makes
-every video move, also one made from a single-coloured frame, and tells a viewer that no model made it.
+Along the lower edge a bar fills as time passes. It makes every video move, also one of a single-coloured picture, and
+tells a viewer that no model made it.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from io import BytesIO
+from functools import lru_cache
+from itertools import chain, repeat
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import av
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw
 
 FRAMES_PER_SECOND = 24
 SAMPLES_PER_SECOND = 48_000
 SHORT_SIDES = {"360p": 360, "540p": 540, "720p": 720, "1080p": 1080, "2K": 1440}
 
-_ZOOM = 1.2
 _TONE_HZ = 220
 _TONE_VOLUME = 0.1
+# AAC takes frames of 1,024 samples; the last one may be shorter.
+_SAMPLES_PER_FRAME = 1024
+_SAMPLE_BYTES = 4
+# A playlist, which FFmpeg would also open, could name any file of this machine.
+_FORMATS = {"video": "mov,mp4,avi", "audio": "wav,mp3,asf,mov,mp4,m4a,aac,ogg"}
+_NAMES = {"video": "mp4, mov or avi video", "audio": "wav, mp3, wma, m4a, aac or ogg sound"}
 
 Size: TypeAlias = tuple[int, int]
-
-
-class PictureError(ValueError):
-    """The bytes are not a picture that the API accepts."""
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """
-    Decode a first frame.
-
-    :param data: the bytes of a PNG, JPEG or WebP file.
-    :raises PictureError: when they are anything else, or when the ratio is not between 1:4 and 4:1.
-    """
-    try:
-        with Image.open(BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow reports damaged files with any of these.
-        raise PictureError("not a readable png, jpeg or webp image") from error
-    if not 0.25 <= picture.width / picture.height <= 4:
-        raise PictureError(f"the ratio of {picture.width}x{picture.height} is not between 1:4 and 4:1")
-    return picture
-
-
-def title_card(text: str, aspect_ratio: str) -> Image.Image:
-    """
-    Draw the picture for a job that has no first frame.
-
-    :param text: what to write on it.
-    :param aspect_ratio: such as ``16:9``.
-    """
-    width, height = frame_size(_ratio(aspect_ratio), "720p")
-    card = Image.merge(
-        "RGB",
-        (
-            Image.linear_gradient("L").resize((width, height)),
-            Image.linear_gradient("L").rotate(90).resize((width, height)),
-            Image.radial_gradient("L").resize((width, height)),
-        ),
-    ).point(lambda value: value // 2)
-    font = ImageFont.load_default(size=36)
-    lines = textwrap.wrap(text, width // 24)[:8]
-    ImageDraw.Draw(card).multiline_text(
-        (width / 2, height / 2), "\n".join(lines), font=font, anchor="mm", align="center", spacing=12
-    )
-    return card
+Stream: TypeAlias = Literal["video", "audio"]
 
 
 def frame_size(ratio: float, resolution: str) -> Size:
@@ -90,67 +50,132 @@ def frame_size(ratio: float, resolution: str) -> Size:
     return short, 2 * round(short / ratio / 2)
 
 
-def render(path: Path, picture: Image.Image, *, resolution: str, seconds: int, sound: bool) -> None:
+def render(
+    path: Path, frames: Iterable[Image.Image], *, size: Size, seconds: int, sound: Iterator[bytes] | None
+) -> None:
     """
     Write an MP4 file of exactly ``seconds`` seconds; ``path`` appears only when it is complete.
 
     :param path: where the file shall be.
-    :param picture: the first frame; the video has its ratio.
-    :param resolution: one of :data:`SHORT_SIDES`.
+    :param frames: a picture of its own for each frame; the bar is drawn on it.
+    :param size: of the pictures.
     :param seconds: length of the video.
-    :param sound: whether it has a sound track; without, the file has none at all.
+    :param sound: what :func:`tone` or :func:`sound_of` gives; without, the file has no sound track at all.
     """
-    width, height = frame_size(picture.width / picture.height, resolution)
     unfinished = path.with_suffix(".part")
     with av.open(unfinished, "w", format="mp4", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "26"})
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        audio = container.add_stream("aac", rate=SAMPLES_PER_SECOND, layout="mono") if sound else None
-        for frame in _moving(picture, (width, height), seconds * FRAMES_PER_SECOND):
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        audio = container.add_stream("aac", rate=SAMPLES_PER_SECOND, layout="mono") if sound is not None else None
+        for frame in _with_bar(frames, seconds * FRAMES_PER_SECOND):
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        if audio is not None:
-            for samples in _tone(seconds * SAMPLES_PER_SECOND):
+        if audio is not None and sound is not None:
+            for samples in _sounding(sound, seconds * SAMPLES_PER_SECOND):
                 container.mux(audio.encode(samples))
             container.mux(audio.encode(None))
     unfinished.replace(path)
 
 
-def _ratio(aspect_ratio: str) -> float:
-    width, _, height = aspect_ratio.partition(":")
+def shape(path: Path) -> float:
+    """Give the width of a video divided by its height."""
+    with _opened(path, "video") as container:
+        stream = container.streams.video[0]
+        return float(stream.width / stream.height)
+
+
+@lru_cache(maxsize=1000)
+def length(path: Path, stream: Stream) -> float:
+    """
+    Give the length of a file in seconds, and make sure that it can be decoded.
+
+    :param path: the file, whose content never changes: what is given is kept under the hash of its content.
+    :param stream: what it has to hold.
+    :raises ValueError: when it does not.
+    """
     try:
-        return int(width) / int(height)
-    except (ValueError, ZeroDivisionError):
-        return 16 / 9
+        with _opened(path, stream) as container:
+            next(container.decode(**{stream: 0}))
+            # A raw AAC file tells none but the container's estimate; what is not told at all is short.
+            return (container.duration or 0) / 1_000_000
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise ValueError(f"not a readable {_NAMES[stream]}") from error
 
 
-def _moving(picture: Image.Image, size: Size, count: int) -> Iterator[av.VideoFrame]:
-    width, height = size
-    # One good scaling up front; each frame is then a cheap crop that needs next to no scaling.
-    wide, high = round(width * _ZOOM), round(height * _ZOOM)
-    source = picture.resize((wide, high), Image.Resampling.LANCZOS)
-    bar = max(4, height // 60)
-    for index in range(count):
-        progress = index / max(1, count - 1)
-        zoom = 1 + (_ZOOM - 1) * progress
-        left, top = (wide - wide / zoom) * 0.7, (high - high / zoom) * 0.3
-        image = source.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + wide / zoom, top + high / zoom))
+def footage(path: Path, size: Size, count: int) -> Iterator[Image.Image]:
+    """
+    Play a video at the emulator's frame rate.
+
+    :param path: the video.
+    :param size: of the pictures.
+    :param count: how many pictures; the last one stands still where the video is shorter.
+    """
+    shown, sent, began = Image.new("RGB", size), 0, None
+    with _opened(path, "video") as container:
+        for frame in _readable(container.decode(video=0)):
+            time = frame.time or 0
+            began = time if began is None else began
+            until = min(count, math.ceil((time - began) * FRAMES_PER_SECOND - 1e-6))
+            while sent < until:
+                yield shown.copy()
+                sent += 1
+            if sent >= count:
+                return
+            shown = frame.to_image(width=size[0], height=size[1])
+    for _ in range(sent, count):
+        yield shown.copy()
+
+
+def sound_of(path: Path) -> Iterator[bytes]:
+    """Decode a file's sound, in chunks of samples, and go on in silence."""
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLES_PER_SECOND, frame_size=_SAMPLES_PER_FRAME)
+    with _opened(path, "audio") as container:
+        for frame in chain(_readable(container.decode(audio=0)), [None]):
+            for chunk in resampler.resample(frame):
+                yield bytes(chunk.planes[0])[: chunk.samples * _SAMPLE_BYTES]
+    yield from repeat(b"")
+
+
+def tone() -> Iterator[bytes]:
+    """Hum without end, in chunks of samples."""
+    step = math.tau * _TONE_HZ / SAMPLES_PER_SECOND
+    position = 0
+    while True:
+        wave = (math.sin(step * (position + number)) for number in range(_SAMPLES_PER_FRAME))
+        yield array("f", (_TONE_VOLUME * value for value in wave)).tobytes()
+        position += _SAMPLES_PER_FRAME
+
+
+def _opened(path: Path, stream: Stream) -> Any:
+    return av.open(path, options={"format_whitelist": _FORMATS[stream]})
+
+
+def _readable(frames: Iterator[Any]) -> Iterator[Any]:
+    """A file that is damaged further on is shown as far as it goes."""
+    try:
+        yield from frames
+    except av.FFmpegError:
+        return
+
+
+def _with_bar(images: Iterable[Image.Image], count: int) -> Iterator[av.VideoFrame]:
+    for index, image in enumerate(images):
+        bar = max(4, image.height // 60)
         draw = ImageDraw.Draw(image)
-        draw.rectangle((0, height - bar, width, height), fill="black")
-        draw.rectangle((0, height - bar, round(width * progress), height), fill="white")
+        draw.rectangle((0, image.height - bar, image.width, image.height), fill="black")
+        filled = round(image.width * index / max(1, count - 1))
+        draw.rectangle((0, image.height - bar, filled, image.height), fill="white")
         frame = av.VideoFrame.from_image(image)  # type: ignore[no-untyped-call]
         frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
         yield frame
 
 
-def _tone(count: int) -> Iterator[av.AudioFrame]:
-    step = math.tau * _TONE_HZ / SAMPLES_PER_SECOND
-    # AAC takes frames of 1,024 samples; the last one may be shorter.
-    for start in range(0, count, 1024):
-        stop = min(start + 1024, count)
-        wave = array("f", (_TONE_VOLUME * math.sin(step * position) for position in range(start, stop)))
-        frame = av.AudioFrame(format="fltp", layout="mono", samples=stop - start)
-        frame.planes[0].update(wave.tobytes())
+def _sounding(chunks: Iterator[bytes], count: int) -> Iterator[av.AudioFrame]:
+    for start in range(0, count, _SAMPLES_PER_FRAME):
+        samples = min(_SAMPLES_PER_FRAME, count - start)
+        wanted = samples * _SAMPLE_BYTES
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=samples)
+        frame.planes[0].update(next(chunks)[:wanted].ljust(wanted, b"\0"))
         frame.sample_rate = SAMPLES_PER_SECOND
         frame.pts, frame.time_base = start, Fraction(1, SAMPLES_PER_SECOND)
         yield frame

@@ -24,9 +24,9 @@ from airflow_provider_vidu.operators.report import announce, count_failure, coun
 from airflow_provider_vidu.protocol import batch, request
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.sensors.vidu import DEFER_MARGIN
 from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
+from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -171,11 +171,15 @@ class ViduSubmitOperator(BaseOperator):
         self.on_uncertain = on_uncertain
         self.max_cost = max_cost
         self.prices = prices
-        # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
-        # mark is the one that Airflow's own decorators look for.
-        if not getattr(self, "_BaseOperator__from_mapped", False):
+        if not self._is_unmapped:
             self._check_options()
             self._check_literals()
+
+    @property
+    def _is_unmapped(self) -> bool:
+        # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
+        # mark is the one that Airflow's own decorators look for.
+        return getattr(self, "_BaseOperator__from_mapped", False)
 
     def _values(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in FIELDS}

@@ -19,16 +19,14 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_vidu.exceptions import ViduEventError
+from airflow_provider_vidu.operators.report import count_failure, count_success
 from airflow_provider_vidu.protocol.fields import shown
-from airflow_provider_vidu.protocol.polling import SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import identifier
-from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
+from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-DEFER_MARGIN = timedelta(seconds=60)
-"""How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
 
 
 class ViduTaskSensor(BaseSensorOperator):
@@ -158,14 +156,7 @@ class ViduTaskSensor(BaseSensorOperator):
             return self._finish(outcome)
         watch = self._watch
         self.defer(
-            trigger=ViduTaskTrigger(
-                vidu_task_id=self.vidu_task_id,
-                vidu_conn_id=self.vidu_conn_id,
-                poll_interval=self.poke_interval,
-                expected_seconds=watch.expected_seconds,
-                submitted_at=watch.generating_since,
-                deadline=watch.deadline,
-            ),
+            trigger=ViduTaskTrigger.going_on_with(watch, self.vidu_conn_id),
             method_name="execute_complete",
             kwargs={"waited_for": self.vidu_task_id},
             timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
@@ -219,17 +210,17 @@ class ViduTaskSensor(BaseSensorOperator):
     def _named(self, error: BaseException | None) -> str:
         if str(self.vidu_task_id) in str(error):
             return str(error)
-        return (
-            f"The trigger of Vidu task {self.vidu_task_id} did not end its wait ({error}); is a triggerer running? "
-            f"The task keeps running and will be billed. {how_to_resume(str(self.vidu_task_id))}"
-        )
+        return gave_up(str(self.vidu_task_id), error)
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.status == SUCCESS and outcome.task is not None:
+            count_success(outcome.task["video_seconds"])
             self.log.info("%s Its links live about 24 hours: store the video.", outcome.message)
             return outcome.task
         if outcome.status == TIMEOUT:
             raise AirflowSensorTimeout(outcome.message)
+        if outcome.status == FAILED:
+            count_failure()
         raise AirflowFailException(outcome.message)
 
     def _raise(self, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:

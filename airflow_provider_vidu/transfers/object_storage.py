@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.operators.report import announce
 from airflow_provider_vidu.protocol.response import TaskState, identifier
 from airflow_provider_vidu.transfers.store import VideoStore
 
@@ -32,10 +33,12 @@ class ViduToObjectStorageOperator(BaseOperator):
         of a task get ``-2`` and so on before ``.mp4``. ``{task_id}`` is replaced by Vidu's id and ``{index}`` by the
         map index (0 where the task is not mapped). A bucket has to exist; moving a file there needs the right to list,
         read, write and delete. (templated)
+    :param estimated_cost: CNY for the asset events of its outlets, which hold ``files``, ``video_seconds`` and
+        ``estimated_cost``; as ``ViduSubmitOperator`` pushes it. ``None`` (default) when unknown. (templated)
     :param vidu_conn_id: connection of type ``vidu``. (templated)
     """
 
-    template_fields: Sequence[str] = ("result", "vidu_task_id", "destination", "vidu_conn_id")
+    template_fields: Sequence[str] = ("result", "vidu_task_id", "destination", "estimated_cost", "vidu_conn_id")
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         destination: str,
         result: Mapping[str, Any] | None = None,
         vidu_task_id: str | None = None,
+        estimated_cost: float | str | None = None,
         vidu_conn_id: str = "vidu_default",
         **kwargs: Any,
     ) -> None:
@@ -52,6 +56,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         self.destination = destination
         self.result = result
         self.vidu_task_id = vidu_task_id
+        self.estimated_cost = estimated_cost
         self.vidu_conn_id = vidu_conn_id
 
     def execute(self, context: Context) -> list[str]:
@@ -65,10 +70,19 @@ class ViduToObjectStorageOperator(BaseOperator):
         """
         try:
             store = VideoStore(self.destination, self.vidu_conn_id, self.log)
-            result = self.result if self.vidu_task_id is None else self._ask()
-            return store.store(cast("Mapping[str, Any]", result), index=max(0, context["ti"].map_index or 0))
+            result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
+            files = store.store(result, index=max(0, context["ti"].map_index or 0))
         except ViduRequestError as error:
             raise AirflowFailException(str(error)) from error
+        announce(context, files=files, seconds=result.get("video_seconds"), cost=self._cost())
+        return files
+
+    def _cost(self) -> float | None:
+        try:
+            return float(self.estimated_cost)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            # A hint for others: what is stored does not fail because of it.
+            return None
 
     def _ask(self) -> dict[str, Any]:
         from airflow_provider_vidu.hooks.vidu import ViduHook

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from importlib import import_module
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ _HOOK_MODULE = "airflow_provider_vidu.hooks.vidu_async"
 TICK_SECONDS = 0.1
 LAST_ANSWER_SECONDS = 10.0
 """How long after the deadline the last answer may come."""
+DEFER_MARGIN = timedelta(seconds=60)
+"""How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
 
 
 _WAITING: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = WeakKeyDictionary()
@@ -54,6 +57,19 @@ def _wake(ticks: dict[int, list[asyncio.Future[None]]], tick: int) -> None:
     for turn in ticks.pop(tick):
         if not turn.done():
             turn.set_result(None)
+
+
+def gave_up(vidu_task_id: str, reason: object) -> str:
+    """
+    Say what it means that Airflow itself gave a trigger up, since no event came.
+
+    :param vidu_task_id: Vidu's id of the task.
+    :param reason: what Airflow says.
+    """
+    return (
+        f"The trigger of Vidu task {vidu_task_id} did not end its wait ({reason}); is a triggerer running? The task "
+        f"keeps running and will be billed. {how_to_resume(vidu_task_id)}"
+    )
 
 
 async def hook_class() -> type[ViduAsyncHook]:
@@ -121,6 +137,24 @@ class ViduTaskTrigger(BaseTrigger):
         self.expected_seconds = expected_seconds
         self.submitted_at = submitted_at
         self.deadline = deadline
+
+    @classmethod
+    def going_on_with(cls, watch: Watch, vidu_conn_id: str) -> ViduTaskTrigger:
+        """
+        Take a wait over from a worker.
+
+        :param watch: the wait.
+        :param vidu_conn_id: connection of type ``vidu``.
+        :return: the trigger that goes on with it.
+        """
+        return cls(
+            vidu_task_id=watch.vidu_task_id,
+            vidu_conn_id=vidu_conn_id,
+            poll_interval=watch.poll_interval,
+            expected_seconds=watch.expected_seconds,
+            submitted_at=watch.generating_since,
+            deadline=watch.deadline,
+        )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Tell Airflow how to make this trigger again in another process."""

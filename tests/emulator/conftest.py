@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import base64
 import time
 from io import BytesIO
 
@@ -11,8 +10,11 @@ from PIL import Image
 
 from airflow_provider_vidu.emulator.server import Settings, running
 from tests.emulator_control import RunningEmulator
+from tests.served import COLOURS, clip, data_uri, plain, serving, sound
 
 KEY = "emulator-key"
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n"
+SUBTITLES = "1\n00:00:02,000 --> 00:00:04,500\n你好, everybody\n\n2\n00:00:06,000 --> 00:00:08,000\nGood\nbye\n"
 
 
 class Api(RunningEmulator):
@@ -75,10 +77,6 @@ def picture(width: int = 96, height: int = 64, file_format: str = "PNG") -> byte
     return data.getvalue()
 
 
-def data_uri(data: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
-
-
 @pytest.fixture
 def img2video():
     """Build a submit body for img2video: ``frame`` is bytes or a URL, everything else a parameter."""
@@ -98,3 +96,36 @@ def img2video():
 def picture_fixture():
     """Build the bytes of a picture from width, height and format."""
     return picture
+
+
+@pytest.fixture(scope="package")
+def web():
+    files = {f"{colour}.png": plain(colour) for colour in COLOURS}
+    files |= {"clip.mp4": clip(4, "green", "purple"), "short.mp4": clip(3, "green"), "song.wav": sound(10)}
+    files |= {"speech.wav": sound(2), "page.html": b"<html>404</html>", "song.srt": SUBTITLES.encode()}
+    files |= {"empty": b"", "list.m3u8": PLAYLIST}
+    with serving(files) as url:
+        yield url
+
+
+@pytest.fixture
+def ask(web):
+    """Build a body; addresses without a scheme are files of the web server."""
+
+    def located(value):
+        if isinstance(value, list):
+            return [located(item) for item in value]
+        if isinstance(value, dict):
+            return {key: item if key in ("id", "voice_id") else located(item) for key, item in value.items()}
+        return value if value.startswith(("data:", "http:")) else f"{web}/{value}"
+
+    def build(vidu_type, *, prompt=None, text=None, parameters=None, **files):
+        words = {name: value for name, value in (("prompt", prompt), ("text", text)) if value is not None}
+        # A model that the table does not hold may have a small resolution, which is soon rendered, for each job.
+        return {
+            "model": "not-checked",
+            "input": {**words, **{name: located(value) for name, value in files.items()}},
+            "parameters": {"vidu_type": vidu_type, "duration": 1, "resolution": "360p", **(parameters or {})},
+        }
+
+    return build

@@ -72,14 +72,14 @@ def test_an_unfinished_task_has_neither_urls_nor_a_finish_time(slow_api, img2vid
 )
 def test_the_status_follows_the_clock(age, word):
     generation = Generation(body={}, submitted=1000, seconds=100, video_seconds=5)
-    generation.frame_is_ready(now=1001)
+    generation.files_are_ready(now=1001)
     assert generation.status(1000 + age) == word
 
 
 def test_a_task_runs_on_while_its_first_frame_is_missing():
     generation = Generation(body={}, submitted=1000, seconds=100, video_seconds=5)
     assert generation.status(5000) == "Running"
-    generation.frame_is_ready(now=5001)
+    generation.files_are_ready(now=5001)
     assert generation.status(5001) == "Success"
     assert generation.finish == 5001
 
@@ -205,12 +205,15 @@ def test_a_first_frame_that_cannot_be_fetched_ends_in_failure(api, img2video, pi
     release.set()
     output = api.ended(api.accepted(img2video(f"{server}/missing.jpg")))["output"]
     assert output["task_status"] == "Failure"
-    assert output["error_message"].startswith("code=ImageDownloadFailure, message=404")
+    assert output["error_message"].startswith("code=ImageDownloadFailure, message=first_frame_url: 404")
 
 
 def test_a_first_frame_that_is_no_picture_ends_in_failure(api, img2video):
     output = api.ended(api.accepted(img2video(b"GIF89a, or so")))["output"]
-    assert output["error_message"] == "code=ImageFormatInvalid, message=not a readable png, jpeg or webp image"
+    assert (
+        output["error_message"]
+        == "code=ImageFormatInvalid, message=first_frame_url: not a readable png, jpeg or webp image"
+    )
 
 
 def test_a_first_frame_cut_short_ends_in_failure(api, img2video, picture):
@@ -220,7 +223,7 @@ def test_a_first_frame_cut_short_ends_in_failure(api, img2video, picture):
 
 def test_a_first_frame_that_is_too_long_and_thin_ends_in_failure(api, img2video, picture):
     output = api.ended(api.accepted(img2video(picture(500, 100))))["output"]
-    assert output["error_message"].startswith("code=ImageFormatInvalid, message=the ratio of 500x100")
+    assert output["error_message"].startswith("code=ImageFormatInvalid, message=first_frame_url: the ratio of 500x100")
 
 
 def test_the_control_routes_tell_what_was_accepted_without_its_pictures(api, img2video, picture):

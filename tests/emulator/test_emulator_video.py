@@ -8,19 +8,10 @@ from io import BytesIO
 import av
 import pytest
 import requests
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image
 
 from airflow_provider_vidu.emulator import video
-
-
-def difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean difference of two pictures, 0 to 255."""
-    return sum(ImageStat.Stat(ImageChops.difference(one, other)).mean) / 3
-
-
-def frames(data: bytes) -> list[Image.Image]:
-    with av.open(BytesIO(data)) as container:
-        return [frame.to_image() for frame in container.decode(video=0)]
+from tests.served import difference, frames
 
 
 def download(api, body) -> bytes:
@@ -87,51 +78,6 @@ def test_the_short_side_is_the_resolution_and_the_ratio_the_pictures(
 )
 def test_large_resolutions_have_their_size(resolution, size):
     assert video.frame_size(16 / 9, resolution) == size
-
-
-@pytest.mark.parametrize(
-    ("body", "size", "seconds"),
-    [
-        (
-            {
-                "model": "viduq2",
-                "input": {"prompt": "a fox 狐狸 " * 60},
-                "parameters": {
-                    "vidu_type": "text2video",
-                    "aspect_ratio": "9:16",
-                    "duration": 1,
-                    "resolution": "540p",
-                },
-            },
-            (540, 960),
-            1,
-        ),
-        (
-            {
-                "model": "viduq2-pro",
-                "input": {"video_url": "https://example.com/a.mp4"},
-                "parameters": {"vidu_type": "extend", "resolution": "540p"},
-            },
-            (960, 540),
-            5,
-        ),
-        (
-            {
-                "model": "vidu-lip-sync",
-                "input": {"video_url": "https://example.com/a.mp4", "text": "Good morning"},
-                "parameters": {"vidu_type": "lip-sync"},
-            },
-            (1280, 720),
-            5,
-        ),
-    ],
-    ids=["text2video", "extend", "lip-sync"],
-)
-def test_jobs_without_a_first_frame_make_a_moving_picture(api, body, size, seconds):
-    first, *rest = frames(download(api, body))
-    assert first.size == size
-    assert len(rest) + 1 == 24 * seconds
-    assert difference(first, rest[-1]) > 1
 
 
 def test_a_download_can_be_continued(api, img2video):

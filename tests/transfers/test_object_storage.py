@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.vidu import ViduHook
@@ -53,6 +53,13 @@ def test_the_destination_may_be_a_templated_uri(store, finish, emulator, tmp_pat
     ran = store(result=finish(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}")
     assert ran.states == {"store": "success"}
     assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("given", "told"), [(None, None), ("0.31", 0.31), ("None", None), ("cheap", None)])
+def test_assets_are_told_what_was_stored(store, finish, emulator, tmp_path, given, told):
+    asset = Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/new/videos")
+    ran = store(result=finish(), outlets=[asset], estimated_cost=given)
+    assert ran.asset_extras == [{"files": ran.xcom("store"), "video_seconds": 1, "estimated_cost": told}]
 
 
 def test_a_bucket_takes_the_same_file(store, finish, emulator, s3):

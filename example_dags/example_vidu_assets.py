@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+### Publish whenever there are new videos
+
+The first DAG makes a video and tells the asset `vidu-videos` about it. The second one is scheduled on that asset: it is
+told the files, their seconds and their estimated cost by the asset's event, whichever DAG has made them.
+"""
+
+import json
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, ObjectStoragePath, Param, task
+
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+
+IMAGE = Path(__file__).parent / "images" / "lighthouse.jpg"
+VIDEOS = Asset(name="vidu-videos", uri="vidu-videos")
+
+with DAG(
+    "example_vidu_make",
+    schedule=None,
+    doc_md=__doc__,
+    tags=["vidu", "example"],
+    params={"destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…")},
+):
+    ViduGenerateVideoOperator(
+        task_id="generate",
+        model="viduq2-turbo",
+        first_frame_url=str(IMAGE),
+        prompt="Waves roll in, the clouds drift",
+        duration=2,
+        resolution="540p",
+        destination="{{ params.destination }}",
+        outlets=[VIDEOS],
+    )
+
+
+@task(inlets=[VIDEOS])
+def publish(*, triggering_asset_events) -> list[dict]:
+    """Write a catalogue beside each new video, which a web site could read."""
+    made = [event.extra for event in triggering_asset_events[VIDEOS]]
+    for video in made:
+        for file in video["files"]:
+            ObjectStoragePath(f"{file}.json").write_text(json.dumps(video))
+    return made
+
+
+with DAG("example_vidu_publish", schedule=[VIDEOS], doc_md=__doc__, tags=["vidu", "example"]):
+    publish()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+### A person looks before anybody else does
+
+A video is made, a person approves or rejects it in Airflow's UI, and only an approved one is published. While the
+generation runs and while the person thinks, no worker is held.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, ObjectStoragePath, Param, task
+
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+
+IMAGE = Path(__file__).parent / "images" / "lighthouse.jpg"
+
+
+@task
+def publish(video: dict, folder: str) -> str:
+    """Copy the approved video to where the public finds it."""
+    source, public = ObjectStoragePath(video["files"][0]), ObjectStoragePath(folder)
+    public.mkdir(parents=True, exist_ok=True)
+    source.copy(public / source.name)
+    return str(public / source.name)
+
+
+with DAG(
+    "example_vidu_review",
+    schedule=None,
+    doc_md=__doc__,
+    tags=["vidu", "example"],
+    params={
+        "image": Param(str(IMAGE), type="string", description="URL, path or object storage URI"),
+        "prompt": Param("Waves roll in, the clouds drift", type="string"),
+        "drafts": Param("file:///tmp/vidu-videos/drafts", type="string", description="Directory URI, e.g. s3://…"),
+        "public": Param("file:///tmp/vidu-videos/public", type="string", description="Directory URI, e.g. s3://…"),
+    },
+):
+    generate = ViduGenerateVideoOperator(
+        task_id="generate",
+        model="viduq2-turbo",
+        first_frame_url="{{ params.image }}",
+        prompt="{{ params.prompt }}",
+        duration=2,
+        resolution="540p",
+        destination="{{ params.drafts }}",
+    )
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="Publish this video?",
+        body="[Watch it]({{ ti.xcom_pull(task_ids='generate')['urls'][0] }}): *{{ params.prompt }}*",
+        response_timeout=timedelta(hours=20),
+    )
+    approved = publish(generate.output, "{{ params.public }}")
+    generate >> approve >> approved

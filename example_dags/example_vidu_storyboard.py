@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+### A story in three shots, each from the last
+
+A text becomes a shot; its last frame and a picture become the second shot, which moves from the one to the other; the
+second shot is extended by a third. Each `generate` task costs money; a retry goes on with what was paid.
+
+Reading a video's last frame needs the package `av`.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from airflow.sdk import DAG, ObjectStoragePath, Param, task
+
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+
+
+@task
+def last_frame_of(shot: dict, folder: str) -> str:
+    """Save the last frame of a stored video beside it."""
+    import av
+
+    with TemporaryDirectory() as directory:
+        local = Path(directory) / "shot.mp4"
+        local.write_bytes(ObjectStoragePath(shot["files"][0]).read_bytes())
+        with av.open(local) as video:
+            *_, last = video.decode(video=0)
+        last.to_image().save(local.with_suffix(".png"))
+        target = ObjectStoragePath(folder) / f"{shot['task_id']}-last.png"
+        target.write_bytes(local.with_suffix(".png").read_bytes())
+    return str(target)
+
+
+with DAG(
+    "example_vidu_storyboard",
+    schedule=None,
+    doc_md=__doc__,
+    tags=["vidu", "example"],
+    default_args={"retries": 1},
+    params={
+        "opening": Param("A lighthouse at dawn, seen from the sea", type="string"),
+        "ending": Param(str(Path(__file__).parent / "images" / "lighthouse.jpg"), type="string"),
+        "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
+    },
+):
+    opening = ViduGenerateVideoOperator(
+        task_id="opening",
+        vidu_type="text2video",
+        model="viduq2",
+        prompt="{{ params.opening }}",
+        duration=2,
+        resolution="720p",
+        destination="{{ params.destination }}/opening.mp4",
+    )
+    approach = ViduGenerateVideoOperator(
+        task_id="approach",
+        vidu_type="start-end2video",
+        model="viduq2-turbo",
+        first_frame_url=last_frame_of(opening.output, "{{ params.destination }}"),
+        last_frame_url="{{ params.ending }}",
+        prompt="The boat comes closer",
+        # What is extended has to last 4 seconds at least.
+        duration=4,
+        resolution="720p",
+        destination="{{ params.destination }}/approach.mp4",
+    )
+    ViduGenerateVideoOperator(
+        task_id="arrival",
+        vidu_type="extend",
+        model="viduq2-turbo",
+        # The API fetches the video itself: a result link, or a file that is public.
+        video_url="{{ ti.xcom_pull(task_ids='approach')['urls'][0] }}",
+        prompt="It lands at the foot of the lighthouse",
+        duration=2,
+        resolution="720p",
+        destination="{{ params.destination }}/arrival.mp4",
+    ).set_upstream(approach)

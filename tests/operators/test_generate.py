@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One operator from request to file, run by Airflow against the emulator, which counts what is paid."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    Asset,
+    Stats,
+    TaskDeferred,
+)
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
+from tests.records import result_of
+
+pytestmark = pytest.mark.usefixtures("soon")
+
+QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
+
+
+def posts(emulator):
+    return [sent for sent in emulator.requests if sent["method"] == "POST"]
+
+
+@pytest.fixture
+def generate(run_dag, tmp_path):
+    def run(**arguments: object):
+        retries = {"retries": 1, "retry_delay": timedelta(0)}
+        arguments = {**QUICK, **retries, "destination": str(tmp_path / "videos"), **arguments}
+        return run_dag(lambda: ViduGenerateVideoOperator(task_id="generate", **arguments))
+
+    return run
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_request_becomes_a_file_and_is_paid_once(generate, emulator, tmp_path, deferrable):
+    ran = generate(deferrable=deferrable)
+    (task,) = emulator.tasks
+    path = tmp_path / "videos" / f"{task['task_id']}.mp4"
+    assert ran.xcom("generate") == {**result_of(task, seconds=1), "files": [f"file://{path}"]}
+    assert path.read_bytes()[4:8] == b"ftyp"
+    assert len(posts(emulator)) == 1
+    assert (ran.xcom("generate", "vidu_task_id"), ran.xcom("generate", "estimated_cost")) == (task["task_id"], 0.31)
+    assert ran.xcom("generate", "vidu_request")["input"] == {"prompt": "a kite"}
+
+
+def test_without_a_destination_nothing_is_stored(generate, emulator):
+    ran = generate(destination=None)
+    (task,) = emulator.tasks
+    assert ran.xcom("generate") == {**result_of(task, seconds=1), "files": []}
+    assert task["downloads"] == 0
+
+
+def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
+    ran = generate(prompt="fail-by-moderation")
+    assert type(ran.error) is AirflowFailException
+    assert "Content moderation stopped it: change the prompt or the picture." in str(ran.error)
+    assert len(posts(emulator)) == 1
+
+
+def test_what_failed_for_want_of_capacity_is_paid_again_by_a_retry(generate, emulator):
+    ran = generate(prompt="fail-by-capacity")
+    assert type(ran.error) is AirflowException
+    assert "A retry of this task is one." in str(ran.error)
+    assert len(posts(emulator)) == 2
+
+
+def test_a_failure_whose_reason_cannot_be_asked_for_is_left_to_the_next_try(generate, emulator, monkeypatch):
+    def nothing_is_read_any_more(context):
+        emulator.arm({"on": "status", "fault": "html", "times": None})
+
+    monkeypatch.setattr(
+        "airflow_provider_vidu.operators.generate.count_failure", lambda: nothing_is_read_any_more(None)
+    )
+    ran = generate(prompt="fail-by-moderation", retries=0)
+    assert type(ran.error) is AirflowException
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_retry_takes_up_a_wait_that_ran_out_of_time(generate, slow_emulator, deferrable):
+    ran = generate(timeout=timedelta(milliseconds=1), deferrable=deferrable)
+    (task,) = slow_emulator.tasks
+    assert type(ran.error) is AirflowException
+    assert f"Vidu task {task['task_id']} was not ready in time" in str(ran.error)
+    assert len(posts(slow_emulator)) == 1
+
+
+@pytest.fixture
+def blocked(tmp_path):
+    """A destination that is a file; the second try finds it gone."""
+    (tmp_path / "videos").write_text("in the way", encoding="utf-8")
+
+    def clear_the_way(context):
+        if context["ti"].try_number == 2:
+            Path(tmp_path / "videos").unlink(missing_ok=True)
+
+    return clear_the_way
+
+
+def test_a_fault_of_the_storage_costs_no_new_generation(generate, emulator, blocked, tmp_path):
+    ran = generate(pre_execute=blocked)
+    (task,) = emulator.tasks
+    assert ran.states == {"generate": "success"}
+    assert [file.name for file in (tmp_path / "videos").iterdir()] == [f"{task['task_id']}.mp4"]
+    assert len(posts(emulator)) == 1
+
+
+def test_where_nothing_outlives_a_try_nothing_is_retried_after_the_submit(generate, emulator, blocked):
+    ran = generate(pre_execute=blocked, durable=False)
+    (task,) = emulator.tasks
+    assert type(ran.error) is AirflowFailException
+    assert "a retry would submit and pay anew" in str(ran.error)
+    assert f'vidu_task_id="{task["task_id"]}"' in str(ran.error)
+    assert len(posts(emulator)) == 1
+
+
+def test_where_nothing_outlives_a_try_a_capacity_failure_is_retried_all_the_same(generate, emulator):
+    generate(prompt="fail-by-capacity", durable=False)
+    assert len(posts(emulator)) == 2
+
+
+def test_assets_are_told_what_was_made(generate, emulator, tmp_path):
+    asset = Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")
+    ran = generate(outlets=[asset])
+    files = ran.xcom("generate")["files"]
+    assert ran.asset_extras == [{"files": files, "video_seconds": 1, "estimated_cost": 0.31}]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    counts = []
+    monkeypatch.setattr(Stats, "incr", lambda name, count=1, **_: counts.append((name, count)))
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (
+            "a kite",
+            [("vidu.estimated_cost_fen", 31), ("vidu.videos", 1), ("vidu.video_seconds", 1)],
+        ),
+        ("fail-by-moderation", [("vidu.estimated_cost_fen", 31), ("vidu.failures", 1)]),
+    ],
+)
+def test_metrics_count_money_videos_and_failures(generate, emulator, counted, prompt, expected):
+    generate(prompt=prompt)
+    assert [count for count in counted if count[0].startswith("vidu.")] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"timeout": 0}, "timeout: 0 given, allowed: seconds above 0"),
+        ({"poke_interval": timedelta(0)}, "poke_interval: datetime.timedelta(0) given, allowed: seconds above 0"),
+        ({"destination": "/videos/{custom_id}.mp4"}, "destination: '{custom_id}' given, allowed: {task_id}, {index}"),
+        ({"destination": "/videos/{name}.mp4"}, "destination: '{name}' given"),
+        ({"duration": 99}, "duration: 99 given"),
+    ],
+)
+def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(arguments, text):
+    with pytest.raises(ViduRequestError) as caught:
+        ViduGenerateVideoOperator(task_id="generate", **(QUICK | arguments))
+    assert text in str(caught.value)
+
+
+def context_of(**changes):
+    pushed = {"vidu_task_id": "task-7"}
+    ti = SimpleNamespace(
+        task_id="generate", map_index=-1, xcom_pull=lambda key, **_: pushed[key], xcom_push=lambda **_: None
+    )
+    return {"ti": ti, "outlets": [], **changes}
+
+
+def test_a_trigger_that_airflow_gave_up_is_told_with_the_task(emulator):
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
+    with pytest.raises(AirflowFailException, match=r"The trigger of Vidu task task-7 did not end its wait \(Trigger t"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of())
+
+
+def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
+    resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}
+    with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
+        operator.resume_execution("execute_complete", resumed, context_of())
+
+
+def test_execution_timeout_bounds_the_whole_wait(slow_emulator, monkeypatch):
+    monkeypatch.setattr("airflow_provider_vidu.operators.generate.time.time", lambda: 1000.0)
+    operator = ViduGenerateVideoOperator(
+        task_id="generate", **QUICK, execution_timeout=timedelta(seconds=90), durable=False
+    )
+    ti = SimpleNamespace(max_tries=0, xcom_push=lambda **_: None)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute({"ti": ti})
+    assert isinstance(deferred.value.trigger, ViduTaskTrigger)
+    assert (deferred.value.trigger.deadline, deferred.value.timeout) == (1090.0, timedelta(seconds=150))
+
+
+def test_an_execution_timeout_on_the_worker_ends_the_wait_without_paying_again(emulator, monkeypatch, generate):
+    def out_of_time(*_):
+        raise AirflowTaskTimeout("the time is up")
+
+    monkeypatch.setattr("airflow_provider_vidu.hooks.look.look", out_of_time)
+    ran = generate(deferrable=False, durable=False)
+    assert type(ran.error) is AirflowFailException
+    assert "was not ready in time" in str(ran.error)
+    assert len(posts(emulator)) == 1
