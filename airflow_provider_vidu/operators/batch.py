@@ -18,7 +18,7 @@ from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
 from airflow_provider_vidu.operators.first_hop import FirstHop
 from airflow_provider_vidu.operators.items import Item, check_cost, read_items
 from airflow_provider_vidu.operators.ledger import Ledger
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal
+from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, seconds_of
 from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success, prices_of
 from airflow_provider_vidu.protocol import batch, request
@@ -117,9 +117,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.timeout = timeout
         self._hop: FirstHop | None = None
         self._is_submitted = False
-        # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
-        # mark is the one that Airflow's own decorators look for.
-        if not getattr(self, "_BaseOperator__from_mapped", False):
+        if not is_unmapped(self):
             self._check_options()
             # A template or an XCom for the whole list is known when the task runs.
             if is_lazy_list(requests) or isinstance(requests, list):
@@ -133,7 +131,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
             found.append(f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any")
         for name in ("poke_interval", "timeout"):
-            if not _seconds(getattr(self, name)) > 0:
+            if not seconds_of(getattr(self, name)) > 0:
                 found.append(f"{name}: {getattr(self, name)!r} given, allowed: seconds above 0")
         if found:
             raise request.refusal(found)
@@ -211,14 +209,14 @@ class ViduGenerateBatchOperator(BaseOperator):
             ) from error
 
     def _wait(self, hop: FirstHop, loop: HookLoop, path: str, began: float) -> None:
-        timeout = _seconds(self.timeout)
+        timeout = seconds_of(self.timeout)
         if self.execution_timeout:
             # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
             timeout = min(timeout, self.execution_timeout.total_seconds())
         trigger = ViduBatchTrigger(
             groups=hop.groups(),
             vidu_conn_id=self.vidu_conn_id,
-            poll_interval=_seconds(self.poke_interval),
+            poll_interval=seconds_of(self.poke_interval),
             submitted_at=min(began, hop.first_submit),
             deadline=began + timeout,
         )
@@ -330,6 +328,3 @@ class ViduGenerateBatchOperator(BaseOperator):
         kind = AirflowException if helped else AirflowFailException
         return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")
 
-
-def _seconds(value: timedelta | float) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value
