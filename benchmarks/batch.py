@@ -112,8 +112,8 @@ def report() -> str:
     resume, trigger = batch["sizes"]["resume"], batch["sizes"]["trigger"]
     return "\n".join(
         [
-            f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 worker "
-            "slots.",
+            f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 "
+            "worker slots.",
             "",
             "| way | worker hops | worker time | wall time |",
             "|---|---|---|---|",
@@ -123,7 +123,7 @@ def report() -> str:
             f"| {BATCH:,} of these, extrapolated | {mapped['hops'] * factor:,.0f} | {mapped['busy'] * factor:,.0f} s | "
             f"{mapped['wall'] * factor:,.0f} s |",
             "",
-            f"What the batch keeps in Airflow's database, with the emulator's ids of 32 characters: the trigger's "
+            "What the batch keeps in Airflow's database, with the emulator's ids of 32 characters: the trigger's "
             f"arguments {trigger:,} bytes encrypted, what the second hop is started with (the event among it) "
             f"{resume:,} bytes, the XCom {xcom:,} bytes.",
         ]

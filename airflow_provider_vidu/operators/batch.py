@@ -327,4 +327,3 @@ class ViduGenerateBatchOperator(BaseOperator):
         )
         kind = AirflowException if helped else AirflowFailException
         return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")
-

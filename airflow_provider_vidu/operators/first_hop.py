@@ -97,7 +97,7 @@ class FirstHop:
         for record in self.running:
             cost = self._estimates[record.custom_id]
             groups.setdefault((cost.typical_seconds, cost.price_cny), []).append(record.task_id)
-        return [(*key, vidu_task_ids) for key, vidu_task_ids in groups.items()]
+        return [[*key, vidu_task_ids] for key, vidu_task_ids in groups.items()]
 
     def take_up(self, path: str, *, resubmit: bool) -> None:
         """

@@ -218,4 +218,3 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if family.retry_can_help:
             raise AirflowException(f"{outcome.message} A retry of this task is one.")
         raise AirflowFailException(outcome.message)
-

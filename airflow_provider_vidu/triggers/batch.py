@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 10.0
 """How long at least between two lines about the progress, unless another tenth is done."""
 
-Group = tuple[float | None, float | None, list[str]]
+Group = list[Any]
 """Typical seconds of generation and estimated CNY of each, ``None`` where unknown, and Vidu's ids of the tasks."""
 
 

@@ -24,9 +24,10 @@ from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
+from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.transfers.store import VideoStore
 
-pytestmark = pytest.mark.usefixtures("soon")
+pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
 QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
 PRICE = 0.31
@@ -57,6 +58,12 @@ def breaks_once(context, result=None):
     """A post-execute callable: the first try fails after all is done."""
     if context["ti"].try_number == 1:
         raise RuntimeError("the first try breaks")
+
+
+@pytest.fixture
+def asked_at_once(monkeypatch):
+    """The emulator's videos are ready before any could be."""
+    monkeypatch.setattr(schedule, "first_ask", lambda expected, jitter: 0.05)
 
 
 @pytest.fixture
@@ -149,7 +156,7 @@ WRONG = {
     "a name that no file may have": ([asked("a/b")], "item 0: custom_id: 'a/b' given"),
     "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour: not a field of this version"),
     "a wrong value": ([asked("a", duration=99)], "item 0 ('a'): duration: 99 given"),
-    "many": ([asked(f"a{n}", duration=99) for n in range(7)], "(source: "),
+    "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration: 99 given"),
     "no list": ([1], "requests: [1] given, allowed: a list of mappings"),
     "too expensive": (many(4), "max_cost: ¥1 given, but 4 items come to about ¥1.24 (an estimate by prices of"),
     "of unknown price": ([asked("a", model="viduq9")], "for 1 of 1 items, the first of them 'a', no price is known"),
@@ -308,7 +315,7 @@ def test_rate_limits_broken_downloads_and_failures_leave_a_complete_and_true_man
 
 
 def test_a_video_that_cannot_be_stored_is_told_and_stored_by_a_retry_at_no_cost(make, emulator, videos):
-    emulator.arm({"on": "download", "fault": "error", "status": 404})
+    emulator.arm({"on": "download", "fault": "not_a_video"})
     seen = []
     ran = make(many(3), on_retry_callback=lambda context: seen.append(outcomes(videos)))
     assert sorted(seen[0].values()) == ["not_stored", "success", "success"]

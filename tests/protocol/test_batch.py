@@ -45,7 +45,16 @@ def test_what_is_not_an_event_of_ours_is_named(event):
 
 @pytest.mark.parametrize(
     ("fail_on", "is_right"),
-    [("any", True), ("all", True), (0.05, True), (0.0, False), (1.0, False), (1, False), ("some", False), (None, False)],
+    [
+        ("any", True),
+        ("all", True),
+        (0.05, True),
+        (0.0, False),
+        (1.0, False),
+        (1, False),
+        ("some", False),
+        (None, False),
+    ],
 )
 def test_fail_on_is_any_or_all_or_a_share(fail_on, is_right):
     text = f"fail_on: {fail_on!r} given, allowed: 'any', 'all' or a share between 0 and 1, such as 0.05"
