@@ -135,7 +135,8 @@ class FirstHop:
             believed=answer.believed,
             resubmit=resubmit,
         )
-        self._log.info("%s: %s", item.custom_id, why)
+        # What is submitted anew is paid anew.
+        (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
         if outcome is not None:
             self.records[item.custom_id] = self.records[item.custom_id]._replace(
                 outcome=outcome,

@@ -49,6 +49,8 @@ def made(directory: Path) -> Path:
 
 
 COUNT = 200
+SUBMITS_TAKE = 1.5
+"""Seconds from the first to the last submit, about."""
 
 
 def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_true(batch, bed, emulator):
@@ -56,7 +58,10 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
         {"on": "download", "fault": "truncate", "every": 50, "times": 4},
         {"on": "any", "fault": "rate_limit", "every": 10, "times": None},
     )
-    run = batch(count=COUNT, failing=20)
+    # Kept in Airflow's database, as most are: worker and triggerer have to ask their supervisors for it.
+    stored = {"connection_id": "vidu_stored", **emulator.connection}
+    bed.request("POST", "/api/v2/connections", stored)
+    run = batch(count=COUNT, failing=1, conn="vidu_stored")
     assert run.ends(400) == "success", bed.failures(run.dag_id, run.run_id)
     assert len(run.hops()) == 2
     returned = bed.xcom(run.dag_id, run.run_id, "batch")
@@ -71,40 +76,37 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
         assert line["request"]["input"] == record["body"]["input"]
         assert {"success": "Success", "failed": "Failure"}[line["outcome"]] == record["status"]
         assert len(line["files"]) == (line["outcome"] == "success")
-    some = [lines[f"item-{number:05}"]["files"][0].removeprefix("file://") for number in (0, 100, 198)]
+    some = [lines[f"item-{number:05}"]["files"][0].removeprefix("file://") for number in (1, 101, 199)]
     assert [read_video(Path(path)).seconds for path in some] == [1.0] * 3
     assert {record["downloads"] for record in records.values() if record["status"] == "Success"} <= {1, 2}
     log = run.log("batch")
     assert f"{COUNT} of {COUNT} done, {COUNT // 20} failed, ~¥" in log
 
 
-KILLS = 10
-
-
-@pytest.mark.parametrize("seed", range(KILLS))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, emulator, seed):
-    moment = random.Random(seed).uniform(0, 1)
-    # A POST of the real API takes its time, too: here the kill shall meet some on their way.
-    emulator.arm({"on": "submit", "fault": "rate_limit", "every": 40, "times": 2})
-    run = batch(count=64)
-    until("the worker", run.hops, 60)
-    (pid,) = run.hops()
-    run.accepted(1)
-    time.sleep(moment)
+    run = batch(count=COUNT, failing=19)
+    until("the worker", run.hops)
+    pid = run.hops()[0]
+    run.accepted()
+    time.sleep(random.Random(seed).uniform(0, SUBMITS_TAKE))
+    # All may have been submitted already, which is one of the moments that this is about.
     with suppress(psutil.NoSuchProcess):
         run.kill(pid)
-    # With an item that is uncertain the batch has failed, which no retry mends: a tenth is tolerated here.
-    state = run.ends(200)
+    run.ends(200)
     lines = run.manifest()
-    accepted = Counter(record["body"]["input"]["prompt"] for record in emulator.tasks)
-    assert set(accepted.values()) == {1}
-    told = {line["task_id"]: line for line in lines.values() if line["task_id"]}
+    records = {record["task_id"]: record["body"]["input"]["prompt"] for record in emulator.tasks}
+    assert len(set(records.values())) == len(records)
+    told = {line["task_id"]: line["request"]["input"]["prompt"] for line in lines.values() if line["task_id"]}
+    assert told.items() <= records.items()
     uncertain = {line["request"]["input"]["prompt"] for line in lines.values() if line["outcome"] == "uncertain"}
-    unknown = [record for record in emulator.tasks if record["task_id"] not in told]
-    assert {record["body"]["input"]["prompt"] for record in unknown} <= uncertain
+    assert {records[task_id] for task_id in records.keys() - told.keys()} <= uncertain
     assert len(uncertain) <= CONCURRENT_SUBMITS
-    assert {line["outcome"] for line in lines.values()} <= {"success", "uncertain"}
-    assert state == ("failed" if len(uncertain) > 6 else "success")
+    counts = Counter(line["outcome"] for line in lines.values())
+    assert counts.keys() <= {"success", "failed", "uncertain"}
+    assert counts.total() == COUNT
+    # pytest -s shows how far each came.
+    print(f"{len(run.hops())} hops before the kill took effect, {len(run.hops(2))} after it: {dict(counts)}")
 
 
 def test_a_nights_batch_calls_each_video_as_its_picture_is(bed, emulator, tmp_path):

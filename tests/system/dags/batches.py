@@ -19,13 +19,13 @@ def _tell(context):
 
 @task
 def requests_for(count: int, failing: int) -> list[dict]:
-    """Ask for so many videos, of which every so many fails."""
+    """Ask for so many videos, of which so many twentieths fail."""
     return [
         {
             "custom_id": f"item-{number:05}",
             "vidu_type": "text2video",
             "model": "viduq2",
-            "prompt": f"fail-by-moderation {number}" if failing and number % failing == failing - 1 else f"{number}",
+            "prompt": f"fail-by-moderation {number}" if number % 20 < failing else f"{number}",
             "duration": 1,
             "resolution": "540p",
         }
@@ -41,12 +41,14 @@ with DAG(
         "desk": Param("/nowhere", type="string"),
         "count": Param(100, type="integer"),
         "failing": Param(0, type="integer"),
+        "conn": Param("vidu_default", type="string"),
     },
 ):
     ViduGenerateBatchOperator(
         task_id="batch",
         requests=requests_for("{{ params.count }}", "{{ params.failing }}"),
         destination="{{ params.desk }}/videos/{custom_id}.mp4",
+        vidu_conn_id="{{ params.conn }}",
         fail_on=0.1,
         retries=2,
         retry_delay=timedelta(seconds=1),
