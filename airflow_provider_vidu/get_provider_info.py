@@ -26,9 +26,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.vidu")],
-        "operators": [_modules("operators.vidu", "operators.generate")],
+        "operators": [_modules("operators.vidu", "operators.generate", "operators.batch")],
         "sensors": [_modules("sensors.vidu")],
-        "triggers": [_modules("triggers.vidu")],
+        "triggers": [_modules("triggers.vidu", "triggers.batch")],
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,

@@ -202,8 +202,8 @@ STARTS = ((1_000, 0.0), *((count, INTERVAL) for count in SIZES))
 def report() -> str:
     found = {(way, *start): measure(way, *start) for start in STARTS for way in WAYS}
     lines = [
-        f"Polling every {INTERVAL:g} s until done, {READY_AFTER:g} s after the first poll; triggers are started at once "
-        f"where that is said, else evenly over {INTERVAL:g} s. Look-ups are of the Airflow connection.",
+        f"Polling every {INTERVAL:g} s until done, {READY_AFTER:g} s after the first poll; triggers are started at "
+        f"once where that is said, else evenly over {INTERVAL:g} s. Look-ups are of the Airflow connection.",
         "",
         "| triggers | way | CPU per poll | of the plain loop | worst delay of the loop | TCP connections | look-ups | "
         "memory above start | seconds in all |",

@@ -50,13 +50,15 @@ def run_snippet(run_dag, emulator, frame, tmp_path):
 
 
 def test_the_dags_of_the_readme_run(run_snippet, emulator, tmp_path):
-    three_tasks, one_task = map(run_snippet, snippets("python"))
-    first, second = emulator.tasks
+    three_tasks, one_task, batch = map(run_snippet, snippets("python"))
+    first, second, *_ = emulator.tasks
     assert three_tasks.states == {"submit": "success", "wait": "success", "store": "success"}
     assert three_tasks.xcom("store") == [f"file://{tmp_path}/videos/{first['task_id']}.mp4"]
     assert one_task.states == {"generate": "success"}
     (file,) = one_task.xcom("generate")["files"]
     assert re.fullmatch(rf"file://{tmp_path}/videos/\d{{4}}-\d\d-\d\d/{second['task_id']}\.mp4", file)
+    assert batch.xcom("videos")["counts"] == {"success": 2}
+    assert {path.name for path in tmp_path.glob("videos/*/*ing.mp4")} == {"morning.mp4", "evening.mp4"}
 
 
 def test_the_estimates_of_the_readme_are_the_codes():

@@ -75,6 +75,7 @@ class Fault:
     :param name: a key of :data:`KINDS`.
     :param on: the route that it waits for.
     :param times: how many requests it still meets; ``None`` until cleared.
+    :param every: it meets every so many requests on its route.
     :param until: when it ends by itself, in seconds of the event loop's clock.
     :param parameters: the parameters of its kind.
     """
@@ -82,13 +83,22 @@ class Fault:
     name: str
     on: str
     times: int | None
+    every: int
     until: float | None
     parameters: Parameters
+    passed: int = 0
+
+    def meets(self, route: str) -> bool:
+        """Count a request, and tell whether this is one that it meets."""
+        if self.on not in (route, "any"):
+            return False
+        self.passed += 1
+        return self.passed % self.every == 0
 
 
 def arm(item: object, now: float) -> Fault:
     """
-    Read one order: ``{"fault": NAME, "on": ROUTE, "times": N or null}`` and the parameters of the kind.
+    Read one order: ``{"fault": NAME, "on": ROUTE, "times": N or null, "every": N}`` and the parameters of the kind.
 
     :param item: the order.
     :param now: the event loop's time.
@@ -103,18 +113,20 @@ def arm(item: object, now: float) -> Fault:
     kind = KINDS[name]
     if on not in ROUTES or kind.only_on not in (None, on):
         raise ValueError(f"on {on!r} is none of {kind.only_on or ', '.join(ROUTES)}, which {name} can be on")
-    times = order.pop("times", kind.times)
+    times, every = order.pop("times", kind.times), order.pop("every", 1)
     if order.keys() - kind.defaults.keys():
         raise ValueError(f"{name} takes {sorted(kind.defaults)} and not {sorted(order)}")
     if times is not None and not (isinstance(times, int) and times > 0):
         raise ValueError(f"times {times!r} is neither null nor a count")
+    if not (isinstance(every, int) and every > 0):
+        raise ValueError(f"every {every!r} is not a count")
     if name.endswith("error") and order.get("status") is not None and order["status"] < 400:
         raise ValueError(f"status {order['status']!r} is not an error")
     if order.get("code") is not None and order["code"] not in ERRORS:
         raise ValueError(f"code {order['code']!r} is none of {', '.join(ERRORS)}")
     parameters = {**kind.defaults, **order}
     until = now + parameters["seconds"] if name == "outage" and parameters["seconds"] is not None else None
-    return Fault(name, on, times, until, parameters)
+    return Fault(name, on, times, every, until, parameters)
 
 
 def take(faults: list[Fault], route: str, now: float) -> Fault | None:
@@ -126,7 +138,7 @@ def take(faults: list[Fault], route: str, now: float) -> Fault | None:
     :param now: the event loop's time.
     """
     faults[:] = [fault for fault in faults if fault.until is None or now < fault.until]
-    fault = next((fault for fault in faults if fault.on in (route, "any")), None)
+    fault = next((fault for fault in faults if fault.meets(route)), None)
     if fault is not None and fault.times is not None:
         fault.times -= 1
         if fault.times <= 0:

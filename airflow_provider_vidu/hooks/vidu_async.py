@@ -119,6 +119,7 @@ class ViduAsyncHook:
         self._timeout = aiohttp.ClientTimeout()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client: aiohttp.ClientSession | None = None
+        self._submit_client: aiohttp.ClientSession | None = None
         self._pace = _Pace()
         self._users = 0
         self._left = asyncio.Event()
@@ -163,9 +164,11 @@ class ViduAsyncHook:
 
     async def close(self) -> None:
         """Close the sockets. The hook may be used again, which looks the connection up anew."""
-        client, self._client, self._settings = self._client, None, None
-        if client:
-            await client.close()
+        clients = self._client, self._submit_client
+        self._client = self._submit_client = self._settings = None
+        for client in clients:
+            if client:
+                await client.close()
 
     async def settings(self) -> ConnectionSettings:
         """
@@ -203,8 +206,10 @@ class ViduAsyncHook:
                 await self.close()
                 # To load a bundle takes long enough to hold up the loop.
                 tls = await asyncio.to_thread(_tls, settings.verify)
-                connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls)
-                self._client = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+                self._client = self._new_client(tls)
+                # A server may close an idle connection just when a submit sets out on it: nobody would know whether it
+                # was accepted. So each has a fresh one.
+                self._submit_client = self._new_client(tls, force_close=True)
                 self._verify = settings.verify
             # All requests go to one host, and to look for its proxy costs as much as to send one of them.
             self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
@@ -219,6 +224,11 @@ class ViduAsyncHook:
             ) from None
         finally:
             self._look_up = None
+
+    @staticmethod
+    def _new_client(tls: bool | ssl.SSLContext, *, force_close: bool = False) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls, force_close=force_close)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def _send(self, exchange: Exchange[Answer]) -> Answer:
         # No more than the sockets can take, so that a pause finds none that are on their way already.
@@ -246,10 +256,11 @@ class ViduAsyncHook:
             self._settings = None
 
     async def _exchange(self, exchange: Exchange[Answer]) -> Answer:
-        if self._client is None:
+        client = self._client if exchange.body is None else self._submit_client
+        if client is None:
             raise exchange.unanswered(ConnectionError("the hook was closed meanwhile"))
         try:
-            async with self._client.request(
+            async with client.request(
                 exchange.method,
                 URL(exchange.url, encoded=True),
                 headers=exchange.headers,

@@ -118,11 +118,9 @@ _ANEW = "It may have been accepted and billed. The task was cleared, so it is su
 _CLEAR = "To have it made and paid anew, clear this task."
 
 
-class Memory:
+class StateStore:
     """
-    The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
-
-    Without a store it remembers nothing. ``remembered`` is what the store holds, as far as is known.
+    Airflow's task state store (3.3+), with its faults as errors of ours. Without a store it remembers nothing.
 
     :param context: Airflow's context of the task instance.
     :param durable: whether to remember at all.
@@ -132,12 +130,92 @@ class Memory:
     def __init__(self, context: Context, *, durable: bool, log: Logger) -> None:
         self.log = log
         self._store: Any = context.get("task_state_store") if durable else None
-        self.remembered: Attempt | None = None
         if durable and self._store is None:
-            log.warning(
-                "durable needs Airflow 3.3 or newer. Here nothing outlives a try: a retry after the worker died is a "
-                "new, paid submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
-            )
+            log.warning("%s", self.without_a_store)
+
+    without_a_store = (
+        "durable needs Airflow 3.3 or newer. Here nothing outlives a try: a retry after the worker died is a new, paid "
+        "submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
+    )
+
+    def get(self, key: str) -> Any:
+        """
+        Read what earlier tries left.
+
+        :param key: under which name.
+        :return: what they left, ``None`` when there is nothing.
+        :raises ViduStateError: when the store cannot be read. Nothing was sent.
+        """
+        if self._store is None:
+            return None
+        try:
+            return self._store.get(key)
+        except Exception as error:
+            raise ViduStateError(
+                f"Airflow's task state store could not be read ({error!r}), so nobody knows whether an earlier try "
+                "submitted. Nothing was sent: nothing was paid, a retry can help."
+            ) from error
+
+    def put(self, key: str, value: Any) -> None:
+        """
+        Remember something in place of what was there.
+
+        :param key: under which name.
+        :param value: JSON types only.
+        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        """
+        try:
+            self._set(key, value)
+        except Exception as error:
+            raise ViduStateError(
+                f"Airflow's task state store could not be written ({error!r}). Nothing was sent: nothing was paid, a "
+                "retry can help."
+            ) from error
+
+    def put_or_tell(self, key: str, value: Any, otherwise: str) -> bool:
+        """
+        Remember what was accepted. Nothing may keep its task id from being returned any more.
+
+        :param key: under which name.
+        :param value: JSON types only.
+        :param otherwise: what to log as an error where it cannot be stored.
+        :return: whether it is stored.
+        """
+        try:
+            self._set(key, value)
+        except (Exception, AirflowTaskTimeout):
+            self.log.exception("%s", otherwise)
+            return False
+        return True
+
+    def _set(self, key: str, value: Any) -> None:
+        if self._store is not None:
+            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
+
+            self._store.set(key, value, retention=NEVER_EXPIRE)
+
+    @staticmethod
+    def strange(key: str, stored: Any) -> ViduStateError:
+        """
+        Name a state that is not ours.
+
+        :param key: under which name it was found.
+        :param stored: what was found.
+        """
+        return ViduStateError(
+            f"The task state {key!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
+            "earlier try submitted, then delete that task state and clear the task."
+        )
+
+
+class Memory(StateStore):
+    """
+    The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
+
+    ``remembered`` is what the store holds, as far as is known.
+    """
+
+    remembered: Attempt | None = None
 
     def read(self) -> Attempt | None:
         """
@@ -146,22 +224,11 @@ class Memory:
         :return: the attempt, ``None`` when there was none.
         :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
         """
-        if self._store is None:
-            return None
-        try:
-            stored = self._store.get(KEY)
-        except Exception as error:
-            raise ViduStateError(
-                f"Airflow's task state store could not be read ({error!r}), so nobody knows whether an earlier try "
-                "submitted. Nothing was sent: nothing was paid, a retry can help."
-            ) from error
+        stored = self.get(KEY)
         if stored is None:
             return None
         if not isinstance(stored, dict) or stored.keys() != set(Attempt._fields):
-            raise ViduStateError(
-                f"The task state {KEY!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
-                "earlier try submitted, then delete that task state and clear the task."
-            )
+            raise self.strange(KEY, stored)
         self.remembered = Attempt(**stored)
         return self.remembered
 
@@ -172,13 +239,8 @@ class Memory:
         :param attempt: what to remember.
         :raises ViduStateError: when it cannot be stored. Nothing was sent.
         """
-        try:
-            self._set(attempt)
-        except Exception as error:
-            raise ViduStateError(
-                f"Airflow's task state store could not be written ({error!r}). Nothing was sent: nothing was paid, a "
-                "retry can help."
-            ) from error
+        self.put(KEY, attempt._asdict())
+        self._note(attempt)
 
     def keep(self, attempt: Attempt, otherwise: str) -> bool:
         """
@@ -188,13 +250,12 @@ class Memory:
         :param otherwise: what to log as an error where it cannot be stored.
         :return: whether it is stored.
         """
-        try:
-            self._set(attempt)
-        except (Exception, AirflowTaskTimeout):
-            self.log.exception("%s", otherwise)
-            self.remembered = None
-            return False
-        return True
+        stored = self.put_or_tell(KEY, attempt._asdict(), otherwise)
+        self._note(attempt if stored else None)
+        return stored
+
+    def _note(self, attempt: Attempt | None) -> None:
+        self.remembered = attempt if self._store is not None else None
 
     def deliver(self, attempt: Attempt) -> None:
         """
@@ -207,13 +268,6 @@ class Memory:
                 attempt._replace(delivered=True),
                 f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
             )
-
-    def _set(self, attempt: Attempt) -> None:
-        if self._store is not None:
-            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
-
-            self._store.set(KEY, attempt._asdict(), retention=NEVER_EXPIRE)
-            self.remembered = attempt
 
     def post(self, body: Body, attempt: Attempt, vidu_conn_id: str, earlier: Attempt | None) -> Submission:
         """
@@ -252,7 +306,8 @@ class Memory:
     def _withdraw(self, earlier: Attempt | None) -> None:
         try:
             if earlier is not None:
-                self._set(earlier)
+                self._set(KEY, earlier._asdict())
+                self._note(earlier)
             elif self._store is not None:
                 self._store.delete(KEY)
         except Exception:

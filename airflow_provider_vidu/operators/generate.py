@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.operators.durable import Memory
-from airflow_provider_vidu.operators.literals import is_literal
+from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, seconds_of
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import request
@@ -67,14 +67,14 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout
-        if not self._is_unmapped:
+        if not is_unmapped(self):
             self._check_wait()
 
     def _check_wait(self) -> None:
         found = [
             f"{name}: {value!r} given, allowed: seconds above 0"
             for name, value in (("poke_interval", self.poke_interval), ("timeout", self.timeout))
-            if not _seconds(value) > 0
+            if not seconds_of(value) > 0
         ]
         if self.destination is not None and is_literal(self.destination):
             found += Destination(self.destination).problems([""])
@@ -100,13 +100,13 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         memory, attempt = self._accepted(context)
         vidu_task_id, cost = attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
         context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
-        now, timeout = time.time(), _seconds(self.timeout)
+        now, timeout = time.time(), seconds_of(self.timeout)
         if self.execution_timeout:
             # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
             timeout = min(timeout, self.execution_timeout.total_seconds())
         watch = Watch(
             vidu_task_id,
-            poll_interval=_seconds(self.poke_interval),
+            poll_interval=seconds_of(self.poke_interval),
             started_at=now,
             deadline=now + timeout,
             expected_seconds=attempt.xcoms.get("expected_seconds"),
@@ -218,7 +218,3 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if family.retry_can_help:
             raise AirflowException(f"{outcome.message} A retry of this task is one.")
         raise AirflowFailException(outcome.message)
-
-
-def _seconds(value: timedelta | float) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
@@ -45,3 +46,23 @@ def holds_path(value: Any) -> bool:
     if isinstance(value, Mapping):
         return holds_path(value.get("images"))
     return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)
+
+
+def is_unmapped(operator: object) -> bool:
+    """
+    Tell whether an operator is one of a mapped task's, made anew on the worker.
+
+    :param operator: an operator.
+    :return: whether a refusal of its arguments would be retried there, so that ``execute`` has to check them. The mark
+        is the one that Airflow's own decorators look for.
+    """
+    return bool(getattr(operator, "_BaseOperator__from_mapped", False))
+
+
+def seconds_of(value: timedelta | float) -> float:
+    """
+    Read a time that may be given in two ways.
+
+    :param value: seconds, or a ``timedelta``.
+    """
+    return value.total_seconds() if isinstance(value, timedelta) else value

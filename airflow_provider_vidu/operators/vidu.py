@@ -15,7 +15,7 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
 )
 from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
-from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal
+from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped
 from airflow_provider_vidu.operators.media import with_files_read
 from airflow_provider_vidu.operators.report import count_submission, prices_of
 from airflow_provider_vidu.protocol import request
@@ -171,15 +171,9 @@ class ViduSubmitOperator(BaseOperator):
         self.on_uncertain = on_uncertain
         self.max_cost = max_cost
         self.prices = prices
-        if not self._is_unmapped:
+        if not is_unmapped(self):
             self._check_options()
             self._check_literals()
-
-    @property
-    def _is_unmapped(self) -> bool:
-        # A mapped task is made anew on the worker, where a refusal would be retried; execute() checks it there. The
-        # mark is the one that Airflow's own decorators look for.
-        return getattr(self, "_BaseOperator__from_mapped", False)
 
     def _values(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in FIELDS}

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.protocol.polling import LOST, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ DEFER_MARGIN = timedelta(seconds=60)
 _WAITING: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = WeakKeyDictionary()
 
 
-def _until_a_tick(seconds: float) -> asyncio.Future[None]:
+def until_a_tick(seconds: float) -> asyncio.Future[None]:
+    """
+    Sleep until a tick.
+
+    :param seconds: how long at least.
+    """
     # To wake an idle loop costs as much as to send a request, so those that are due within a tick go together. And what
     # waits is what Python's collector walks through again and again: one timer for all of a tick, one future for each.
     loop = asyncio.get_running_loop()
@@ -67,13 +72,37 @@ def gave_up(vidu_task_id: str, reason: object) -> str:
     )
 
 
-async def _hook_class() -> type[ViduAsyncHook]:
+async def hook_class() -> type[ViduAsyncHook]:
+    """Import the hook without holding up the event loop."""
     # Importing an HTTP library takes long enough to hold up every other trigger of the loop. The class is the last
     # that its module defines, so that where it is there, another trigger's import has ended.
     module = sys.modules.get(_HOOK_MODULE)
     if not hasattr(module, "ViduAsyncHook"):
         module = await asyncio.to_thread(import_module, _HOOK_MODULE)
     return module.ViduAsyncHook  # type: ignore[union-attr, no-any-return]
+
+
+async def look(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
+    """
+    Ask for a task's status once.
+
+    :param watch: the wait for the task.
+    :param hook: the hook to ask through.
+    :return: wait and ask again, or the end of the wait.
+    """
+    return watch.observe(time.time(), await _ask(watch, hook), random.random())  # noqa: S311 - a jitter
+
+
+async def _ask(watch: Watch, hook: ViduAsyncHook) -> TaskStatus | ViduError:
+    try:
+        # The library's own time-outs bound each step of a request; a server that drips can outlast them all.
+        async with asyncio.timeout(max(watch.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
+            return await hook.get_task(watch.vidu_task_id)
+    except TimeoutError:
+        reason = "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute "
+        return transport_error(f"{reason}holds requests back", sent=True, vidu_task_id=watch.vidu_task_id)
+    except ViduError as error:
+        return error
 
 
 class ViduTaskTrigger(BaseTrigger):
@@ -166,16 +195,16 @@ class ViduTaskTrigger(BaseTrigger):
             submitted_at=self.submitted_at,
         )
         next_step: Outcome | float = watch.first_ask(now, random.random())  # noqa: S311 - a jitter
-        hook_class = await _hook_class()
-        with hook_class.shared(self.vidu_conn_id) as hook:
+        shared = (await hook_class()).shared
+        with shared(self.vidu_conn_id) as hook:
             while not isinstance(next_step, Outcome):
-                await _until_a_tick(next_step)
+                await until_a_tick(next_step)
                 next_step = await self._look(watch, hook)
         return next_step
 
     async def _look(self, watch: Watch, hook: ViduAsyncHook) -> Outcome | float:
         word = watch.word
-        verdict = watch.observe(time.time(), await self._ask(hook), random.random())  # noqa: S311 - a jitter
+        verdict = await look(watch, hook)
         if isinstance(verdict, Outcome):
             return verdict
         if verdict.note:
@@ -183,17 +212,6 @@ class ViduTaskTrigger(BaseTrigger):
         if watch.word != word:
             self.logger().info("Vidu task %s is %s", self.vidu_task_id, watch.word)
         return verdict.seconds
-
-    async def _ask(self, hook: ViduAsyncHook) -> TaskStatus | ViduError:
-        try:
-            # The library's own time-outs bound each step of a request; a server that drips can outlast them all.
-            async with asyncio.timeout(max(self.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
-                return await hook.get_task(self.vidu_task_id)
-        except TimeoutError:
-            reason = "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute "
-            return transport_error(f"{reason}holds requests back", sent=True, vidu_task_id=self.vidu_task_id)
-        except ViduError as error:
-            return error
 
     async def on_kill(self) -> None:
         """Tell that the task goes on: the API has no cancel call (Airflow 3.3+ calls this)."""

@@ -237,6 +237,11 @@ def test_faults_are_met_in_the_order_they_were_armed_and_as_often_as_asked(api):
     assert (left["name"], left["on"], left["times"]) == ("empty", "submit", 1)
 
 
+def test_a_fault_may_meet_every_so_many_requests_of_its_route(api):
+    api.arm({"on": "status", "fault": "rate_limit", "every": 3, "times": 2})
+    assert [api.status("x").status_code for _ in range(9)] == [400, 400, 429, 400, 400, 429, 400, 400, 400]
+
+
 def test_a_fault_without_a_count_lasts_until_it_is_cleared(api):
     api.arm({"on": "status", "fault": "html", "times": None})
     assert [api.status("x").status_code for _ in range(3)] == [502, 502, 502]
@@ -255,6 +260,7 @@ def test_a_fault_without_a_count_lasts_until_it_is_cleared(api):
         ({"fault": "error", "code": "oops"}, "code 'oops' is none of param_error, "),
         ({"fault": "error", "status": 200}, "status 200 is not an error"),
         ({"fault": "drop", "times": 0}, "times 0 is neither null nor a count"),
+        ({"fault": "drop", "every": 0}, "every 0 is not a count"),
     ],
 )
 def test_an_order_that_makes_no_sense_arms_nothing(api, order, text):

@@ -15,6 +15,7 @@ from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks import vidu_async
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
 from airflow_provider_vidu.protocol import polling
+from airflow_provider_vidu.protocol.request import build
 from tests.emulator_control import RunningEmulator, set_connection
 
 
@@ -329,3 +330,15 @@ async def test_another_ca_bundle_is_taken_with_the_next_look_up(emulator, monkey
     assert await used() is hook
     assert before.closed
     assert not hook._client.closed
+
+
+async def test_each_submit_has_a_connection_of_its_own_while_reads_share_theirs(emulator: RunningEmulator):
+    hook = ViduAsyncHook()
+    for _ in range(2):
+        await hook.submit(build("text2video", "viduq2", {"prompt": "a kite"}))
+        with suppress(exceptions.ViduTaskNotFoundError):
+            await hook.get_task("nobody-knows-it")
+    submits, reads = hook._submit_client.connector, hook._client.connector
+    assert [sum(map(len, connector._conns.values())) for connector in (submits, reads)] == [0, 1]
+    await hook.close()
+    assert (submits.closed, reads.closed) == (True, True)

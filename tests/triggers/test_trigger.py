@@ -175,7 +175,7 @@ async def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypat
     monkeypatch.setattr(loop, "time", lambda: now)
     monkeypatch.setattr(loop, "call_at", lambda when, wake, *arguments: timers.append((when, wake, arguments)))
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
-    one, other, later = (triggers._until_a_tick(pause + more) for more in (0.0, 0.0, triggers.TICK_SECONDS))
+    one, other, later = (triggers.until_a_tick(pause + more) for more in (0.0, 0.0, triggers.TICK_SECONDS))
     loop.close()
     (when, wake, arguments), (next_when, *_) = timers
     assert pause - 1e-9 <= when - now < pause + triggers.TICK_SECONDS

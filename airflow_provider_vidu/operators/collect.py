@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch's second hop does: ask how each task ended, and store the videos."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_vidu.exceptions import ViduError
+from airflow_provider_vidu.operators.manifest import Record
+from airflow_provider_vidu.protocol.batch import NOT_STORED, SUBMITTED
+from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.triggers.batch import Progress
+from airflow_provider_vidu.triggers.vidu import look
+
+if TYPE_CHECKING:
+    from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+    from airflow_provider_vidu.transfers.store import VideoStore
+
+ASKING_SECONDS, ASKING_SECONDS_EACH = 300.0, 2.0
+"""How long faults are ridden out when each task is asked for once: so long, and so long for each of them."""
+
+
+class Answer(NamedTuple):
+    """
+    What the API last said of a task.
+
+    :param status: its status, or the error that came instead of it.
+    :param believed: whether that ends a wait.
+    """
+
+    status: TaskStatus | ViduError | None
+    believed: bool
+
+
+async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, Answer]:
+    """
+    Ask for the status of many tasks once each, again only after a fault or a strange answer.
+
+    :param hook: the hook to ask through, which bounds how many requests are on their way.
+    :param started_at: when each of them was submitted, in epoch seconds, by Vidu's id.
+    :return: the answers, by Vidu's id.
+    """
+    deadline = time.time() + ASKING_SECONDS + ASKING_SECONDS_EACH * len(started_at)
+
+    async def ask(vidu_task_id: str, since: float) -> Answer:
+        watch = Watch(vidu_task_id, poll_interval=1, started_at=since, deadline=deadline)
+        while True:
+            verdict = await look(watch, hook)
+            if isinstance(verdict, Outcome):
+                return Answer(watch.last_answer, True)
+            if isinstance(watch.last_answer, TaskStatus) and watch.last_answer.state is not TaskState.SUCCESS:
+                return Answer(watch.last_answer, False)
+            await asyncio.sleep(verdict.seconds)
+
+    answers = await asyncio.gather(*(ask(vidu_task_id, since) for vidu_task_id, since in started_at.items()))
+    return dict(zip(started_at, answers, strict=True))
+
+
+def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Record:
+    """
+    Say what became of a task that has no video.
+
+    :param record: the item's.
+    :param answer: what the API last said of it.
+    """
+    if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
+        return record._replace(outcome=FAILED, reason=answer.error_message or "the API gave no reason")
+    if isinstance(answer, TaskStatus) and answer.state is not TaskState.SUCCESS:
+        why = f"It was {answer.word} when the wait ended, keeps running and will be billed."
+        return record._replace(outcome=TIMEOUT, reason=f"{why} {how_to_resume(record.task_id)}")
+    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API names no urls."
+    return record._replace(outcome=LOST, reason=f"{why} {how_to_resume(record.task_id)}")
+
+
+def collect(
+    records: Sequence[Record],
+    answers: Mapping[str, Answer],
+    store: VideoStore,
+    say: Callable[..., object],
+) -> list[Record]:
+    """
+    Store what is ready, and say of every item what became of it.
+
+    :param records: the items, of which those that are ``submitted`` are looked at.
+    :param answers: what the API said of their tasks, by Vidu's id.
+    :param store: stores the videos.
+    :param say: called as a logger's ``info``.
+    :return: the items again.
+    """
+    found, ready = list(records), []
+    for index, record in enumerate(records):
+        if record.outcome != SUBMITTED:
+            continue
+        status = answers[record.task_id].status
+        if isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS and status.urls:
+            # Until it is stored.
+            found[index] = record._replace(outcome=NOT_STORED, video_seconds=status.video_seconds)
+            ready.append((status.result(), record.custom_id, index))
+        else:
+            found[index] = without_a_video(record, status)
+    progress = Progress(len(ready), say)
+    for index, files in _stored(store, ready):
+        if isinstance(files, ViduError):
+            found[index] = found[index]._replace(reason=str(files))
+        else:
+            found[index] = found[index]._replace(outcome=SUCCESS, files=tuple(files))
+        progress.add(found[index].outcome, found[index].estimated_cost)
+    return found
+
+
+def _stored(
+    store: VideoStore, ready: Sequence[tuple[Mapping[str, object], str, int]]
+) -> Iterable[tuple[int, list[str] | ViduError]]:
+    left = {index for _, _, index in ready}
+    try:
+        for index, files in store.store_all(ready):
+            left.discard(index)
+            yield index, files
+    except ViduError as error:
+        # The connection, without which nothing can be stored.
+        for index in sorted(left):
+            yield index, error

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch's first hop does: take up what earlier tries began, and submit the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from airflow_provider_vidu.exceptions import (
+    ViduDownloadError,
+    ViduRefusedError,
+    ViduRequestError,
+    ViduSubmissionUncertainError,
+)
+from airflow_provider_vidu.operators import manifest
+from airflow_provider_vidu.operators.collect import Answer, ask_all
+from airflow_provider_vidu.operators.items import Item
+from airflow_provider_vidu.operators.ledger import Ledger, plan
+from airflow_provider_vidu.operators.manifest import Record
+from airflow_provider_vidu.operators.report import count_submission
+from airflow_provider_vidu.operators.submits import Submits
+from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.protocol.polling import SUCCESS
+from airflow_provider_vidu.protocol.request import fingerprint
+from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
+from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS
+from airflow_provider_vidu.triggers.batch import Group
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.hooks.loop import HookLoop
+    from airflow_provider_vidu.operators.durable import Attempt
+    from airflow_provider_vidu.protocol.prices import Estimate
+
+_UNASKED = Answer(None, False)
+
+
+class FirstHop:
+    """
+    Brings every item as far as it can be brought without waiting.
+
+    :param items: the batch.
+    :param estimates: of each item, by custom id.
+    :param ledger: what earlier tries left.
+    :param loop: where requests are sent from.
+    :param vidu_conn_id: connection of type ``vidu``.
+    :param log: the operator's logger.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        estimates: Mapping[str, Estimate],
+        ledger: Ledger,
+        loop: HookLoop,
+        vidu_conn_id: str,
+        log: Logger,
+    ) -> None:
+        self._items = items
+        self._estimates = estimates
+        self._ledger = ledger
+        self._loop = loop
+        self._vidu_conn_id = vidu_conn_id
+        self._log = log
+        self._submits = Submits(loop, ledger, vidu_conn_id, log)
+        self.records = {
+            item.custom_id: Record(item.custom_id, item.asked(), UNSUBMITTED, "It was not reached.") for item in items
+        }
+        self.answers: dict[str, Answer] = {}
+        """What the API said of the tasks of earlier tries, by Vidu's id."""
+
+    @property
+    def new(self) -> list[Item]:
+        """What is to be submitted."""
+        return [item for item in self._items if self.records[item.custom_id].outcome == UNSUBMITTED]
+
+    @property
+    def running(self) -> list[Record]:
+        """What is to be waited for."""
+        return [
+            record
+            for record in self.records.values()
+            if record.outcome == SUBMITTED and not self.answers.get(record.task_id, _UNASKED).believed
+        ]
+
+    @property
+    def first_submit(self) -> float:
+        """When the first that counts was submitted, in epoch seconds."""
+        return min((attempt.begun_at for attempt in self._ledger.attempts.values()), default=float("inf"))
+
+    def groups(self) -> list[Group]:
+        """Group what is to be waited for by what its tasks have in common."""
+        groups: dict[tuple[float | None, float | None], list[str]] = {}
+        for record in self.running:
+            cost = self._estimates[record.custom_id]
+            groups.setdefault((cost.typical_seconds, cost.price_cny), []).append(record.task_id)
+        return [[*key, vidu_task_ids] for key, vidu_task_ids in groups.items()]
+
+    def take_up(self, path: str, *, resubmit: bool) -> None:
+        """
+        Decide about every item that an earlier try began.
+
+        :param path: where that try would have written its manifest.
+        :param resubmit: whether what is uncertain is submitted again.
+        """
+        attempts = self._ledger.attempts
+        if left := {name: attempt.vidu_task_id for name, attempt in attempts.items() if name not in self.records}:
+            self._log.warning("Not asked for any more, but billed where it has an id: %s", left)
+        begun = {name: attempt for name, attempt in attempts.items() if name in self.records}
+        kept = self._kept(begun, path) if begun else {}
+        self.records |= kept
+        begun = {name: attempt for name, attempt in begun.items() if name not in kept}
+        asked_for = {attempt.vidu_task_id: attempt.begun_at for attempt in begun.values() if attempt.vidu_task_id}
+        if asked_for:
+            self.answers = self._loop.run(lambda hook: ask_all(hook, asked_for))
+        for item in self._items:
+            if item.custom_id in begun:
+                self._take_up(item, begun[item.custom_id], resubmit=resubmit)
+        taken_up = [name for name, record in self.records.items() if record.outcome != UNSUBMITTED]
+        self._ledger.attach(taken_up, list(self.records))
+
+    def _take_up(self, item: Item, attempt: Attempt, *, resubmit: bool) -> None:
+        answer = self.answers.get(attempt.vidu_task_id, _UNASKED)
+        running = isinstance(answer.status, TaskStatus) and answer.status.state is not TaskState.SUCCESS
+        outcome, why = plan(
+            attempt,
+            max_tries=self._ledger.max_tries,
+            # Its picture has to be read for it, which counts only where a person may have changed it.
+            fingerprint=self._fingerprint(item) if running and self._is_cleared(attempt) else None,
+            now=time.time(),
+            answer=answer.status,
+            believed=answer.believed,
+            resubmit=resubmit,
+        )
+        # What is submitted anew is paid anew.
+        (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
+        if outcome is not None:
+            self.records[item.custom_id] = self.records[item.custom_id]._replace(
+                outcome=outcome,
+                reason="" if outcome == SUBMITTED else why,
+                task_id=attempt.vidu_task_id,
+                estimated_cost=self._estimates[item.custom_id].price_cny,
+            )
+
+    def _is_cleared(self, attempt: Attempt) -> bool:
+        return attempt.max_tries != self._ledger.max_tries
+
+    def _fingerprint(self, item: Item) -> str | None:
+        try:
+            return fingerprint(item.body(self._log.warning), self._vidu_conn_id)
+        except ViduRequestError as error:
+            # What was paid is not lost because its picture has gone.
+            self._log.warning("The request of %s cannot be made again: %s", item.custom_id, error)
+            return None
+
+    def _kept(self, begun: Mapping[str, Attempt], path: str) -> dict[str, Record]:
+        """Find what an earlier try has stored, and its file is there still."""
+        try:
+            earlier = manifest.read(path)
+        except ViduDownloadError as error:
+            self._log.warning("%s What is stored already will be looked for again.", error)
+            return {}
+        stored = [
+            record
+            for record in earlier
+            if record.outcome == SUCCESS
+            and (attempt := begun.get(record.custom_id))
+            and attempt.vidu_task_id == record.task_id
+            and not (attempt.delivered and self._is_cleared(attempt))
+        ]
+        with ThreadPoolExecutor(CONCURRENT_VIDEOS) as pool:
+            present = list(pool.map(lambda record: all(map(manifest.exists, record.files)), stored))
+        return {record.custom_id: record for record, is_there in zip(stored, present, strict=True) if is_there}
+
+    def stop(self, reason: str) -> None:
+        """
+        Submit nothing more.
+
+        :param reason: why.
+        """
+        self._submits.stop(reason)
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """
+        Submit items, and note what came of it.
+
+        :param items: the items.
+        :raises ViduStateError: when an intent cannot be stored. Nothing of that chunk was sent.
+        """
+        known = [cost for item in items if (cost := self._estimates[item.custom_id].price_cny) is not None]
+        self._log.info("Submitting %d items, %d of known price: about ¥%g", len(items), len(known), sum(known))
+        self._submits.submit(items)
+        if self._submits.stopped_by:
+            self._log.error("Not all was submitted: %s", self._submits.stopped_by)
+        for item in items:
+            self.records[item.custom_id] = self._submitted(item.custom_id)
+
+    def _submitted(self, custom_id: str) -> Record:
+        record, cost = self.records[custom_id], self._estimates[custom_id].price_cny
+        match self._submits.results.get(custom_id):
+            case Submission(task_id=vidu_task_id):
+                count_submission(cost)
+                return record._replace(outcome=SUBMITTED, reason="", task_id=vidu_task_id, estimated_cost=cost)
+            case ViduSubmissionUncertainError() as error:
+                return record._replace(outcome=UNCERTAIN, reason=str(error), estimated_cost=cost)
+            case (ViduRequestError() | ViduRefusedError()) as error:
+                return record._replace(outcome=REFUSED, reason=str(error))
+            case error:
+                return record._replace(reason=str(error or self._submits.stopped_by))

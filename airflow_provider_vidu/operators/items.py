@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch asks for, item by item, checked before any of it is submitted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal
+from airflow_provider_vidu.operators.media import Warn, with_files_read
+from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.protocol.capabilities import takes_files
+from airflow_provider_vidu.protocol.fields import shown
+from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
+from airflow_provider_vidu.transfers.destination import Destination
+
+_EXTRAS = ("extra_input", "extra_parameters")
+_SHOWN_PROBLEMS = 5
+_LONGEST_ID = 200
+
+
+class Item(NamedTuple):
+    """
+    One video of a batch.
+
+    :param place: in the batch, from 0.
+    :param custom_id: its author's name for it.
+    :param vidu_type: the job.
+    :param model: the model.
+    :param values: the API's fields by name.
+    :param extras: ``extra_input`` and ``extra_parameters``.
+    """
+
+    place: int
+    custom_id: str
+    vidu_type: Any
+    model: Any
+    values: dict[str, Any]
+    extras: dict[str, Any]
+
+    def asked(self) -> request.Body:
+        """Give the body as its author gave it: files by their names, data URIs in a few words."""
+        body: request.Body = request.without_data(
+            request.assemble(self.vidu_type, self.model, self.values, **self.extras)
+        )
+        return body
+
+    def body(self, warn: Warn) -> request.Body:
+        """
+        Read its files and build what is sent.
+
+        :param warn: called as a logger's ``warning``.
+        :raises ViduRequestError: when a file is missing or not what the API takes. Nothing was sent.
+        """
+        values = with_files_read(self.vidu_type, self.model, self.values, warn)
+        return request.build(self.vidu_type, self.model, values, **self.extras)
+
+    def estimate(self, prices: Prices) -> Estimate:
+        """
+        Estimate its price and its time of generation.
+
+        :param prices: the price table.
+        """
+        return estimate(self.asked(), prices)
+
+    def problems(self) -> Iterator[str]:
+        """Find what is wrong with it, apart from what templates and files will tell later."""
+        if is_literal(self.custom_id) and not _is_custom_id(self.custom_id):
+            allowed = f"1 to {_LONGEST_ID} printable characters"
+            yield f"custom_id: {shown(self.custom_id)} given, allowed: a text of {allowed}"
+        if not (is_literal(self.vidu_type) and is_literal(self.model)):
+            return
+        later = {
+            name
+            for name, value in self.values.items()
+            if not is_literal(value) or (takes_files(self.vidu_type, self.model, name) and holds_path(value))
+        }
+        extras = {name: value for name, value in self.extras.items() if is_literal(value)}
+        yield from request.problems(self.vidu_type, self.model, self.values, **extras, unknown_yet=later)
+
+
+def _is_custom_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable() and value == value.strip()
+
+
+def read_items(requests: Any, destination: Any) -> list[Item]:
+    """
+    Read a batch, and check all of it that is known.
+
+    :param requests: as an author gave them, perhaps with templates in them: a list, or JSON text of one.
+    :param destination: as an author gave it, perhaps a template.
+    :return: its items.
+    :raises ViduRequestError: naming the first few problems. Nothing was sent.
+    """
+    items = [_item(index, given) for index, given in enumerate(_listed(requests))]
+    found = [f"item {item.place} ({shown(item.custom_id)}): {problem}" for item in items for problem in item.problems()]
+    custom_ids = [item.custom_id for item in items]
+    if not found and is_literal(custom_ids):
+        counted = Counter(custom_ids).items()
+        found += [f"custom_id: {custom_id!r} given {n} times, allowed: once" for custom_id, n in counted if n > 1]
+    if not found and is_literal(destination):
+        found += Destination(destination).problems(custom_ids if is_literal(custom_ids) else [])
+    if found:
+        more = [f"and {len(found) - _SHOWN_PROBLEMS} more"] if len(found) > _SHOWN_PROBLEMS else []
+        raise request.refusal(found[:_SHOWN_PROBLEMS] + more)
+    return items
+
+
+def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices: Prices) -> None:
+    """
+    Refuse a batch that costs too much, or of which nobody knows what it costs.
+
+    :param estimates: of what is to be submitted, by custom id.
+    :param max_cost: CNY that all of it together may come to, ``None`` for any.
+    :param prices: the price table that they come from.
+    :raises ViduRequestError: when it is refused. Nothing was sent.
+    """
+    if max_cost is None:
+        return
+    given = f"max_cost: ¥{max_cost:g} given, but"
+    unknown = [(custom_id, cost.missing) for custom_id, cost in estimates.items() if cost.price_cny is None]
+    if unknown:
+        first, missing = unknown[0]
+        number = f"for {len(unknown)} of {len(estimates)} items, the first of them {first!r},"
+        raise request.refusal([f"{given} {number} {missing}. Give one with prices, or leave max_cost out"])
+    total = sum(cost.price_cny or 0.0 for cost in estimates.values())
+    if total > max_cost:
+        about = f"{len(estimates)} items come to about ¥{total:g} (an estimate by {prices.source})"
+        raise request.refusal([f"{given} {about}. Raise max_cost, or leave it out"])
+
+
+def _listed(requests: Any) -> list[Any]:
+    if isinstance(requests, str):
+        try:
+            requests = json.loads(requests)
+        except ValueError:
+            requests = shown(requests)
+    # The output of a mapped task is a lazy sequence of its own kind.
+    listed = list(requests) if is_lazy_list(requests) else requests
+    if not isinstance(listed, list) or not all(isinstance(given, Mapping) for given in listed):
+        raise request.refusal(
+            [
+                f"requests: {shown(requests)} given, allowed: a list of mappings, or JSON text of one, as "
+                "upstream.output or a template with | tojson gives it"
+            ]
+        )
+    return listed
+
+
+def _item(index: int, given: Mapping[str, Any]) -> Item:
+    values = {name: value for name, value in given.items() if value is not None}
+    custom_id, model = values.pop("custom_id", None), values.pop("model", None)
+    vidu_type = values.pop("vidu_type", "img2video")
+    extras = {name: values.pop(name) for name in _EXTRAS if name in values}
+    return Item(index, custom_id, vidu_type, model, values, extras)

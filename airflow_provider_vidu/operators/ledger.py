@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch remembers across tries, so that no crash and no retry pays for an item twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_vidu.exceptions import ViduError
+from airflow_provider_vidu.operators.durable import Attempt, StateStore, Step, decide
+from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN
+from airflow_provider_vidu.protocol.polling import FAILED, LOST
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+DELIVERED_KEY = "vidu_batch_delivered"
+
+
+def chunk_key(number: int) -> str:
+    """
+    Name the task state of a chunk.
+
+    :param number: which of them, from 0.
+    """
+    return f"vidu_batch_{number}"
+
+
+class Plan(NamedTuple):
+    """
+    What a try does about an item that an earlier one began.
+
+    :param outcome: ``submitted`` attaches to its task; what else is there is final; ``None`` submits it anew.
+    :param why: the reason.
+    """
+
+    outcome: str | None
+    why: str
+
+
+def plan(
+    attempt: Attempt,
+    *,
+    max_tries: int,
+    fingerprint: str | None,
+    now: float,
+    answer: TaskStatus | ViduError | None,
+    believed: bool,
+    resubmit: bool,
+) -> Plan:
+    """
+    Decide what a try does about an item that an earlier one began: for each item what a single submit would do.
+
+    :param attempt: what was stored.
+    :param max_tries: Airflow's at this try.
+    :param fingerprint: of this try's request, ``None`` where it is not known.
+    :param now: epoch seconds.
+    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
+    :param believed: whether that answer ends a wait.
+    :param resubmit: whether what is uncertain is submitted again.
+    """
+    step, why = decide(attempt, max_tries=max_tries, fingerprint=fingerprint, now=now, answer=answer, believed=believed)
+    match step:
+        case Step.ATTACH:
+            return Plan(SUBMITTED, why)
+        case Step.UNCERTAIN if not resubmit:
+            return Plan(UNCERTAIN, why)
+        case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
+            return Plan(FAILED, answer.error_message or why)
+        case Step.FAIL:
+            return Plan(LOST, why)
+    return Plan(None, why)
+
+
+class Ledger(StateStore):
+    """
+    The attempts of a batch's items, in Airflow's task state store, one key for each chunk that was submitted together.
+
+    What stands in a later chunk replaces what an earlier one says of the same item. ``attempts`` holds what counts, by
+    custom id.
+
+    :param context: Airflow's context of the task instance.
+    :param log: the operator's logger.
+    """
+
+    without_a_store = (
+        "Airflow older than 3.3 keeps nothing of a try. So once anything is submitted this task is not retried, and a "
+        "worker that dies loses what it submitted; keep batches small there, or upgrade."
+    )
+
+    def __init__(self, context: Context, *, log: Logger) -> None:
+        super().__init__(context, durable=True, log=log)
+        self.max_tries = context["ti"].max_tries
+        self.attempts: dict[str, Attempt] = {}
+        self._chunk_of: dict[str, int] = {}
+        self._tries: list[int] = []
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the next try will know what this one submits."""
+        return self._store is not None
+
+    def read(self) -> None:
+        """
+        Read what earlier tries left.
+
+        :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
+        """
+        delivered = self.get(DELIVERED_KEY)
+        while (stored := self.get(chunk_key(len(self._tries)))) is not None:
+            try:
+                max_tries, begun_at = int(stored["max_tries"]), float(stored["begun_at"])
+                without = delivered["without"] if delivered and delivered["max_tries"] == max_tries else None
+                found = {
+                    name: Attempt(mark, max_tries, begun_at, {}, id_, without is not None and name not in without)
+                    for name, (mark, id_) in stored["items"].items()
+                }
+            except (TypeError, KeyError, ValueError, AttributeError):
+                raise self.strange(chunk_key(len(self._tries)), stored) from None
+            self.attempts |= found
+            self._chunk_of |= dict.fromkeys(found, len(self._tries))
+            self._tries.append(max_tries)
+
+    def intend(self, fingerprints: Mapping[str, str]) -> None:
+        """
+        Remember that a chunk is about to be submitted.
+
+        :param fingerprints: of its items, by custom id.
+        :raises ViduStateError: when it cannot be stored. Nothing of it was sent.
+        """
+        self.put(chunk_key(len(self._tries)), self._chunk({name: (mark, "") for name, mark in fingerprints.items()}))
+        self._tries.append(self.max_tries)
+
+    def settle(self, fingerprints: Mapping[str, str], accepted: Mapping[str, str], unknown: Collection[str]) -> bool:
+        """
+        Remember what came of the chunk that was intended last.
+
+        :param fingerprints: of its items, by custom id.
+        :param accepted: Vidu's ids of the tasks that were accepted, by custom id.
+        :param unknown: custom ids of the items whose outcome nobody knows. What else was intended was not accepted:
+            what earlier tries said of it counts again.
+        :return: whether it is stored.
+        """
+        items = {name: (mark, accepted.get(name, "")) for name, mark in fingerprints.items()}
+        kept = {name: item for name, item in items.items() if name in accepted or name in unknown}
+        return self.put_or_tell(
+            chunk_key(len(self._tries) - 1),
+            self._chunk(kept),
+            "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by "
+            f"custom id: {dict(accepted)}",
+        )
+
+    def attach(self, custom_ids: Collection[str], asked_for: Collection[str]) -> None:
+        """
+        Make a later retry a retry again, after a person has cleared the task.
+
+        :param custom_ids: the items that this try attaches to.
+        :param asked_for: all that the batch asks for.
+        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        """
+        stale: dict[int, dict[str, Attempt]] = {
+            number: {} for number, max_tries in enumerate(self._tries) if max_tries != self.max_tries
+        }
+        for name, attempt in self.attempts.items():
+            # What is submitted anew is forgotten: should this try die before that, the next one finds nothing.
+            if self._chunk_of[name] in stale and (name in custom_ids or name not in asked_for):
+                stale[self._chunk_of[name]][name] = attempt
+        for number, found in stale.items():
+            begun_at = min((attempt.begun_at for attempt in found.values()), default=0.0)
+            items = {name: (attempt.fingerprint, attempt.vidu_task_id) for name, attempt in found.items()}
+            self.put(chunk_key(number), self._chunk(items, begun_at))
+            self._tries[number] = self.max_tries
+
+    def deliver(self, without: Collection[str]) -> None:
+        """
+        Remember that the batch was delivered, so that a clear asks for new videos.
+
+        :param without: custom ids of the items that have no video.
+        """
+        self.put_or_tell(
+            DELIVERED_KEY,
+            {"max_tries": self.max_tries, "without": sorted(without)},
+            "That the batch was delivered could not be stored; a clear would attach to its tasks.",
+        )
+
+    def _chunk(self, items: Mapping[str, tuple[str, str]], begun_at: float | None = None) -> dict[str, Any]:
+        return {
+            "max_tries": self.max_tries,
+            "begun_at": time.time() if begun_at is None else begun_at,
+            "items": {name: list(item) for name, item in items.items()},
+        }

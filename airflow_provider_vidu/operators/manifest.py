@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest of a batch: one line of JSON for each item, in the order of the requests."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.transfers.store import _LOCAL, VideoStore, _move, _remove
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class Record(NamedTuple):
+    """
+    What became of an item.
+
+    :param custom_id: its author's name for it.
+    :param request: the body as its author gave it, files by their names.
+    :param outcome: one of ``protocol.batch.OUTCOMES``.
+    :param reason: why there is no video; for a failed generation the server's own words.
+    :param task_id: Vidu's id of the task, empty where none is known.
+    :param files: URIs of the stored files.
+    :param video_seconds: length of the video.
+    :param estimated_cost: CNY by the price table, ``None`` where unknown or surely not paid.
+    """
+
+    custom_id: str
+    request: dict[str, Any]
+    outcome: str
+    reason: str = ""
+    task_id: str = ""
+    files: tuple[str, ...] = ()
+    video_seconds: float | None = None
+    estimated_cost: float | None = None
+
+
+def default_name(destination: str, context: Context) -> str:
+    """
+    Name the manifest of a task instance, beside its videos.
+
+    :param destination: the batch's destination, placeholders included.
+    :param context: Airflow's context of the task instance.
+    :return: a path or URI.
+    """
+    ti = context["ti"]
+    mapped = [] if ti.map_index is None or ti.map_index < 0 else [str(ti.map_index)]
+    name = "-".join(["manifest", ti.dag_id, ti.run_id, ti.task_id, *mapped])
+    # What follows the first placeholder differs from video to video.
+    directory, placeholder, _ = destination.partition("{")
+    if placeholder or directory.endswith(".mp4"):
+        directory = directory.rpartition("/")[0]
+    return f"{directory.rstrip('/') or '.'}/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.jsonl"
+
+
+def write(path: str, records: Iterable[Record]) -> str:
+    """
+    Write a manifest, under a temporary name until it is complete.
+
+    :param path: a path or URI.
+    :param records: its lines.
+    :return: its URI.
+    :raises ViduDownloadError: when it cannot be written. What was stored is not affected.
+    """
+    data = "".join(json.dumps(record._asdict(), ensure_ascii=False) + "\n" for record in records).encode()
+    target = VideoStore._open(path)
+    partial = target.parent / f".{uuid.uuid4().hex}.part"
+    try:
+        if target.protocol in _LOCAL:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            _move(partial, target, len(data), local=target.protocol in _LOCAL)
+        except BaseException:
+            _remove(partial)
+            raise
+    except Exception as error:
+        # Every store raises what its own library does.
+        raise ViduDownloadError(
+            f"The manifest could not be written to {path}: {type(error).__name__}: {str(error).rstrip('.')}."
+        ) from error
+    return f"file://{target.path}" if target.protocol in _LOCAL else str(target)
+
+
+def read(path: str) -> list[Record]:
+    """
+    Read a manifest.
+
+    :param path: a path or URI.
+    :return: its lines, none where there is no such file.
+    :raises ViduDownloadError: when it cannot be read or is none.
+    """
+    try:
+        text = VideoStore._open(path).read_text("utf-8")
+        # Not by str.splitlines, which takes more than "\\n" for the end of a line.
+        lines = filter(None, text.split("\n"))
+        return [Record(**{**line, "files": tuple(line["files"])}) for line in map(json.loads, lines)]
+    except FileNotFoundError:
+        return []
+    except Exception as error:
+        raise ViduDownloadError(
+            f"The manifest at {path} could not be read: {type(error).__name__}: {str(error).rstrip('.')}."
+        ) from error
+
+
+def exists(path: str) -> bool:
+    """
+    Tell whether a file is there.
+
+    :param path: a path or URI.
+    :return: whether it surely is.
+    """
+    try:
+        return bool(VideoStore._open(path).exists())
+    except Exception:
+        # Every store raises what its own library does. Storing again tells what is wrong.
+        return False
+
+
+def remove(path: str) -> None:
+    """
+    Remove a manifest, if that is possible.
+
+    :param path: a path or URI.
+    """
+    _remove(VideoStore._open(path))

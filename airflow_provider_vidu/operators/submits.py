@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The submits of a batch: a few at a time, each with its intent stored before it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
+from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
+from airflow_provider_vidu.protocol.request import Body, fingerprint
+from airflow_provider_vidu.protocol.response import Submission
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.hooks.loop import HookLoop
+    from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+    from airflow_provider_vidu.operators.items import Item
+    from airflow_provider_vidu.operators.ledger import Ledger
+
+CONCURRENT_SUBMITS = 8
+"""How many are submitted together: as many as a crash may leave uncertain."""
+LAST_ANSWERS_SECONDS = 10.0
+"""How long a task whose time is over waits for the answers to what it has sent."""
+PROGRESS_SECONDS = 10.0
+
+_OF_ONE_ITEM = (ViduRequestError, ViduRefusedError, ViduSubmissionUncertainError)
+"""What says nothing about the other items. Everything else (key, quota, rate, network) stops the submits."""
+
+
+class Submits:
+    """
+    Submits items in chunks.
+
+    :param loop: where the requests are sent from.
+    :param ledger: where what is sent is remembered.
+    :param vidu_conn_id: connection of type ``vidu``.
+    :param log: the operator's logger.
+    """
+
+    def __init__(self, loop: HookLoop, ledger: Ledger, vidu_conn_id: str, log: Logger) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._vidu_conn_id = vidu_conn_id
+        self._log = log
+        self.results: dict[str, Submission | ViduError] = {}
+        """What came of each item that was submitted or refused, by custom id; an item without one was not submitted."""
+        self.stopped_by = ""
+        """Why not all was submitted, empty when all was."""
+
+    def stop(self, reason: object) -> None:
+        """
+        Submit nothing more.
+
+        :param reason: why.
+        """
+        self.stopped_by = self.stopped_by or str(reason)
+
+    def submit(self, items: Sequence[Item]) -> None:
+        """
+        Submit items until all are, or something stops it.
+
+        :param items: the items.
+        :raises ViduStateError: when an intent cannot be stored. Nothing of that chunk was sent.
+        """
+        told_at = time.monotonic()
+        for first in range(0, len(items), CONCURRENT_SUBMITS):
+            if self.stopped_by:
+                return
+            if time.monotonic() - told_at >= PROGRESS_SECONDS:
+                told_at = time.monotonic()
+                self._log.info("Submitted %d of %d", first, len(items))
+            self._submit_chunk(items[first : first + CONCURRENT_SUBMITS])
+
+    def _submit_chunk(self, items: Sequence[Item]) -> None:
+        bodies = self._loop.run(lambda _: self._read(items))
+        if not bodies:
+            return
+        marks = {custom_id: fingerprint(body, self._vidu_conn_id) for custom_id, body in bodies.items()}
+        self._ledger.intend(marks)
+        try:
+            self._loop.run(lambda hook: self._post_all(hook, bodies))
+        except BaseException as error:
+            # Mostly because the task's time is over: Airflow raises that here, while the requests are on their way.
+            self.stop(f"{type(error).__name__}: {error}")
+            self._loop.finish(LAST_ANSWERS_SECONDS)
+            raise
+        finally:
+            self._settle(marks)
+
+    def _settle(self, marks: dict[str, str]) -> None:
+        found = {custom_id: self.results.get(custom_id) for custom_id in marks}
+        accepted = {name: result.task_id for name, result in found.items() if isinstance(result, Submission)}
+        unknown = [
+            name for name, result in found.items() if result is None or isinstance(result, ViduSubmissionUncertainError)
+        ]
+        if accepted:
+            self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
+        if not self._ledger.settle(marks, accepted, unknown):
+            self.stop("Airflow's task state store could not be written")
+        for name, result in found.items():
+            if isinstance(result, ViduError):
+                self._log.warning("%s: %s", name, result)
+                if not isinstance(result, _OF_ONE_ITEM):
+                    self.stop(result)
+        if len(unknown) == len(marks):
+            self.stop("nobody knows whether any of the last submits was accepted")
+
+    async def _read(self, items: Sequence[Item]) -> dict[str, Body]:
+        bodies: dict[str, Body] = {}
+
+        async def read(item: Item) -> None:
+            try:
+                bodies[item.custom_id] = await asyncio.to_thread(item.body, self._log.warning)
+            except ViduRequestError as error:
+                self.results[item.custom_id] = error
+                self._log.warning("%s: %s", item.custom_id, error)
+
+        await asyncio.gather(*map(read, items))
+        return bodies
+
+    async def _post_all(self, hook: ViduAsyncHook, bodies: dict[str, Body]) -> None:
+        posts = (self._post(hook, custom_id, body) for custom_id, body in bodies.items())
+        # What goes wrong with one must not cut off the others, whose outcome nobody would know then.
+        for error in await asyncio.gather(*posts, return_exceptions=True):
+            if error is not None:
+                raise error
+
+    async def _post(self, hook: ViduAsyncHook, custom_id: str, body: Body) -> None:
+        posts = 0
+        while True:
+            posts += 1
+            # Should it be broken off during the POST, there is no result; during a pause, it surely was not accepted.
+            self.results.pop(custom_id, None)
+            try:
+                self.results[custom_id] = await hook.submit(body)
+                return
+            except ViduError as error:
+                self.results[custom_id] = error
+                pause = resend_after(error, posts, random.random())  # noqa: S311 - a jitter
+                if pause is None or self.stopped_by:
+                    return
+                self._log.warning(
+                    "%s: %s Sending it again in %.1f s, POST %d of %d.", custom_id, error, pause, posts + 1, MAX_POSTS
+                )
+            await asyncio.sleep(pause)
+            if self.stopped_by:
+                return

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wait for many tasks, in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_vidu.protocol.batch import BatchEvent, progress_line
+from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
+from airflow_provider_vidu.triggers.vidu import hook_class, look, until_a_tick
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+
+PROGRESS_SECONDS = 10.0
+"""How long at least between two lines about the progress, unless another tenth is done."""
+
+Group = list[Any]
+"""Typical seconds of generation and estimated CNY of each, ``None`` where unknown, and Vidu's ids of the tasks."""
+
+
+class Progress:
+    """
+    Counts how tasks end, and tells of it now and then.
+
+    :param total: how many there are.
+    :param say: called as a logger's ``info``.
+    """
+
+    def __init__(self, total: int, say: Callable[..., object]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._total, self._say = total, say
+        self._cost, self._tenth, self._said_at = 0.0, 0, time.monotonic()
+
+    def add(self, status: str, cost: float | None) -> None:
+        """
+        Count one.
+
+        :param status: how it ended.
+        :param cost: its estimate in CNY, ``None`` where unknown.
+        """
+        self.counts[status] += 1
+        self._cost += cost or 0.0
+        done, now = self.counts.total(), time.monotonic()
+        tenth = done * 10 // self._total
+        if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:
+            self._tenth, self._said_at = tenth, now
+            self._say("%s", progress_line(done, self._total, done - self.counts[SUCCESS], self._cost))
+
+
+class ViduBatchTrigger(BaseTrigger):
+    """
+    Ask for the status of many tasks until all have ended, and fire exactly one event.
+
+    The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``: how many ended how, but
+    no results, which a batch's second hop asks for itself. Passing faults are ridden out to the deadline. Asking is
+    free; the tasks themselves cannot be cancelled.
+
+    :param groups: ``[expected_seconds, estimated_cost, [vidu_task_id, …]]`` for all that have these in common; ``None``
+        where unknown.
+    :param vidu_conn_id: connection of type ``vidu``.
+    :param poll_interval: seconds between two requests for a task where nothing is expected.
+    :param submitted_at: epoch seconds at which the first was submitted.
+    :param deadline: epoch seconds after which the wait ends with ``timeout``. Wall-clock, because the trigger may
+        go on in another process.
+    """
+
+    def __init__(
+        self, groups: list[Group], vidu_conn_id: str, poll_interval: float, submitted_at: float, deadline: float
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.groups = groups
+        self.vidu_conn_id = vidu_conn_id
+        self.poll_interval = poll_interval
+        self.submitted_at = submitted_at
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Tell Airflow how to make this trigger again in another process."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "groups": self.groups,
+                "vidu_conn_id": self.vidu_conn_id,
+                "poll_interval": self.poll_interval,
+                "submitted_at": self.submitted_at,
+                "deadline": self.deadline,
+            },
+        )
+
+    @property
+    def _total(self) -> int:
+        return sum(len(vidu_task_ids) for _, _, vidu_task_ids in self.groups)
+
+    def _new_watch(self, vidu_task_id: str, expected_seconds: float | None) -> Watch:
+        return Watch(
+            vidu_task_id,
+            poll_interval=self.poll_interval,
+            started_at=time.time(),
+            deadline=self.deadline,
+            expected_seconds=expected_seconds,
+            submitted_at=self.submitted_at,
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the one event."""
+        log = self.logger()
+        try:
+            with (await hook_class()).shared(self.vidu_conn_id) as hook:
+                outcome = await self.wait(hook, log)
+        except Exception as error:
+            # Airflow stores an escaped exception unmasked, so only its type leaves in the event.
+            log.exception("The wait for a batch of Vidu tasks broke")
+            outcome = BatchEvent(
+                LOST,
+                {},
+                f"The wait for {self._total} Vidu tasks broke with {type(error).__name__}; the triggerer's log tells "
+                "more. The tasks keep running and will be billed.",
+            )
+        yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
+
+    async def wait(self, hook: ViduAsyncHook, log: Logger) -> BatchEvent:
+        """
+        Wait for all tasks at once.
+
+        :param hook: the hook to ask through, which bounds how many requests are on their way.
+        :param log: where the progress is told.
+        :return: how it ended.
+        """
+        log.info("Waiting for %d Vidu tasks", self._total)
+        progress, warned = Progress(self._total, log.info), set[str]()
+
+        async def wait_for(vidu_task_id: str, expected_seconds: float | None, cost: float | None) -> None:
+            watch = self._new_watch(vidu_task_id, expected_seconds)
+            step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
+            while True:
+                await until_a_tick(step)
+                verdict = await look(watch, hook)
+                if isinstance(verdict, Outcome):
+                    progress.add(verdict.status, cost)
+                    return
+                kind = type(watch.last_answer).__name__ + watch.word
+                if verdict.note and kind not in warned:
+                    # What troubles one task troubles all.
+                    warned.add(kind)
+                    log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
+                step = verdict.seconds
+
+        async with asyncio.TaskGroup() as waits:
+            for expected_seconds, cost, vidu_task_ids in self.groups:
+                for vidu_task_id in vidu_task_ids:
+                    waits.create_task(wait_for(vidu_task_id, expected_seconds, cost))
+        counts = progress.counts
+        status = next((word for word in (LOST, TIMEOUT) if counts[word]), SUCCESS)
+        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks is over: {told}.")
+
+    async def on_kill(self) -> None:
+        """Tell that the tasks go on: the API has no cancel call (Airflow 3.3+ calls this)."""
+        self.logger().warning(
+            "The wait for %d Vidu tasks was killed. The tasks themselves cannot be cancelled: all that have not ended "
+            "keep running and will be billed. A retry or a clear of the task takes them up again. They are: %s",
+            self._total,
+            self.groups,
+        )

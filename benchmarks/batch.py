@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A thousand videos as one batch and, a tenth of them, as mapped tasks, on a real Airflow against the emulator.
+
+The emulator generates at once, so what is left is the work of workers, the triggerer and the emulator itself, all on
+this machine: most of the time goes into making and fetching real video files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from tests.bed.airflow_bed import AirflowBed
+from tests.bed.emulator_process import EmulatorProcess
+
+BATCH, MAPPED = 1000, 100
+EVERY = 0.05
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Watcher:
+    """Looks into Airflow's database and at its workers, again and again."""
+
+    def __init__(self, bed: AirflowBed, dag_id: str) -> None:
+        self._bed, self._dag_id = bed, dag_id
+        self.busy_seconds = 0.0
+        self.sizes = {"trigger": 0, "resume": 0}
+        self._looked_at = time.monotonic()
+        self._database = psycopg2.connect(bed.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", ""))
+        self._database.autocommit = True
+
+    def look(self) -> None:
+        now = time.monotonic()
+        self.busy_seconds += len(self._bed.worker_processes()) * (now - self._looked_at)
+        self._looked_at = now
+        with self._database.cursor() as cursor:
+            cursor.execute(
+                "SELECT length(t.encrypted_kwargs), length(i.next_kwargs::text) FROM task_instance i "
+                "LEFT JOIN trigger t ON t.id = i.trigger_id WHERE i.dag_id = %s",
+                (self._dag_id,),
+            )
+            for kwargs, resume in cursor.fetchall():
+                self._note("trigger", kwargs)
+                self._note("resume", resume)
+
+    def _note(self, name: str, size: int | None) -> None:
+        self.sizes[name] = max(self.sizes[name], size or 0)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def measure(bed: AirflowBed, dag_id: str, home: Path) -> dict[str, Any]:
+    """Run one DAG to its end."""
+    hops = home / "hops"
+    hops.write_text("")
+    with closing(Watcher(bed, dag_id)) as watcher:
+        began = time.monotonic()
+        run_id = bed.trigger(dag_id)
+        state = bed.wait(dag_id, run_id, 3600, watcher.look, every=EVERY)
+        wall = time.monotonic() - began
+    assert state == "success", bed.failures(dag_id, run_id)
+    return {
+        "run_id": run_id,
+        "hops": len(hops.read_text().splitlines()),
+        "busy": watcher.busy_seconds,
+        "wall": wall,
+        "sizes": watcher.sizes,
+    }
+
+
+@contextmanager
+def servers() -> Iterator[tuple[AirflowBed, Path]]:
+    home = Path(tempfile.mkdtemp(prefix="vidu-bench-"))
+    env = {
+        "BENCHMARK_BATCH": str(BATCH),
+        "BENCHMARK_MAPPED": str(MAPPED),
+        "BENCHMARK_HOME": str(home),
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(MAPPED),
+        "PYTHONPATH": str(ROOT),
+    }
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "many.py").symlink_to(ROOT / "benchmarks" / "dags" / "many.py")
+    try:
+        with EmulatorProcess(home / "emulator.log", speed=1e6) as emulator:
+            connections = {"vidu_default": emulator.connection}
+            with AirflowBed(home / "airflow", dags, env=env, connections=connections) as bed:
+                yield bed, home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def report() -> str:
+    with servers() as (bed, home):
+        batch = measure(bed, "batch", home)
+        returned = bed.xcom("batch", batch["run_id"], "videos")
+        assert returned["counts"] == {"success": BATCH}, returned
+        xcom = len(json.dumps(returned))
+        mapped = measure(bed, "mapped", home)
+    factor = BATCH / MAPPED
+    resume, trigger = batch["sizes"]["resume"], batch["sizes"]["trigger"]
+    return "\n".join(
+        [
+            f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 "
+            "worker slots.",
+            "",
+            "| way | worker hops | worker time | wall time |",
+            "|---|---|---|---|",
+            f"| {BATCH:,} as one batch | {batch['hops']} | {batch['busy']:.0f} s | {batch['wall']:.0f} s |",
+            f"| {MAPPED} mapped `ViduGenerateVideoOperator` | {mapped['hops']} | {mapped['busy']:.0f} s | "
+            f"{mapped['wall']:.0f} s |",
+            f"| {BATCH:,} of these, extrapolated | {mapped['hops'] * factor:,.0f} | {mapped['busy'] * factor:,.0f} s | "
+            f"{mapped['wall'] * factor:,.0f} s |",
+            "",
+            "What the batch keeps in Airflow's database, with the emulator's ids of 32 characters: the trigger's "
+            f"arguments {trigger:,} bytes encrypted, what the second hop is started with (the event among it) "
+            f"{resume:,} bytes, the XCom {xcom:,} bytes.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(report())

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+### A night's batch
+
+Every picture of a folder becomes a video, in one task: two short hops on a worker however many pictures there are.
+Each video is called as its picture is; the manifest beside them tells of every one what became of it.
+
+Only `videos` costs money. Its retries submit nothing that was accepted before; clearing it after a success makes, and
+pays, all videos anew.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, ObjectStoragePath, Param, task
+
+from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+
+
+@task
+def requests_for(folder: str) -> list[dict]:
+    """Ask for one video of each picture, in the order of their names."""
+    pictures = (path for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
+    return [
+        {
+            "custom_id": path.stem,
+            "model": "viduq2-turbo",
+            "first_frame_url": str(path),
+            "prompt": "The camera slowly moves closer",
+            "duration": 2,
+            "resolution": "540p",
+        }
+        for path in sorted(pictures, key=str)
+    ]
+
+
+with DAG(
+    "example_vidu_nightly_batch",
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    is_paused_upon_creation=True,
+    doc_md=__doc__,
+    tags=["vidu", "example"],
+    params={
+        "folder": Param(str(Path(__file__).parent / "images"), type="string", description="Path or storage URI"),
+        "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
+    },
+):
+    ViduGenerateBatchOperator(
+        task_id="videos",
+        requests=requests_for("{{ params.folder }}"),
+        destination="{{ params.destination }}/{{ run_id | replace(':', '-') }}/{custom_id}.mp4",
+        fail_on=0.05,
+        max_cost=500,
+        retries=2,
+        retry_delay=timedelta(minutes=5),
+    )

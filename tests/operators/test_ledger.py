@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
+from airflow_provider_vidu.operators.durable import Attempt
+from airflow_provider_vidu.operators.ledger import Ledger, plan
+from airflow_provider_vidu.protocol.response import TaskStatus
+
+BEGUN = Attempt("f", 1, 1e9, {}, "t")
+INTENT = BEGUN._replace(vidu_task_id="")
+NOW = 1e9 + 60
+
+
+def told(word, **more):
+    return TaskStatus("t", word, **more)
+
+
+READY = told("Success", urls=("http://a/b.mp4",), finish_time=1e9)
+EXPIRED = READY._replace(finish_time=1e9 - 25 * 3600)
+BUSY, UNFIT = (told("Failure", error_message=text) for text in ("SystemThrottling", "CreationPolicyViolation"))
+GONE, NO_KEY = ViduTaskNotFoundError("no such task"), ViduAuthError("bad key")
+
+# What is stored, what the API says; what an automatic retry does, and what a try does after a person's clear.
+PLANS = [
+    (BEGUN, told("Running"), "submitted", "submitted"),
+    (BEGUN, READY, "submitted", "submitted"),
+    (BEGUN._replace(delivered=True), READY, "submitted", None),
+    (BEGUN, EXPIRED, "lost", None),
+    (BEGUN, BUSY, None, None),
+    (BEGUN, UNFIT, "failed", None),
+    (BEGUN, GONE, "lost", None),
+    (BEGUN, NO_KEY, "submitted", "submitted"),
+    (INTENT, None, "uncertain", None),
+]
+
+
+@pytest.mark.parametrize(("attempt", "answer", "retried", "cleared"), PLANS)
+def test_each_item_is_treated_as_a_single_submit_would_be(attempt, answer, retried, cleared):
+    found = [
+        plan(
+            attempt,
+            max_tries=max_tries,
+            fingerprint="f",
+            now=NOW,
+            answer=answer,
+            believed=True,
+            resubmit=False,
+        ).outcome
+        for max_tries in (1, 2)
+    ]
+    assert found == [retried, cleared]
+
+
+def test_a_clear_with_another_request_submits_it_while_the_old_one_runs():
+    options = {"max_tries": 2, "now": NOW, "answer": told("Running"), "believed": False, "resubmit": False}
+    assert plan(BEGUN, fingerprint="g", **options).outcome is None
+
+
+def test_what_is_uncertain_is_submitted_again_only_by_its_authors_choice():
+    options = {"max_tries": 1, "fingerprint": None, "now": NOW, "answer": None, "believed": False}
+    assert plan(INTENT, resubmit=True, **options).outcome is None
+
+
+def test_a_failed_item_keeps_the_servers_own_words():
+    options = {"max_tries": 1, "fingerprint": None, "now": NOW, "believed": True, "resubmit": False}
+    assert plan(BEGUN, answer=UNFIT, **options).why == "CreationPolicyViolation"
+
+
+class Store(dict):
+    """A task state store that keeps what JSON keeps."""
+
+    def set(self, key, value, *, retention):
+        self[key] = json.loads(json.dumps(value))
+
+
+def ledger(store, max_tries=1):
+    opened = Ledger({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": store}, log=None)
+    opened.read()
+    return opened
+
+
+def summary(opened):
+    return {
+        name: (one.fingerprint, one.vidu_task_id, one.max_tries, one.delivered) for name, one in opened.attempts.items()
+    }
+
+
+def test_an_intent_stands_until_what_came_of_it_does():
+    store = Store()
+    marks = {"a": "f", "b": "g", "c": "h"}
+    first = ledger(store)
+    first.intend(marks)
+    assert summary(ledger(store)) == {name: (mark, "", 1, False) for name, mark in marks.items()}
+    assert first.settle(marks, {"a": "task-a"}, ["c"])
+    assert summary(ledger(store)) == {"a": ("f", "task-a", 1, False), "c": ("h", "", 1, False)}
+
+
+def accepted(store, max_tries=1, **ids):
+    opened = ledger(store, max_tries)
+    opened.intend(dict.fromkeys(ids, "f"))
+    opened.settle(dict.fromkeys(ids, "f"), ids, [])
+    return opened
+
+
+def test_a_later_submit_counts_and_one_that_was_not_accepted_leaves_the_earlier():
+    store = Store()
+    accepted(store, a="first", b="first")
+    again = accepted(store, a="second")
+    assert summary(ledger(store)) == {"a": ("f", "second", 1, False), "b": ("f", "first", 1, False)}
+    again.intend({"a": "f", "b": "f"})
+    again.settle({"a": "f", "b": "f"}, {}, [])
+    assert summary(ledger(store)) == {"a": ("f", "second", 1, False), "b": ("f", "first", 1, False)}
+
+
+def test_a_batch_is_delivered_as_a_whole_except_for_what_has_no_video():
+    store = Store()
+    accepted(store, a="task-a", b="task-b").deliver(["b"])
+    assert summary(ledger(store)) == {"a": ("f", "task-a", 1, True), "b": ("f", "task-b", 1, False)}
+
+
+def test_attaching_after_a_clear_makes_the_next_try_a_retry_and_forgets_what_is_submitted_anew():
+    store = Store()
+    accepted(store, a="old", b="old", gone="old")
+    accepted(store, a="new").deliver([])
+    cleared = ledger(store, max_tries=2)
+    cleared.attach(["b"], ["a", "b"])
+    assert summary(ledger(store, max_tries=2)) == {"b": ("f", "old", 2, False), "gone": ("f", "old", 2, False)}
+
+
+def test_an_automatic_retry_rewrites_nothing():
+    store = Store()
+    accepted(store, a="task-a")
+    before = dict(store)
+    ledger(store).attach([], ["a"])
+    assert store == before
+
+
+@pytest.mark.parametrize("strange", [[], {"items": {}}, {"max_tries": 1, "begun_at": 1, "items": {"a": "b"}}], ids=str)
+def test_a_strange_state_is_named_before_anything_is_sent(strange):
+    with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' is not one of ours"):
+        ledger(Store(vidu_batch_0=strange))
+
+
+class Broken(Store):
+    def set(self, key, value, *, retention):
+        raise ConnectionError("Airflow is away")
+
+
+def test_an_intent_that_cannot_be_stored_lets_nothing_be_sent():
+    with pytest.raises(ViduStateError, match=r"Airflow is away.*Nothing was sent"):
+        ledger(Broken()).intend({"a": "f"})
+
+
+def test_what_cannot_be_remembered_is_logged_with_its_ids():
+    said = []
+    opened = ledger(Broken())
+    opened.log = SimpleNamespace(exception=lambda text, *values: said.append(text % values))
+    assert opened.settle({"a": "f"}, {"a": "task-a"}, []) is False
+    assert said == [
+        "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by custom id: "
+        "{'a': 'task-a'}"
+    ]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches on a real Airflow: two hops, faults everywhere, and workers that die while they submit."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS
+from tests.bed.trouble import CarefulRun, until
+from tests.bed.video import read_video
+
+pytestmark = pytest.mark.system
+
+
+class BatchRun(CarefulRun):
+    """A run of the DAG ``batches``."""
+
+    def __init__(self, bed, emulator, desk: Path, **conf) -> None:
+        super().__init__(bed, emulator, desk, "batches", **conf)
+
+    def hops(self, try_number: int = 1) -> list[int]:
+        """Return the process ids of the workers that a try had so far."""
+        file = self.desk / f"hops-{try_number}"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    def manifest(self) -> dict[str, dict]:
+        (path,) = (self.desk / "videos").glob("*.jsonl")
+        return {line["custom_id"]: line for line in map(json.loads, path.read_text().splitlines())}
+
+
+@pytest.fixture
+def batch(bed, emulator, tmp_path):
+    emulator.release()
+    return lambda name="one", **conf: BatchRun(bed, emulator, made(tmp_path / name), **conf)
+
+
+def made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+COUNT = 200
+SUBMITS_TAKE = 1.5
+"""Seconds from the first to the last submit, about."""
+
+
+def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_true(batch, bed, emulator):
+    emulator.arm(
+        {"on": "download", "fault": "truncate", "every": 50, "times": 4},
+        {"on": "any", "fault": "rate_limit", "every": 10, "times": None},
+    )
+    # Kept in Airflow's database, as most are: worker and triggerer have to ask their supervisors for it.
+    stored = {"connection_id": "vidu_stored", **emulator.connection}
+    bed.request("POST", "/api/v2/connections", stored)
+    run = batch(count=COUNT, failing=1, conn="vidu_stored")
+    assert run.ends(400) == "success", bed.failures(run.dag_id, run.run_id)
+    assert len(run.hops()) == 2
+    returned = bed.xcom(run.dag_id, run.run_id, "batch")
+    counts = {"success": COUNT * 19 // 20, "failed": COUNT // 20}
+    assert returned["counts"] == counts
+    records = {record["task_id"]: record for record in emulator.tasks}
+    lines = run.manifest()
+    assert list(lines) == [f"item-{number:05}" for number in range(COUNT)]
+    assert sorted(line["task_id"] for line in lines.values()) == sorted(records)
+    for line in lines.values():
+        record = records[line["task_id"]]
+        assert line["request"]["input"] == record["body"]["input"]
+        assert {"success": "Success", "failed": "Failure"}[line["outcome"]] == record["status"]
+        assert len(line["files"]) == (line["outcome"] == "success")
+    some = [lines[f"item-{number:05}"]["files"][0].removeprefix("file://") for number in (1, 101, 199)]
+    assert [read_video(Path(path)).seconds for path in some] == [1.0] * 3
+    assert {record["downloads"] for record in records.values() if record["status"] == "Success"} <= {1, 2}
+    log = run.log("batch")
+    assert f"{COUNT} of {COUNT} done, {COUNT // 20} failed, ~¥" in log
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, emulator, seed):
+    run = batch(count=COUNT, failing=19)
+    until("the worker", run.hops)
+    pid = run.hops()[0]
+    run.accepted()
+    time.sleep(random.Random(seed).uniform(0, SUBMITS_TAKE))
+    # All may have been submitted already, which is one of the moments that this is about.
+    with suppress(psutil.NoSuchProcess):
+        run.kill(pid)
+    run.ends(200)
+    lines = run.manifest()
+    records = {record["task_id"]: record["body"]["input"]["prompt"] for record in emulator.tasks}
+    assert len(set(records.values())) == len(records)
+    told = {line["task_id"]: line["request"]["input"]["prompt"] for line in lines.values() if line["task_id"]}
+    assert told.items() <= records.items()
+    uncertain = {line["request"]["input"]["prompt"] for line in lines.values() if line["outcome"] == "uncertain"}
+    assert {records[task_id] for task_id in records.keys() - told.keys()} <= uncertain
+    assert len(uncertain) <= CONCURRENT_SUBMITS
+    counts = Counter(line["outcome"] for line in lines.values())
+    assert counts.keys() <= {"success", "failed", "uncertain"}
+    assert counts.total() == COUNT
+    # pytest -s shows how far each came.
+    print(f"{len(run.hops())} hops before the kill took effect, {len(run.hops(2))} after it: {dict(counts)}")
+
+
+def test_a_nights_batch_calls_each_video_as_its_picture_is(bed, emulator, tmp_path):
+    emulator.release()
+    folder = made(tmp_path / "pictures")
+    for name in ("red", "green", "blue"):
+        Image.new("RGB", (160, 90), name).save(folder / f"{name}.png")
+    videos = tmp_path / "videos"
+    dag_id = "example_vidu_nightly_batch"
+    run_id = bed.trigger(dag_id, {"folder": str(folder), "destination": videos.as_uri()})
+    assert bed.wait(dag_id, run_id, 180) == "success", bed.failures(dag_id, run_id)
+    (directory,) = videos.iterdir()
+    assert sorted(path.name for path in directory.glob("*.mp4")) == ["blue.mp4", "green.mp4", "red.mp4"]
+    returned = bed.xcom(dag_id, run_id, "videos")
+    assert returned["counts"] == {"success": 3}
+    assert Path(returned["manifest"].removeprefix("file://")).parent == directory
