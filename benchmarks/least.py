@@ -66,12 +66,15 @@ class Horizon:
 
 def least_polls(expected: float, lag: float) -> float:
     """Find the fewest polls of any schedule that is as late on average: steps 1-15 s, from 0.4 x expected on."""
-    horizon, low, high, polls = Horizon(expected), 1e-4, 1e3, float("nan")
+    horizon, low, high, least = Horizon(expected), 1e-4, 1e3, float("nan")
     for _ in range(24):
         weight = sqrt(low * high)
         polls, found = horizon.judge(horizon.best(horizon.usual, weight * horizon.usual), horizon.usual)
-        low, high = (weight, high) if found > lag else (low, weight)
-    return polls
+        if found > lag:
+            low = weight
+        else:
+            high, least = weight, polls
+    return least
 
 
 def least_share(expected: float, polls: Sequence[float], lag: float) -> float:

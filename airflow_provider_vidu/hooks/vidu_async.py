@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import ssl
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -160,6 +161,9 @@ class ViduAsyncHook:
                 await asyncio.sleep(LINGER_SECONDS)
         finally:
             del hooks[self.vidu_conn_id]
+            if self._look_up:
+                # Nobody wants to know any more, and what it opens nobody would close.
+                self._look_up.cancel()
             await self.close()
 
     async def close(self) -> None:
@@ -230,10 +234,14 @@ class ViduAsyncHook:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls, force_close=force_close)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def _send(self, exchange: Exchange[Answer]) -> Answer:
+    async def _send(self, prepare: Callable[[ConnectionSettings], Exchange[Answer]]) -> Answer:
+        # Before the turn, since the connection says how fast that comes.
+        await self.settings()
         # No more than the sockets can take, so that a pause finds none that are on their way already.
         async with self._slots:
             await self._pace.turn()
+            # And again, since the key may have been rotated meanwhile.
+            exchange = prepare(await self.settings())
             began = self._pace.now()
             try:
                 answer = await self._exchange(exchange)
@@ -284,7 +292,7 @@ class ViduAsyncHook:
         :raises ViduApiError: one of its other kinds: nothing was paid.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        return await self._send(Exchange.submit(await self.settings(), body))
+        return await self._send(lambda settings: Exchange.submit(settings, body))
 
     async def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
@@ -295,4 +303,4 @@ class ViduAsyncHook:
         :raises ViduApiError: one of its kinds; reading again is free.
         :raises ViduConnectionSettingsError: nothing was sent.
         """
-        return await self._send(Exchange.status(await self.settings(), vidu_task_id))
+        return await self._send(lambda settings: Exchange.status(settings, vidu_task_id))

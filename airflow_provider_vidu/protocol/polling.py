@@ -170,7 +170,7 @@ class Watch:
         self.deadline = deadline
         self.expected_seconds = expected_seconds
         self.generating_since = started_at if submitted_at is None else submitted_at
-        self._pending_at = float("-inf")
+        self._pending_at, self._is_pending = float("-inf"), False
         self.word = ""
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
@@ -218,7 +218,7 @@ class Watch:
         )
 
     def _observe_status(self, now: float, task: TaskStatus, jitter: float) -> Wait | Outcome:
-        self._faults, self.word = 0, task.word
+        self._faults, self.word, self._is_pending = 0, task.word, task.state is TaskState.PENDING
         if task.state is TaskState.PENDING:
             # Its generation has not begun: whatever time has passed says nothing about when it will be ready.
             self.generating_since = self._pending_at = now
@@ -280,7 +280,7 @@ class Watch:
             return schedule.spread(self.poll_interval, jitter)
         step = schedule.next_ask(self.expected_seconds, now - self.generating_since, jitter)
         # When a pending task will begin, nobody knows.
-        return schedule.bounded(step) if self._pending_at == now else step
+        return schedule.bounded(step) if self._is_pending else step
 
     def _once(self, key: str, note: str) -> str:
         if key in self._warned:

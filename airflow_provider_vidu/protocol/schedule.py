@@ -63,7 +63,7 @@ def first_ask(expected: float, jitter: float) -> float:
 
 def next_ask(expected: float, age: float, jitter: float) -> float:
     """
-    Say how long to wait after an answer.
+    Say how long to wait after an answer. From 0.4 of the expected time on, only the age counts.
 
     :param expected: seconds that the generation typically takes; less than one is taken for one.
     :param age: seconds since the generation began.

@@ -12,7 +12,6 @@ from datetime import timedelta
 from importlib import import_module
 from math import ceil
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -31,7 +30,7 @@ DEFER_MARGIN = timedelta(seconds=60)
 """How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
 
 
-_WAITING: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = WeakKeyDictionary()
+_WAITING: dict[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = {}
 
 
 def until_a_tick(seconds: float) -> asyncio.Future[None]:
@@ -43,6 +42,10 @@ def until_a_tick(seconds: float) -> asyncio.Future[None]:
     # To wake an idle loop costs as much as to send a request, so those that are due within a tick go together. And what
     # waits is what Python's collector walks through again and again: one timer for all of a tick, one future for each.
     loop = asyncio.get_running_loop()
+    if loop not in _WAITING:
+        # A future holds its loop, so what a loop that has ended left behind would stay for ever.
+        for ended in [other for other in _WAITING if other.is_closed()]:
+            del _WAITING[ended]
     ticks = _WAITING.setdefault(loop, {})
     tick = ceil((loop.time() + seconds) / TICK_SECONDS)
     if tick not in ticks:
@@ -90,7 +93,9 @@ async def look(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
     :param hook: the hook to ask through.
     :return: wait and ask again, or the end of the wait.
     """
-    return watch.observe(time.time(), await _ask(watch, hook), random.random())  # noqa: S311 - a jitter
+    answer = await _ask(watch, hook)
+    # Only now: a request may have waited long for its turn.
+    return watch.observe(time.time(), answer, random.random())  # noqa: S311 - a jitter
 
 
 async def _ask(watch: Watch, hook: ViduAsyncHook) -> TaskStatus | ViduError:

@@ -174,6 +174,29 @@ async def test_a_refused_key_is_looked_up_once_for_all_that_were_refused(emulato
     assert look_ups.seen == ["vidu_default"] * 2
 
 
+async def test_a_request_that_waits_for_its_turn_goes_out_with_the_key_of_then(emulator, look_ups, monkeypatch):
+    extra = {"max_requests_per_minute": 1200}
+    set_connection(monkeypatch, host=emulator.url, extra=extra)
+    await used()
+    await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
+    set_connection(monkeypatch, host=emulator.url, password="a-new-key", extra=extra)
+    ended = await asyncio.gather(*(used() for _ in range(10)), return_exceptions=True)
+    assert [type(one) for one in ended] == [exceptions.ViduAuthError] + [ViduAsyncHook] * 9
+    assert look_ups.seen == ["vidu_default"] * 2
+
+
+async def test_a_look_up_that_outlives_its_users_opens_nothing(emulator, look_ups, lingers):
+    look_ups.gate.clear()
+    waiting = asyncio.create_task(used())
+    await asyncio.sleep(0.05)
+    hook = ViduAsyncHook.shared()
+    waiting.cancel()
+    await closed(hook)
+    look_ups.gate.set()
+    await asyncio.sleep(0.05)
+    assert (hook._client, hook._look_up) == (None, None)
+
+
 async def test_users_may_come_fail_and_be_cancelled_in_any_order(emulator, lingers):
     await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "hang", "times": 5})
 

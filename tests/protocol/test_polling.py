@@ -283,6 +283,8 @@ def test_while_a_task_is_pending_its_generation_has_not_begun():
     pending = watch(expected_seconds=100.0, submitted_at=900.0)
     assert pending.observe(1000, PENDING) == Wait(15.0)
     assert pending.observe(1015, PENDING) == Wait(15.0)
+    # That it could not be read just then does not mean that it runs.
+    assert pending.observe(1030, UNREACHED) == Wait(15.0, note=str(UNREACHED))
     assert pending.observe(1030, told("Running", submit_time=900.0)) == Wait(next_ask(100.0, 15.0, 0.5))
     assert pending.generating_since == 1015
 

@@ -155,6 +155,10 @@ async def test_a_server_that_drips_does_not_outlast_the_deadline(emulator, submi
     (event,) = await events(trigger(task_id, deadline=time.time() + 0.2))
     assert event["status"] == "timeout"
     assert "the wait's deadline came first" in event["message"]
+    # The answer came too late, so it was not asked for again.
+    assert [sent["path_qs"] for sent in emulator.requests if sent["method"] == "GET"] == [
+        f"/v1/tasks/status?task_id={task_id}"
+    ]
 
 
 async def test_a_deadline_that_comes_before_its_turn_is_told_as_such(emulator, submitted, monkeypatch):
@@ -170,7 +174,7 @@ async def test_a_deadline_that_comes_before_its_turn_is_told_as_such(emulator, s
 
 
 @pytest.mark.parametrize(("now", "pause"), [(100.0, 0.05), (100.04, 0.06), (100.1, 5.0), (0.0, 0.0)])
-async def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypatch, now, pause):
+def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypatch, now, pause):
     loop, timers = asyncio.new_event_loop(), []
     monkeypatch.setattr(loop, "time", lambda: now)
     monkeypatch.setattr(loop, "call_at", lambda when, wake, *arguments: timers.append((when, wake, arguments)))
@@ -183,6 +187,19 @@ async def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypat
     one.cancel()
     wake(*arguments)
     assert (one.cancelled(), other.done(), other.cancelled(), later.done()) == (True, True, False, False)
+    again = triggers.until_a_tick(pause)
+    assert len(timers) == 3
+    timers[2][1](*timers[2][2])
+    assert again.done()
+
+
+def test_what_an_ended_loop_left_waiting_is_dropped():
+    async def leave_something() -> None:
+        triggers.until_a_tick(60)
+
+    for _ in range(3):
+        asyncio.run(leave_something())
+    assert sum(loop.is_closed() for loop in triggers._WAITING) == 1
 
 
 async def test_cancelling_is_not_swallowed(slow_emulator):
