@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import timedelta
@@ -22,7 +23,9 @@ from airflow.sdk import task as task_decorator
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.loop import HookLoop
+from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.ledger import DELIVERED_KEY
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.transfers.store import VideoStore
@@ -439,6 +442,22 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     )
 
 
+def test_every_item_is_noted_before_its_post_with_no_more_than_go_together(emulator, videos, monkeypatch):
+    store, noted = Store(), []
+    really_submit = ViduAsyncHook.submit
+
+    async def submit(self, body):
+        chunks = [value["items"].items() for key, value in store.items() if key != DELIVERED_KEY]
+        noted.append([name for items in chunks for name, (_, vidu_task_id) in items if not vidu_task_id])
+        return await really_submit(self, body)
+
+    monkeypatch.setattr(ViduAsyncHook, "submit", submit)
+    given = many(10)
+    tried(store, videos, given)
+    names = [item["custom_id"] for item in given]
+    assert noted == [names[:CONCURRENT_SUBMITS]] * 8 + [names[CONCURRENT_SUBMITS:]] * 2
+
+
 def test_an_intent_that_cannot_be_stored_keeps_its_chunk_from_being_sent(emulator, videos):
     store = Store(fails_at=3)
     with pytest.raises(ViduStateError, match="Nothing was sent"):
@@ -471,8 +490,16 @@ def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emul
             raise AirflowTaskTimeout("Time is over")
         return really_run(self, work)
 
+    really_submit = ViduAsyncHook.submit
+
+    async def slowly(self, body):
+        accepted = await really_submit(self, body)
+        await asyncio.sleep(0.5)
+        return accepted
+
     store = Store()
     with monkeypatch.context() as patched:
+        patched.setattr(ViduAsyncHook, "submit", slowly)
         patched.setattr(HookLoop, "run", over_while_posting)
         with pytest.raises(AirflowTaskTimeout):
             tried(store, videos, many(20))
