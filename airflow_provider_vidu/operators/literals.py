@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
+from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri
 
 
 def is_lazy_list(value: Any) -> bool:
