@@ -45,7 +45,7 @@ class Watcher:
         self._looked_at = now
         with self._database.cursor() as cursor:
             cursor.execute(
-                "SELECT length(t.encrypted_kwargs), length(i.next_kwargs::text) FROM task_instance i "
+                "SELECT length(t.kwargs), length(i.next_kwargs::text) FROM task_instance i "
                 "LEFT JOIN trigger t ON t.id = i.trigger_id WHERE i.dag_id = %s",
                 (self._dag_id,),
             )

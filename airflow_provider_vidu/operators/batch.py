@@ -152,8 +152,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
         :raises ViduStateError: Airflow's task state store cannot be read or written; a retry can help.
         """
-        began, path = time.time(), self._manifest_path(context)
+        began = time.time()
         items, estimates, prices, store = self._checked()
+        path = self._manifest_path(context)
         with self._hop_of(context) as (ledger, loop):
             ledger.read()
             self._hop = hop = FirstHop(items, estimates, ledger, loop, self.vidu_conn_id, self.log)

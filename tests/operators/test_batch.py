@@ -200,6 +200,11 @@ def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):
     assert text in str(raised.value)
 
 
+def test_a_destination_that_is_none_is_refused_when_the_task_runs(emulator, videos):
+    with pytest.raises(AirflowFailException, match="destination: None given"):
+        tried(Store(), videos, [], destination=None)
+
+
 def test_what_only_a_template_will_tell_is_not_refused_when_the_dag_is_parsed():
     given = [asked("{{ ds }}", duration="{{ params.seconds }}"), asked("{{ ds }}", model="{{ params.model }}")]
     ViduGenerateBatchOperator(task_id="batch", requests=given, destination="/videos/{{ ds }}", max_cost=1)

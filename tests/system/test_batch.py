@@ -10,8 +10,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
+import requests
 from PIL import Image
 
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS
@@ -48,20 +48,24 @@ def made(directory: Path) -> Path:
     return directory
 
 
-COUNT = 200
-SUBMITS_TAKE = 1.5
-"""Seconds from the first to the last submit, about."""
+def store_connection(bed, emulator, conn_id: str, **extra) -> str:
+    """Keep a connection in Airflow's database, as most are: workers and triggerers ask their supervisors for it."""
+    stored = {"connection_id": conn_id, **emulator.connection, "extra": json.dumps(extra)}
+    with suppress(requests.HTTPError):
+        bed.request("DELETE", f"/api/v2/connections/{conn_id}")
+    bed.request("POST", "/api/v2/connections", stored)
+    return conn_id
+
+
+COUNT = 100
 
 
 def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_true(batch, bed, emulator):
     emulator.arm(
-        {"on": "download", "fault": "truncate", "every": 50, "times": 4},
+        {"on": "download", "fault": "truncate", "every": 30, "times": 3},
         {"on": "any", "fault": "rate_limit", "every": 10, "times": None},
     )
-    # Kept in Airflow's database, as most are: worker and triggerer have to ask their supervisors for it.
-    stored = {"connection_id": "vidu_stored", **emulator.connection}
-    bed.request("POST", "/api/v2/connections", stored)
-    run = batch(count=COUNT, failing=1, conn="vidu_stored")
+    run = batch(count=COUNT, failing=1, conn=store_connection(bed, emulator, "vidu_stored"))
     assert run.ends(400) == "success", bed.failures(run.dag_id, run.run_id)
     assert len(run.hops()) == 2
     returned = bed.xcom(run.dag_id, run.run_id, "batch")
@@ -76,7 +80,7 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
         assert line["request"]["input"] == record["body"]["input"]
         assert {"success": "Success", "failed": "Failure"}[line["outcome"]] == record["status"]
         assert len(line["files"]) == (line["outcome"] == "success")
-    some = [lines[f"item-{number:05}"]["files"][0].removeprefix("file://") for number in (1, 101, 199)]
+    some = [lines[f"item-{number:05}"]["files"][0].removeprefix("file://") for number in (1, 50, 99)]
     assert [read_video(Path(path)).seconds for path in some] == [1.0] * 3
     assert {record["downloads"] for record in records.values() if record["status"] == "Success"} <= {1, 2}
     log = run.log("batch")
@@ -84,15 +88,15 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, emulator, seed):
-    run = batch(count=COUNT, failing=19)
+def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, bed, emulator, seed):
+    # Slow enough to be killed in between: 200 submits take four seconds.
+    paced = store_connection(bed, emulator, "vidu_paced", max_requests_per_minute=3000)
+    run = batch(count=200, failing=19, conn=paced)
     until("the worker", run.hops)
     pid = run.hops()[0]
     run.accepted()
-    time.sleep(random.Random(seed).uniform(0, SUBMITS_TAKE))
-    # All may have been submitted already, which is one of the moments that this is about.
-    with suppress(psutil.NoSuchProcess):
-        run.kill(pid)
+    time.sleep(random.Random(seed).uniform(0, 4))
+    run.kill(pid)
     run.ends(200)
     lines = run.manifest()
     records = {record["task_id"]: record["body"]["input"]["prompt"] for record in emulator.tasks}
@@ -104,7 +108,7 @@ def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_los
     assert len(uncertain) <= CONCURRENT_SUBMITS
     counts = Counter(line["outcome"] for line in lines.values())
     assert counts.keys() <= {"success", "failed", "uncertain"}
-    assert counts.total() == COUNT
+    assert counts.total() == 200
     # pytest -s shows how far each came.
     print(f"{len(run.hops())} hops before the kill took effect, {len(run.hops(2))} after it: {dict(counts)}")
 
