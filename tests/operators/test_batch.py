@@ -202,7 +202,7 @@ def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):
 
 def test_a_destination_that_is_none_is_refused_when_the_task_runs(emulator, videos):
     with pytest.raises(AirflowFailException, match="destination: None given"):
-        tried(Store(), videos, [], destination=None)
+        tried(Store(), videos, "[]", destination=None)
 
 
 def test_what_only_a_template_will_tell_is_not_refused_when_the_dag_is_parsed():
