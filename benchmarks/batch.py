@@ -113,8 +113,8 @@ def report() -> str:
     return "\n".join(
         [
             f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 "
-            "worker slots. The generations end at once, so that the mapped tasks find theirs ready in their first hop; with "
-            "real ones they take two.",
+            "worker slots. The generations end at once, so that the mapped tasks find theirs ready in their first hop; "
+            "with real ones they take two.",
             "",
             "| way | worker hops | worker time | wall time |",
             "|---|---|---|---|",

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, seconds_of
+from airflow_provider_vidu.operators.literals import (
+    is_lazy_list,
+    is_literal,
+    is_unmapped,
+    paying_problems,
+    waiting_problems,
+)
 from airflow_provider_vidu.operators.report import prices_of
 from airflow_provider_vidu.protocol import request
 
@@ -108,14 +114,8 @@ class ViduGenerateBatchOperator(BaseOperator):
         from airflow_provider_vidu.protocol import batch
 
         found = [problem] if (problem := batch.fail_on_problem(self.fail_on)) else []
-        if self.on_uncertain not in ("fail", "resubmit"):
-            found.append(f"on_uncertain: {self.on_uncertain!r} given, allowed: 'fail' or 'resubmit'")
-        cost = self.max_cost
-        if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
-            found.append(f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any")
-        for name in ("poke_interval", "timeout"):
-            if not seconds_of(getattr(self, name)) > 0:
-                found.append(f"{name}: {getattr(self, name)!r} given, allowed: seconds above 0")
+        found += paying_problems(self.on_uncertain, self.max_cost)
+        found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if found:
             raise request.refusal(found)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, seconds_of
+from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.transfers.destination import Destination
@@ -61,11 +61,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             self._check_wait()
 
     def _check_wait(self) -> None:
-        found = [
-            f"{name}: {value!r} given, allowed: seconds above 0"
-            for name, value in (("poke_interval", self.poke_interval), ("timeout", self.timeout))
-            if not seconds_of(value) > 0
-        ]
+        found = waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if self.destination is not None and is_literal(self.destination):
             found += Destination(self.destination).problems([""])
         if found:

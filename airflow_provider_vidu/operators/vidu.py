@@ -13,7 +13,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped
+from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped, paying_problems
 from airflow_provider_vidu.operators.report import prices_of
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS, takes_files
@@ -195,11 +195,8 @@ class ViduSubmitOperator(BaseOperator):
             raise request.refusal(found)
 
     def _check_options(self) -> None:
-        if self.on_uncertain not in ("fail", "resubmit"):
-            raise request.refusal([f"on_uncertain: {self.on_uncertain!r} given, allowed: 'fail' or 'resubmit'"])
-        cost = self.max_cost
-        if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
-            raise request.refusal([f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any"])
+        if found := paying_problems(self.on_uncertain, self.max_cost):
+            raise request.refusal(found)
         if isinstance(self.prices, Mapping):
             prices_of(self.prices)
 
