@@ -17,8 +17,11 @@ print(1000 * (time.perf_counter() - began))
 """
 PUBLIC = (
     "airflow_provider_vidu.operators.vidu",
+    "airflow_provider_vidu.operators.generate",
+    "airflow_provider_vidu.operators.batch",
     "airflow_provider_vidu.sensors.vidu",
     "airflow_provider_vidu.triggers.vidu",
+    "airflow_provider_vidu.triggers.batch",
     "airflow_provider_vidu.transfers.object_storage",
     "airflow_provider_vidu.exceptions",
     "airflow_provider_vidu.get_provider_info",

@@ -105,6 +105,12 @@ def test_a_module_that_a_dag_file_imports_brings_no_http_library(path):
     assert heavy_among(added) == []
 
 
+@pytest.mark.parametrize("module", ["vidu", "generate", "batch"])
+def test_an_operator_brings_nothing_that_only_its_run_needs(module):
+    of_the_run = {"airflow.triggers.base", f"{NAME}.protocol.response", f"{NAME}.operators.durable"}
+    assert of_the_run & set(added_by(f"{NAME}.operators.{module}")) == set()
+
+
 def test_the_probe_sees_what_the_hooks_bring():
     assert {"requests", "aiohttp", "airflow.providers.http.hooks.http"} <= set(
         heavy_among(added_by(f"{NAME}.hooks.vidu"))

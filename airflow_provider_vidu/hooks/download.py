@@ -12,7 +12,7 @@ import requests
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.download import BrokenOff, Download
-from airflow_provider_vidu.protocol.fields import is_url
+from airflow_provider_vidu.protocol.texts import is_url
 
 # What has come of a chunk is lost when the connection breaks in its middle.
 _CHUNK_BYTES = 1 << 14

@@ -3,40 +3,27 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
-from airflow_provider_vidu.operators.first_hop import FirstHop
-from airflow_provider_vidu.operators.items import Item, check_cost, read_items
-from airflow_provider_vidu.operators.ledger import Ledger
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, seconds_of
-from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success, prices_of
-from airflow_provider_vidu.protocol import batch, request
-from airflow_provider_vidu.protocol.capabilities import notes
-from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.transfers.store import VideoStore
-from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
-from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
+from airflow_provider_vidu.operators.literals import (
+    is_lazy_list,
+    is_literal,
+    is_unmapped,
+    paying_problems,
+    waiting_problems,
+)
+from airflow_provider_vidu.operators.report import prices_of
+from airflow_provider_vidu.protocol import request
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.hooks.loop import HookLoop
-    from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
-
-_WAITING = ".waiting"
-"""What is added to the manifest's name while the batch is on its way."""
-_SHOWN_ITEMS = 5
+    from airflow_provider_vidu.operators.batch_run import BatchRun
+    from airflow_provider_vidu.protocol.prices import Key
 
 
 class ViduGenerateBatchOperator(BaseOperator):
@@ -115,8 +102,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout
-        self._hop: FirstHop | None = None
-        self._is_submitted = False
+        self._run: BatchRun | None = None
         if not is_unmapped(self):
             self._check_options()
             # A template or an XCom for the whole list is known when the task runs.
@@ -124,19 +110,18 @@ class ViduGenerateBatchOperator(BaseOperator):
                 self._check_literals()
 
     def _check_options(self) -> None:
+        # Only here, since it brings all that is known of errors.
+        from airflow_provider_vidu.protocol import batch
+
         found = [problem] if (problem := batch.fail_on_problem(self.fail_on)) else []
-        if self.on_uncertain not in ("fail", "resubmit"):
-            found.append(f"on_uncertain: {self.on_uncertain!r} given, allowed: 'fail' or 'resubmit'")
-        cost = self.max_cost
-        if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
-            found.append(f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any")
-        for name in ("poke_interval", "timeout"):
-            if not seconds_of(getattr(self, name)) > 0:
-                found.append(f"{name}: {getattr(self, name)!r} given, allowed: seconds above 0")
+        found += paying_problems(self.on_uncertain, self.max_cost)
+        found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if found:
             raise request.refusal(found)
 
     def _check_literals(self) -> None:
+        from airflow_provider_vidu.operators.items import check_cost, read_items
+
         items = read_items(self.requests, self.destination)
         if is_literal(self.requests) and self.max_cost is not None and not isinstance(self.prices, str):
             prices = prices_of(self.prices)
@@ -152,84 +137,10 @@ class ViduGenerateBatchOperator(BaseOperator):
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
         :raises ViduStateError: Airflow's task state store cannot be read or written; a retry can help.
         """
-        began = time.time()
-        items, estimates, prices, store = self._checked()
-        path = self._manifest_path(context)
-        with self._hop_of(context) as (ledger, loop):
-            ledger.read()
-            self._hop = hop = FirstHop(items, estimates, ledger, loop, self.vidu_conn_id, self.log)
-            hop.take_up(path, resubmit=self.on_uncertain == "resubmit")
-            new = hop.new
-            try:
-                check_cost({item.custom_id: estimates[item.custom_id] for item in new}, self.max_cost, prices)
-            except ViduRequestError as error:
-                raise AirflowFailException(str(error)) from error
-            for note in sorted({note for item in new for note in notes(item.asked())}):
-                self.log.warning("%s", note)
-            # Where nothing can be written, nothing shall be paid.
-            manifests.write(path + _WAITING, hop.records.values())
-            if new:
-                self._is_submitted = True
-                hop.submit(new)
-                manifests.write(path + _WAITING, hop.records.values())
-            if hop.running:
-                self._wait(hop, loop, path, began)
-                hop.answers.clear()
-            return self._finish(context, ledger, loop, list(hop.records.values()), hop.answers, store, path)
+        from airflow_provider_vidu.operators.batch_run import BatchRun
 
-    def _checked(self) -> tuple[list[Item], dict[str, Estimate], Prices, VideoStore]:
-        try:
-            self._check_options()
-            items = read_items(self.requests, self.destination)
-            prices = prices_of(self.prices)
-            estimates = {item.custom_id: item.estimate(prices) for item in items}
-            return items, estimates, prices, VideoStore(self.destination, self.vidu_conn_id, self.log)
-        except ViduRequestError as error:
-            raise AirflowFailException(str(error)) from error
-
-    def _manifest_path(self, context: Context) -> str:
-        return self.manifest or manifests.default_name(self.destination, context)
-
-    @contextmanager
-    def _hop_of(self, context: Context) -> Iterator[tuple[Ledger, HookLoop]]:
-        """Give a hop what it needs; where nothing is remembered, let no error of it be retried once all is paid."""
-        from airflow_provider_vidu.hooks.loop import HookLoop
-
-        ledger = Ledger(context, log=self.log)
-        try:
-            with HookLoop(self.vidu_conn_id) as loop:
-                yield ledger, loop
-        except AirflowFailException:
-            raise
-        except (Exception, AirflowTaskTimeout) as error:
-            if ledger.remembers or not self._is_submitted:
-                raise
-            raise AirflowFailException(
-                f"{error} This Airflow remembers nothing of a try, so a retry would pay again: it is not retried. What "
-                "was accepted stands in the manifest, or in the file beside it, or in the log."
-            ) from error
-
-    def _wait(self, hop: FirstHop, loop: HookLoop, path: str, began: float) -> None:
-        timeout = seconds_of(self.timeout)
-        if self.execution_timeout:
-            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            timeout = min(timeout, self.execution_timeout.total_seconds())
-        trigger = ViduBatchTrigger(
-            groups=hop.groups(),
-            vidu_conn_id=self.vidu_conn_id,
-            poll_interval=seconds_of(self.poke_interval),
-            submitted_at=min(began, hop.first_submit),
-            deadline=began + timeout,
-        )
-        if self.deferrable:
-            self.defer(
-                trigger=trigger,
-                method_name=self.execute_complete.__name__,
-                kwargs={"path": path, "destination": self.destination},
-                timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time())) + DEFER_MARGIN,
-            )
-        ended = loop.run(lambda hook: trigger.wait(hook, self.log))
-        self.log.info("%s", ended.message)
+        self._run = BatchRun(self, context)
+        return self._run.begin()
 
     def execute_complete(
         self, context: Context, event: Any = None, path: str | None = None, destination: str | None = None
@@ -243,19 +154,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param destination: where the videos are stored.
         :return: the manifest's URI and totals.
         """
-        try:
-            self.log.info("%s", batch.BatchEvent.from_event(event).message)
-        except ViduEventError as error:
-            # Each task is asked for in any case.
-            self.log.warning("%s", error)
-        path = path or self._manifest_path(context)
-        self._is_submitted = True
-        with self._hop_of(context) as (ledger, loop):
-            records = manifests.read(path + _WAITING)
-            if not records:
-                raise ViduDownloadError(f"What was submitted stood in {path + _WAITING}, which has gone.")
-            store = VideoStore(destination or self.destination, self.vidu_conn_id, self.log)
-            return self._finish(context, ledger, loop, records, {}, store, path)
+        from airflow_provider_vidu.operators.batch_run import BatchRun
+
+        return BatchRun(self, context).complete(event, path, destination)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -273,58 +174,6 @@ class ViduGenerateBatchOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Submit nothing more. What was accepted cannot be cancelled."""
-        if self._hop:
-            self._hop.stop("the task was killed")
+        if self._run:
+            self._run.stop("the task was killed")
         self.log.warning("The task is killed. What was accepted keeps running and will be billed.")
-
-    def _finish(
-        self,
-        context: Context,
-        ledger: Ledger,
-        loop: HookLoop,
-        records: list[Record],
-        answers: dict[str, Answer],
-        store: VideoStore,
-        path: str,
-    ) -> dict[str, Any]:
-        asked_for = {
-            record.task_id: 0.0
-            for record in records
-            if record.outcome == batch.SUBMITTED and record.task_id not in answers
-        }
-        answers = answers | loop.run(lambda hook: ask_all(hook, asked_for))
-        found = collect(records, answers, store, self.log.info)
-        uri = manifests.write(path, found)
-        manifests.remove(path + _WAITING)
-        for before, after in zip(records, found, strict=True):
-            if before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
-                count_success(after.video_seconds)
-            elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
-                count_failure()
-        counts = Counter(record.outcome for record in found)
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
-        self.log.info("%s. The manifest is %s", told, uri)
-        if batch.is_failure(counts, self.fail_on):
-            raise self._failure(found, told, uri)
-        seconds = sum(record.video_seconds or 0.0 for record in found if record.outcome == SUCCESS)
-        cost = round(sum(record.estimated_cost or 0.0 for record in found), 5)
-        announce(context, files=[], seconds=seconds, cost=cost, manifest=uri, counts=dict(counts))
-        ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
-        return {"manifest": uri, "counts": dict(counts), "video_seconds": seconds, "estimated_cost": cost}
-
-    def _failure(self, found: Sequence[Record], told: str, uri: str) -> AirflowException:
-        missed = [record for record in found if record.outcome != SUCCESS]
-        helped = Counter(
-            record.outcome
-            for record in missed
-            if batch.retry_can_help(record.outcome, record.reason, resubmit=self.on_uncertain == "resubmit")
-        )
-        paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
-        first = "; ".join(f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed[:_SHOWN_ITEMS])
-        retry = (
-            f"A retry can help {helped.total()} of them, and submits and pays {paid} anew."
-            if helped
-            else "No retry can help any of them, so Airflow does not make one."
-        )
-        kind = AirflowException if helped else AirflowFailException
-        return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")

@@ -3,30 +3,20 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_vidu.exceptions import ViduError, ViduEventError, ViduRequestError
-from airflow_provider_vidu.operators.durable import Memory
-from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, seconds_of
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.errors import Family, family_of
-from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.store import VideoStore
-from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-_TASK_ID_KEY = "vidu_task_id"
 
 
 class ViduGenerateVideoOperator(ViduSubmitOperator):
@@ -71,11 +61,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             self._check_wait()
 
     def _check_wait(self) -> None:
-        found = [
-            f"{name}: {value!r} given, allowed: seconds above 0"
-            for name, value in (("poke_interval", self.poke_interval), ("timeout", self.timeout))
-            if not seconds_of(value) > 0
-        ]
+        found = waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if self.destination is not None and is_literal(self.destination):
             found += Destination(self.destination).problems([""])
         if found:
@@ -97,45 +83,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             self._check_wait()
         except ViduRequestError as error:
             raise AirflowFailException(str(error)) from error
+        from airflow_provider_vidu.operators.generation import Generation
+
         memory, attempt = self._accepted(context)
-        vidu_task_id, cost = attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
-        context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
-        now, timeout = time.time(), seconds_of(self.timeout)
-        if self.execution_timeout:
-            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            timeout = min(timeout, self.execution_timeout.total_seconds())
-        watch = Watch(
-            vidu_task_id,
-            poll_interval=seconds_of(self.poke_interval),
-            started_at=now,
-            deadline=now + timeout,
-            expected_seconds=attempt.xcoms.get("expected_seconds"),
-            submitted_at=attempt.begun_at,
-        )
-        outcome = self._wait_here(watch)
-        if outcome is None:
-            self.defer(
-                trigger=ViduTaskTrigger.going_on_with(watch, self.vidu_conn_id),
-                method_name=self.execute_complete.__name__,
-                kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": memory.remembered is not None},
-                timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
-            )
-        return self._finish(context, memory, outcome, vidu_task_id, cost)
-
-    def _wait_here(self, watch: Watch) -> Outcome | None:
-        """Wait on the worker; look once, where the wait is the triggerer's."""
-        from airflow_provider_vidu.hooks.look import look
-
-        try:
-            if not self.deferrable:
-                time.sleep(watch.first_ask(time.time(), random.random()))  # noqa: S311 - a jitter
-            while not isinstance(verdict := look(watch, self.vidu_conn_id, self.log), Outcome):
-                if self.deferrable:
-                    return None
-                time.sleep(verdict.seconds)
-        except AirflowTaskTimeout:
-            return watch.timed_out()
-        return verdict
+        return Generation(self, context, memory).begin(attempt)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, vidu_task_id: str, cost: float | None, remembered: bool
@@ -150,13 +101,9 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param remembered: whether a retry will know of the task.
         :return: the result.
         """
-        memory = Memory(context, durable=remembered, log=self.log)
-        memory.read()
-        try:
-            outcome = Outcome.from_event(event)
-        except ViduEventError as error:
-            outcome = Outcome(LOST, f"{error}. {how_to_resume(vidu_task_id)}")
-        return self._finish(context, memory, outcome, vidu_task_id, cost)
+        from airflow_provider_vidu.operators.generation import Generation
+
+        return Generation.resumed(self, context, remembered=remembered).complete(event, vidu_task_id, cost)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -167,54 +114,11 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param context: Airflow's context of the task instance.
         :return: the result.
         """
+        from airflow_provider_vidu.operators.generation import Generation
+
         if next_method == self.execute_complete.__name__:
             return super().resume_execution(next_method, next_kwargs, context)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
-            ti, memory = context["ti"], Memory(context, durable=self.durable, log=self.log)
-            vidu_task_id = ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index)
-            memory.read()
-            return self._finish(context, memory, Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, None)
-
-    def _finish(
-        self, context: Context, memory: Memory, outcome: Outcome, vidu_task_id: str, cost: float | None
-    ) -> dict[str, Any]:
-        if outcome.status == FAILED:
-            self._fail(outcome, vidu_task_id)
-        try:
-            if outcome.task is None:
-                raise AirflowException(outcome.message)
-            result = {**outcome.task, "files": self._store(outcome.task)}
-        except (Exception, AirflowTaskTimeout) as error:
-            if memory.remembered:
-                self.log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
-                raise
-            raise AirflowFailException(
-                f"{error} Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay "
-                f"anew. {how_to_resume(vidu_task_id)}"
-            ) from error
-        count_success(result["video_seconds"])
-        announce(context, files=result["files"], seconds=result["video_seconds"], cost=cost)
-        if memory.remembered:
-            memory.deliver(memory.remembered)
-        return result
-
-    def _store(self, result: dict[str, Any]) -> list[str]:
-        if self.destination is None:
-            return []
-        return VideoStore(self.destination, self.vidu_conn_id, self.log).store(result)
-
-    def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
-        from airflow_provider_vidu.hooks.vidu import ViduHook
-
-        count_failure()
-        try:
-            family = family_of(ViduHook(self.vidu_conn_id).get_task(vidu_task_id).error_message)
-        except ViduError as error:
-            # The next try asks again, before it pays.
-            self.log.warning("Why Vidu task %s failed could not be asked for: %s", vidu_task_id, error)
-            family = Family.UNKNOWN
-        if family.retry_can_help:
-            raise AirflowException(f"{outcome.message} A retry of this task is one.")
-        raise AirflowFailException(outcome.message)
+            return Generation.resumed(self, context, remembered=self.durable).given_up(error)

@@ -12,8 +12,8 @@ from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, i
 from airflow_provider_vidu.operators.media import Warn, with_files_read
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import takes_files
-from airflow_provider_vidu.protocol.fields import shown
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
+from airflow_provider_vidu.protocol.texts import shown
 from airflow_provider_vidu.transfers.destination import Destination
 
 _EXTRAS = ("extra_input", "extra_parameters")

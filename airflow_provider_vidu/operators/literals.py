@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_vidu.protocol.fields import is_url, looks_like_data_uri
+from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri
 
 
 def is_lazy_list(value: Any) -> bool:
@@ -46,6 +46,37 @@ def holds_path(value: Any) -> bool:
     if isinstance(value, Mapping):
         return holds_path(value.get("images"))
     return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)
+
+
+def paying_problems(on_uncertain: Any, max_cost: Any) -> list[str]:
+    """
+    Find what is wrong with the options that bound what is paid.
+
+    :param on_uncertain: as an operator's author gave it.
+    :param max_cost: as an operator's author gave it.
+    :return: one sentence for each problem.
+    """
+    found = []
+    if on_uncertain not in ("fail", "resubmit"):
+        found.append(f"on_uncertain: {on_uncertain!r} given, allowed: 'fail' or 'resubmit'")
+    is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
+    if max_cost is not None and not (is_number and max_cost > 0):
+        found.append(f"max_cost: {max_cost!r} given, allowed: CNY above 0, or None for any")
+    return found
+
+
+def waiting_problems(**seconds: timedelta | float) -> list[str]:
+    """
+    Find what is wrong with the options of a wait.
+
+    :param seconds: as an operator's author gave them, by their names.
+    :return: one sentence for each problem.
+    """
+    return [
+        f"{name}: {value!r} given, allowed: seconds above 0"
+        for name, value in seconds.items()
+        if not seconds_of(value) > 0
+    ]
 
 
 def is_unmapped(operator: object) -> bool:

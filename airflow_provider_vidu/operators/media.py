@@ -15,12 +15,12 @@ from airflow_provider_vidu.protocol.capabilities import (
     MIN_REFERENCE_SIDE,
     takes_files,
 )
-from airflow_provider_vidu.protocol.fields import is_data_uri, is_url, looks_like_data_uri, shown
 from airflow_provider_vidu.protocol.media import (
     audio_data_uri,
     frame_pair_problem,
     image_data_uri,
 )
+from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, shown
 
 Warn = Callable[..., None]
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.fields import shown
-from airflow_provider_vidu.protocol.prices import Key, Prices, own_prices, shipped_prices
+from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_vidu.protocol.prices import Key, Prices
 
 
 def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
@@ -22,6 +23,9 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
     :return: the table; the shipped one where none was given.
     :raises ViduRequestError: when it cannot be read or is none. Nothing was sent.
     """
+    # Sensors and transfers only count and announce, which needs no table.
+    from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices
+
     if given is None:
         return shipped_prices()
     if isinstance(given, Mapping):

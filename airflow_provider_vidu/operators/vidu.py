@@ -3,30 +3,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
-from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped
-from airflow_provider_vidu.operators.media import with_files_read
-from airflow_provider_vidu.operators.report import count_submission, prices_of
+from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped, paying_problems
+from airflow_provider_vidu.operators.report import prices_of
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.capabilities import FIELDS, notes, takes_files
-from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
-from airflow_provider_vidu.protocol.prices import estimate
+from airflow_provider_vidu.protocol.capabilities import FIELDS, takes_files
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
+    from airflow_provider_vidu.operators.durable import Attempt, Memory
     from airflow_provider_vidu.protocol.prices import Key
 
 
@@ -175,7 +170,8 @@ class ViduSubmitOperator(BaseOperator):
             self._check_options()
             self._check_literals()
 
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
+        """Give the API's fields by their names, as their author gave them."""
         values = {name: getattr(self, name) for name in FIELDS}
         # The output of a mapped task is a lazy sequence of its own kind.
         return {name: list(value) if is_lazy_list(value) else value for name, value in values.items()}
@@ -184,7 +180,7 @@ class ViduSubmitOperator(BaseOperator):
         """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
         if not is_literal(self.model) or not is_literal(self.vidu_type):
             return
-        values = self._values()
+        values = self.values()
         later = {
             name
             for name, value in values.items()
@@ -199,11 +195,8 @@ class ViduSubmitOperator(BaseOperator):
             raise request.refusal(found)
 
     def _check_options(self) -> None:
-        if self.on_uncertain not in ("fail", "resubmit"):
-            raise request.refusal([f"on_uncertain: {self.on_uncertain!r} given, allowed: 'fail' or 'resubmit'"])
-        cost = self.max_cost
-        if cost is not None and not (isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost > 0):
-            raise request.refusal([f"max_cost: {cost!r} given, allowed: CNY above 0, or None for any"])
+        if found := paying_problems(self.on_uncertain, self.max_cost):
+            raise request.refusal(found)
         if isinstance(self.prices, Mapping):
             prices_of(self.prices)
 
@@ -224,8 +217,11 @@ class ViduSubmitOperator(BaseOperator):
 
     def _accepted(self, context: Context) -> tuple[Memory, Attempt]:
         """Submit or attach, with errors as Airflow shall see them."""
+        from airflow_provider_vidu.operators.submit import Submit
+
         try:
-            return self._submit(context)
+            self._check_options()
+            return Submit(self, context).run()
         except ViduSubmissionUncertainError as error:
             if self.on_uncertain == "resubmit":
                 raise
@@ -236,95 +232,6 @@ class ViduSubmitOperator(BaseOperator):
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error
 
-    def _submit(self, context: Context) -> tuple[Memory, Attempt]:
-        self._check_options()
-        ti = context["ti"]
-        memory = Memory(context, durable=self.durable, log=self.log)
-        earlier = memory.read()
-        body = self._body_if_it_can_be_built() if earlier else self._body()
-        if earlier and self._attaches_to(earlier, body, ti.max_tries):
-            attempt = earlier._replace(max_tries=ti.max_tries, delivered=False)
-            memory.write(attempt)
-            self._push(ti, attempt.xcoms)
-            return memory, attempt
-        return memory, self._submit_anew(memory, ti, body or self._body(), earlier)
-
-    def _body_if_it_can_be_built(self) -> request.Body | None:
-        try:
-            return self._body()
-        except Exception as error:
-            # What was paid is not lost because its picture has gone.
-            self.log.warning("The request of an earlier try cannot be made again: %s", error)
-            return None
-
-    def _attaches_to(self, earlier: Attempt, body: request.Body | None, max_tries: int) -> bool:
-        from airflow_provider_vidu.hooks.look import look
-
-        watch = Watch(earlier.vidu_task_id, poll_interval=1, started_at=earlier.begun_at, deadline=float("inf"))
-        believed = bool(earlier.vidu_task_id) and isinstance(look(watch, self.vidu_conn_id, self.log), Outcome)
-        step, why = decide(
-            earlier,
-            max_tries=max_tries,
-            fingerprint=request.fingerprint(body, self.vidu_conn_id) if body else None,
-            now=time.time(),
-            answer=watch.last_answer,
-            believed=believed,
-        )
-        if step is Step.UNCERTAIN and self.on_uncertain == "resubmit":
-            step = Step.NEW
-        if step is Step.UNCERTAIN:
-            raise ViduSubmissionUncertainError(why)
-        if step is Step.FAIL:
-            raise AirflowFailException(why)
-        self.log.warning("%s", why)
-        return step is Step.ATTACH
-
-    def _submit_anew(
-        self, memory: Memory, ti: RuntimeTaskInstanceProtocol, body: request.Body, earlier: Attempt | None
-    ) -> Attempt:
-        for note in notes(body):
-            self.log.warning("%s", note)
-        prices = prices_of(self.prices)
-        cost = estimate(body, prices)
-        price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by {prices.source})"
-        if self.max_cost is not None and (cost.price_cny is None or cost.price_cny > self.max_cost):
-            way = "Give one with prices" if cost.price_cny is None else "Raise max_cost"
-            raise request.refusal([f"max_cost: ¥{self.max_cost:g} given, but {price}. {way}, or leave max_cost out"])
-        self.log.info("Submitting %s with %s: %s", self.vidu_type, self.model, price)
-        asked = request.without_data(request.assemble(self.vidu_type, self.model, self._values(), **self._extras()))
-        xcoms = {
-            "expected_seconds": cost.typical_seconds,
-            "estimated_cost": cost.price_cny,
-            "vidu_request": {**asked, "estimated_cost": cost.price_cny, "estimated_by": prices.source},
-        }
-        # All that is known before the POST is pushed before it, so that little can fail between it and the return.
-        self._push(ti, xcoms)
-        mark = request.fingerprint(body, self.vidu_conn_id)
-        attempt = Attempt(mark, ti.max_tries, time.time(), xcoms)
-        submission = memory.post(body, attempt, self.vidu_conn_id, earlier)
-        vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
-        attempt = attempt._replace(begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
-        stored = memory.keep(
-            attempt,
-            f"Vidu task {vidu_task_id} was accepted, but could not be remembered: clearing this task would submit and "
-            f"pay anew. {how_to_resume(vidu_task_id)}",
-        )
-        try:
-            self.log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
-            self._push(ti, known if stored else {"vidu_task_id": vidu_task_id, **known})
-            count_submission(cost.price_cny)
-        except (Exception, AirflowTaskTimeout):
-            self.log.exception("The request id of Vidu task %s could not be pushed", vidu_task_id)
-        return attempt
-
-    def _body(self) -> request.Body:
-        values = with_files_read(self.vidu_type, self.model, self._values(), self.log.warning)
-        return request.build(self.vidu_type, self.model, values, **self._extras())
-
-    def _extras(self) -> dict[str, Any]:
+    def extras(self) -> dict[str, Any]:
+        """Give what is to be sent although this version does not know it."""
         return {"extra_input": self.extra_input, "extra_parameters": self.extra_parameters}
-
-    @staticmethod
-    def _push(ti: RuntimeTaskInstanceProtocol, xcoms: Mapping[str, Any]) -> None:
-        for key, value in xcoms.items():
-            ti.xcom_push(key=key, value=value)

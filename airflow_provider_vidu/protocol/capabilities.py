@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.protocol.fields import Field, Kind, shown
+from airflow_provider_vidu.protocol.fields import Field, Kind
+from airflow_provider_vidu.protocol.texts import shown
 
 SPECIFICATION = "the Vidu/Img2Video specification of ModelVerse"
 DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, as of 2026-04-15"

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.protocol.media import MP4_HEAD_BYTES, is_mp4
 
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). What goes on beyond it would fill a worker's disk."""
@@ -24,6 +23,16 @@ _EXPIRED = (403, 404, 410)
 _PASSING = (408, 429, *range(500, 600))
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", re.ASCII)
+MP4_HEAD_BYTES = 8
+
+
+def is_mp4(head: bytes) -> bool:
+    """
+    Tell a video from a gateway's page by its first bytes.
+
+    :param head: the beginning of a file, at least ``MP4_HEAD_BYTES`` of it.
+    """
+    return head[4:8] == b"ftyp"
 
 
 class BrokenOff(Exception):

@@ -7,12 +7,12 @@ import re
 from enum import Enum
 from typing import Any, NamedTuple
 
+from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, shown
+
 # Patterns are compiled at their first use: a DAG file is parsed again and again, and most are for what goes wrong.
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
 _PAUSE = r"<#(.*?)#>"
-_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
 _MAX_REFERENCE_IMAGES = 3
-_SHOWN_CHARACTERS = 80
 _INFINITE = 1e300
 
 
@@ -115,46 +115,6 @@ class Field(NamedTuple):
         else:
             text = self.kind.value
         return text if self.default is None else f"{text} (default {_spelled(self.default)})"
-
-
-def shown(value: Any) -> str:
-    """
-    Show a value in an error text: short, and never the content of a data URI.
-
-    :param value: any value.
-    :return: its representation, cut where it is long.
-    """
-    if looks_like_data_uri(value):
-        head = re.match(_DATA_URI, value)
-        return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of over 4,300 digits; a list in a list in a list …
-        return f"a {type(value).__name__} that is too large to show"
-    if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
-        return f"a {type(value).__name__} that holds a data URI"
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
-
-
-def looks_like_data_uri(value: Any) -> bool:
-    """Whether a value is meant as a data URI, well-formed or not."""
-    return isinstance(value, str) and re.match(r"\s*data:\S", value, re.IGNORECASE) is not None
-
-
-def is_url(value: Any) -> bool:
-    """Whether a value is an http(s) URL with a host."""
-    return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
-
-
-def is_data_uri(value: Any) -> bool:
-    """Whether a value is a base64 data URI."""
-    return isinstance(value, str) and re.match(_DATA_URI, value) is not None
-
-
-def data_uri_bytes(value: str) -> int:
-    """How many bytes the base64 of a data URI stands for."""
-    encoded = value.partition(",")[2]
-    return len(encoded) * 3 // 4 - encoded[-2:].count("=")
 
 
 def spoken_units(text: str) -> int:

@@ -112,18 +112,6 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
     )
 
 
-MP4_HEAD_BYTES = 8
-
-
-def is_mp4(head: bytes) -> bool:
-    """
-    Tell a video from a gateway's page by its first bytes.
-
-    :param head: the beginning of a file, at least ``MP4_HEAD_BYTES`` of it.
-    """
-    return head[4:8] == b"ftyp"
-
-
 def _refused(name: str, given: str, allowed: str) -> ViduRequestError:
     return ViduRequestError(f"{name}: {given} given, allowed: {allowed} (source: {DOCUMENTATION}). Nothing was sent.")
 

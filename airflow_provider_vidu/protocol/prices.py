@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import fields_of, row_of
-from airflow_provider_vidu.protocol.fields import shown
+from airflow_provider_vidu.protocol.texts import shown
 
 Key = tuple[str, str, int | None, str]
 Row = tuple[float, float | None]

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
-from airflow_provider_vidu.protocol.fields import looks_like_data_uri, shown
+from airflow_provider_vidu.protocol.texts import looks_like_data_uri, shown
 
 Body = dict[str, Any]
 

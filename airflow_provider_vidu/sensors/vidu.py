@@ -20,9 +20,9 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.operators.report import count_failure, count_success
-from airflow_provider_vidu.protocol.fields import shown
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import identifier
+from airflow_provider_vidu.protocol.texts import shown
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
 
 if TYPE_CHECKING:

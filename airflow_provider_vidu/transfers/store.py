@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.fields import is_url
-from airflow_provider_vidu.protocol.media import MP4_HEAD_BYTES, is_mp4
+from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
+from airflow_provider_vidu.protocol.texts import is_url
 from airflow_provider_vidu.transfers.destination import Destination
 
 if TYPE_CHECKING:

@@ -203,11 +203,9 @@ def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):
     assert text in str(raised.value)
 
 
-def test_a_destination_that_a_template_made_of_nothing_is_refused_when_the_task_runs(run_dag, emulator):
-    ran = run_dag(lambda: ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination="{{ '' }}"))
-    assert type(ran.error) is AirflowFailException
-    assert str(ran.error) == "destination: '' given, allowed: a path or URI."
-    assert emulator.requests == []
+def test_a_destination_that_is_none_is_refused_when_the_task_runs(emulator, videos):
+    with pytest.raises(AirflowFailException, match="destination: None given"):
+        tried(Store(), videos, "[]", destination=None)
 
 
 def test_what_only_a_template_will_tell_is_not_refused_when_the_dag_is_parsed():

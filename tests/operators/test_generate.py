@@ -79,7 +79,7 @@ def test_a_failure_whose_reason_cannot_be_asked_for_is_left_to_the_next_try(gene
         emulator.arm({"on": "status", "fault": "html", "times": None})
 
     monkeypatch.setattr(
-        "airflow_provider_vidu.operators.generate.count_failure", lambda: nothing_is_read_any_more(None)
+        "airflow_provider_vidu.operators.generation.count_failure", lambda: nothing_is_read_any_more(None)
     )
     ran = generate(prompt="fail-by-moderation", retries=0)
     assert type(ran.error) is AirflowException
@@ -195,7 +195,7 @@ def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
 
 
 def test_execution_timeout_bounds_the_whole_wait(slow_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_vidu.operators.generate.time.time", lambda: 1000.0)
+    monkeypatch.setattr("airflow_provider_vidu.operators.generation.time.time", lambda: 1000.0)
     operator = ViduGenerateVideoOperator(
         task_id="generate", **QUICK, execution_timeout=timedelta(seconds=90), durable=False
     )

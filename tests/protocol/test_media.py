@@ -11,12 +11,12 @@ from PIL import Image as Pillow
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION
+from airflow_provider_vidu.protocol.download import is_mp4
 from airflow_provider_vidu.protocol.media import (
     Image,
     audio_data_uri,
     frame_pair_problem,
     image_data_uri,
-    is_mp4,
     read_image,
 )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, DOCUMENTATION
-from airflow_provider_vidu.protocol.fields import Field, Kind, data_uri_bytes, is_data_uri, is_url, shown, spoken_units
+from airflow_provider_vidu.protocol.fields import Field, Kind, spoken_units
 from airflow_provider_vidu.protocol.request import (
     assemble,
     build,
@@ -21,6 +21,7 @@ from airflow_provider_vidu.protocol.request import (
     refusal,
     without_data,
 )
+from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, shown
 
 FRAME = "https://example.com/a.png"
 OTHER = "https://example.com/b.png"

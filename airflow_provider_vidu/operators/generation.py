@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What follows a generate operator's submit. It stands apart from the operator, which every DAG file imports."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
+
+from airflow_provider_vidu.exceptions import ViduError, ViduEventError
+from airflow_provider_vidu.operators.durable import Attempt, Memory
+from airflow_provider_vidu.operators.literals import seconds_of
+from airflow_provider_vidu.operators.report import announce, count_failure, count_success
+from airflow_provider_vidu.protocol.errors import Family, family_of
+from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+
+_TASK_ID_KEY = "vidu_task_id"
+
+
+class Generation:
+    """
+    One hop of a generation that was submitted.
+
+    :param operator: how to wait and where to store.
+    :param context: Airflow's context of the task instance.
+    :param memory: what remembers the submit across tries.
+    """
+
+    def __init__(self, operator: ViduGenerateVideoOperator, context: Context, memory: Memory) -> None:
+        self._operator = operator
+        self._context = context
+        self._memory = memory
+        self._log = operator.log
+
+    @classmethod
+    def resumed(cls, operator: ViduGenerateVideoOperator, context: Context, *, remembered: bool) -> Generation:
+        """
+        Go on in another hop.
+
+        :param operator: how to store.
+        :param context: Airflow's context of the task instance.
+        :param remembered: whether the submit is remembered.
+        """
+        memory = Memory(context, durable=remembered, log=operator.log)
+        memory.read()
+        return cls(operator, context, memory)
+
+    def begin(self, attempt: Attempt) -> dict[str, Any]:
+        """
+        Wait for what was submitted: on the worker, or in the triggerer, for which this raises ``TaskDeferred``.
+
+        :param attempt: the submit.
+        :return: the result.
+        """
+        operator, vidu_task_id, cost = self._operator, attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
+        self._context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
+        now, timeout = time.time(), seconds_of(operator.timeout)
+        if operator.execution_timeout:
+            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
+            timeout = min(timeout, operator.execution_timeout.total_seconds())
+        watch = Watch(
+            vidu_task_id,
+            poll_interval=seconds_of(operator.poke_interval),
+            started_at=now,
+            deadline=now + timeout,
+            expected_seconds=attempt.xcoms.get("expected_seconds"),
+            submitted_at=attempt.begun_at,
+        )
+        outcome = self._wait_here(watch)
+        if outcome is None:
+            operator.defer(
+                trigger=ViduTaskTrigger.going_on_with(watch, operator.vidu_conn_id),
+                method_name=operator.execute_complete.__name__,
+                kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": self._memory.remembered is not None},
+                timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
+            )
+        return self.finish(outcome, vidu_task_id, cost)
+
+    def _wait_here(self, watch: Watch) -> Outcome | None:
+        """Wait on the worker; look once, where the wait is the triggerer's."""
+        from airflow_provider_vidu.hooks.look import look
+
+        try:
+            if not self._operator.deferrable:
+                time.sleep(watch.first_ask(time.time(), random.random()))  # noqa: S311 - a jitter
+            while not isinstance(verdict := look(watch, self._operator.vidu_conn_id, self._log), Outcome):
+                if self._operator.deferrable:
+                    return None
+                time.sleep(verdict.seconds)
+        except AirflowTaskTimeout:
+            return watch.timed_out()
+        return verdict
+
+    def complete(self, event: Any, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
+        """
+        Go on after the trigger fired.
+
+        :param event: the payload of its event.
+        :param vidu_task_id: the task that it waited for.
+        :param cost: the estimate in CNY, ``None`` where no price is known.
+        :return: the result.
+        """
+        try:
+            outcome = Outcome.from_event(event)
+        except ViduEventError as error:
+            outcome = Outcome(LOST, f"{error}. {how_to_resume(vidu_task_id)}")
+        return self.finish(outcome, vidu_task_id, cost)
+
+    def given_up(self, error: Exception) -> dict[str, Any]:
+        """
+        Name the task whose trigger Airflow itself gave up.
+
+        :param error: what Airflow says.
+        """
+        ti = self._context["ti"]
+        vidu_task_id = ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index)
+        return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, None)
+
+    def finish(self, outcome: Outcome, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
+        """
+        Store what is ready, or say what became of it.
+
+        :param outcome: how the wait ended.
+        :param vidu_task_id: the task that was waited for.
+        :param cost: the estimate in CNY, ``None`` where no price is known.
+        :return: the result.
+        """
+        memory = self._memory
+        if outcome.status == FAILED:
+            self._fail(outcome, vidu_task_id)
+        try:
+            if outcome.task is None:
+                raise AirflowException(outcome.message)
+            result = {**outcome.task, "files": self._store(outcome.task)}
+        except (Exception, AirflowTaskTimeout) as error:
+            if memory.remembered:
+                self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
+                raise
+            raise AirflowFailException(
+                f"{error} Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay "
+                f"anew. {how_to_resume(vidu_task_id)}"
+            ) from error
+        count_success(result["video_seconds"])
+        announce(self._context, files=result["files"], seconds=result["video_seconds"], cost=cost)
+        if memory.remembered:
+            memory.deliver(memory.remembered)
+        return result
+
+    def _store(self, result: dict[str, Any]) -> list[str]:
+        if self._operator.destination is None:
+            return []
+        return VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log).store(result)
+
+    def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
+        from airflow_provider_vidu.hooks.vidu import ViduHook
+
+        count_failure()
+        try:
+            family = family_of(ViduHook(self._operator.vidu_conn_id).get_task(vidu_task_id).error_message)
+        except ViduError as error:
+            # The next try asks again, before it pays.
+            self._log.warning("Why Vidu task %s failed could not be asked for: %s", vidu_task_id, error)
+            family = Family.UNKNOWN
+        if family.retry_can_help:
+            raise AirflowException(f"{outcome.message} A retry of this task is one.")
+        raise AirflowFailException(outcome.message)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a text is, and how a value is shown in one. It stands apart from the fields, since all modules need it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
+_SHOWN_CHARACTERS = 80
+
+
+def shown(value: Any) -> str:
+    """
+    Show a value in an error text: short, and never the content of a data URI.
+
+    :param value: any value.
+    :return: its representation, cut where it is long.
+    """
+    if looks_like_data_uri(value):
+        head = re.match(_DATA_URI, value)
+        return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of over 4,300 digits; a list in a list in a list …
+        return f"a {type(value).__name__} that is too large to show"
+    if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
+        return f"a {type(value).__name__} that holds a data URI"
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def looks_like_data_uri(value: Any) -> bool:
+    """Whether a value is meant as a data URI, well-formed or not."""
+    return isinstance(value, str) and re.match(r"\s*data:\S", value, re.IGNORECASE) is not None
+
+
+def is_url(value: Any) -> bool:
+    """Whether a value is an http(s) URL with a host."""
+    return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
+
+
+def is_data_uri(value: Any) -> bool:
+    """Whether a value is a base64 data URI."""
+    return isinstance(value, str) and re.match(_DATA_URI, value) is not None
+
+
+def data_uri_bytes(value: str) -> int:
+    """How many bytes the base64 of a data URI stands for."""
+    encoded = value.partition(",")[2]
+    return len(encoded) * 3 // 4 - encoded[-2:].count("=")
