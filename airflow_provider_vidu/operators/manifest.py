@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.transfers.store import _LOCAL, VideoStore, _move, _remove
+from airflow_provider_vidu.transfers import store
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,23 +68,23 @@ def write(path: str, records: Iterable[Record]) -> str:
     :raises ViduDownloadError: when it cannot be written. What was stored is not affected.
     """
     data = "".join(json.dumps(record._asdict(), ensure_ascii=False) + "\n" for record in records).encode()
-    target = VideoStore._open(path)
+    target = store.located(path)
     partial = target.parent / f".{uuid.uuid4().hex}.part"
     try:
-        if target.protocol in _LOCAL:
+        if store.is_local(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         try:
             partial.write_bytes(data)
-            _move(partial, target, len(data), local=target.protocol in _LOCAL)
+            store.move_into_place(partial, target, len(data))
         except BaseException:
-            _remove(partial)
+            store.remove(partial)
             raise
     except Exception as error:
         # Every store raises what its own library does.
         raise ViduDownloadError(
             f"The manifest could not be written to {path}: {type(error).__name__}: {str(error).rstrip('.')}."
         ) from error
-    return f"file://{target.path}" if target.protocol in _LOCAL else str(target)
+    return store.uri_of(target)
 
 
 def read(path: str) -> list[Record]:
@@ -96,7 +96,7 @@ def read(path: str) -> list[Record]:
     :raises ViduDownloadError: when it cannot be read or is none.
     """
     try:
-        text = VideoStore._open(path).read_text("utf-8")
+        text = store.located(path).read_text("utf-8")
         # Not by str.splitlines, which takes more than "\\n" for the end of a line.
         lines = filter(None, text.split("\n"))
         return [Record(**{**line, "files": tuple(line["files"])}) for line in map(json.loads, lines)]
@@ -116,7 +116,7 @@ def exists(path: str) -> bool:
     :return: whether it surely is.
     """
     try:
-        return bool(VideoStore._open(path).exists())
+        return bool(store.located(path).exists())
     except Exception:
         # Every store raises what its own library does. Storing again tells what is wrong.
         return False
@@ -128,4 +128,4 @@ def remove(path: str) -> None:
 
     :param path: a path or URI.
     """
-    _remove(VideoStore._open(path))
+    store.remove(store.located(path))

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 CONCURRENT_VIDEOS = 8
 """Enough to fill a worker's line; few enough for its memory and for hosts that count connections."""
 
-_LOCAL = ("", "file", "local")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -75,9 +74,7 @@ class VideoStore:
         task_id, urls = _checked(result)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
         try:
-            return [
-                self._store_or_refresh(task_id, urls, number, self._open(path)) for number, path in enumerate(paths)
-            ]
+            return [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
         except ViduDownloadError as error:
             raise ViduDownloadError(f"{error} {_paid(task_id, result)}") from error
 
@@ -107,15 +104,6 @@ class VideoStore:
         except ViduError as error:
             return index, error
 
-    @staticmethod
-    def _open(path: str) -> ObjectStoragePath:
-        from airflow.sdk import ObjectStoragePath
-
-        with _storage_faults(path):
-            found = ObjectStoragePath(path)
-            # Not as a URI: that would be quoted, and nothing unquotes it again.
-            return ObjectStoragePath(str(Path(found.path).absolute())) if found.protocol in _LOCAL else found
-
     def _store_or_refresh(self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath) -> str:
         try:
             return self._store(urls[number], path)
@@ -142,9 +130,7 @@ class VideoStore:
         return status.urls
 
     def _store(self, url: str, path: ObjectStoragePath) -> str:
-        local = path.protocol in _LOCAL
-        # A bucket's text keeps the connection id, so that ObjectStoragePath can open it again.
-        uri = f"file://{path.path}" if local else str(path)
+        local, uri = is_local(path), uri_of(path)
         partial = path.parent / f".{uuid.uuid4().hex}.part"
         with _storage_faults(uri):
             present = _size_if_whole(path)
@@ -154,15 +140,15 @@ class VideoStore:
             try:
                 size = self._fetch(url, partial, present, local=local)
                 if size:
-                    _move(partial, path, size, local=local)
+                    move_into_place(partial, path, size)
             except BaseException:
-                _remove(partial)
+                remove(partial)
                 raise
         if size:
             self.log.info("Stored %s bytes at %s", f"{size:,}", uri)
         else:
             if local:
-                _remove(partial)
+                remove(partial)
             self.log.info("Kept %s, which is complete: %s bytes", uri, f"{present:,}")
         return uri
 
@@ -188,18 +174,53 @@ def _size_if_whole(path: ObjectStoragePath) -> int | None:
     return size if is_mp4(head) else None
 
 
-def _move(partial: ObjectStoragePath, path: ObjectStoragePath, size: int, *, local: bool) -> None:
+def located(path: str) -> ObjectStoragePath:
+    """
+    Find a place.
+
+    :param path: a path or any URI of ``ObjectStoragePath``.
+    :raises ViduDownloadError: when it is none that this worker can reach.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    with _storage_faults(path):
+        found = ObjectStoragePath(path)
+        # Not as a URI: that would be quoted, and nothing unquotes it again.
+        return ObjectStoragePath(str(Path(found.path).absolute())) if is_local(found) else found
+
+
+def is_local(path: ObjectStoragePath) -> bool:
+    """Tell a file system of this machine from a store."""
+    return path.protocol in ("", "file", "local")
+
+
+def uri_of(path: ObjectStoragePath) -> str:
+    """Name a place so that ``ObjectStoragePath`` can open it again."""
+    # A bucket's text keeps the connection id.
+    return f"file://{path.path}" if is_local(path) else str(path)
+
+
+def move_into_place(partial: ObjectStoragePath, path: ObjectStoragePath, size: int) -> None:
+    """
+    Give a complete file its name.
+
+    :param partial: where it was written.
+    :param path: where it belongs.
+    :param size: bytes that were written.
+    :raises OSError: when not all of them are there.
+    """
     stored = partial.stat().st_size
     if stored != size:
         raise OSError(f"{size:,} bytes were written, but {stored:,} are at {partial}")
-    if local:
+    if is_local(path):
         # Moving would put it into a directory of that name.
         Path(partial.path).replace(path.path)
     else:
         partial.move(path)
 
 
-def _remove(partial: ObjectStoragePath) -> None:
+def remove(partial: ObjectStoragePath) -> None:
+    """Remove a file, if that is possible."""
     with contextlib.suppress(Exception):
         partial.unlink(missing_ok=True)
 
