@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -62,7 +64,13 @@ class Generation:
         :param attempt: the submit.
         :return: the result.
         """
-        operator, vidu_task_id, cost = self._operator, attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
+        vidu_task_id, cost = attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
+        with self._paid(vidu_task_id):
+            outcome = self._wait(attempt, cost)
+        return self.finish(outcome, vidu_task_id, cost)
+
+    def _wait(self, attempt: Attempt, cost: float | None) -> Outcome:
+        operator, vidu_task_id = self._operator, attempt.vidu_task_id
         self._context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
         now, timeout = time.time(), seconds_of(operator.timeout)
         if operator.execution_timeout:
@@ -84,7 +92,23 @@ class Generation:
                 kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": self._memory.remembered is not None},
                 timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
             )
-        return self.finish(outcome, vidu_task_id, cost)
+        return outcome
+
+    @contextmanager
+    def _paid(self, vidu_task_id: str) -> Iterator[None]:
+        """Let no error be retried where a retry would submit and pay anew."""
+        try:
+            yield
+        except AirflowFailException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:
+            if self._memory.remembered:
+                self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
+                raise
+            raise AirflowFailException(
+                f"{error} Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay "
+                f"anew. {how_to_resume(vidu_task_id)}"
+            ) from error
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
         """Wait on the worker; look once, where the wait is the triggerer's."""
@@ -122,9 +146,13 @@ class Generation:
 
         :param error: what Airflow says.
         """
-        ti = self._context["ti"]
-        vidu_task_id = ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index)
-        return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, None)
+        ti, remembered = self._context["ti"], self._memory.remembered
+        if remembered:
+            vidu_task_id, cost = remembered.vidu_task_id, remembered.xcoms.get("estimated_cost")
+        else:
+            with self._paid("its XCom vidu_task_id"):
+                vidu_task_id, cost = ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index), None
+        return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, cost)
 
     def finish(self, outcome: Outcome, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
         """
@@ -135,25 +163,16 @@ class Generation:
         :param cost: the estimate in CNY, ``None`` where no price is known.
         :return: the result.
         """
-        memory = self._memory
         if outcome.status == FAILED:
             self._fail(outcome, vidu_task_id)
-        try:
+        with self._paid(vidu_task_id):
             if outcome.task is None:
                 raise AirflowException(outcome.message)
             result = {**outcome.task, "files": self._store(outcome.task)}
-        except (Exception, AirflowTaskTimeout) as error:
-            if memory.remembered:
-                self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
-                raise
-            raise AirflowFailException(
-                f"{error} Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay "
-                f"anew. {how_to_resume(vidu_task_id)}"
-            ) from error
         count_success(result["video_seconds"])
         announce(self._context, files=result["files"], seconds=result["video_seconds"], cost=cost)
-        if memory.remembered:
-            memory.deliver(memory.remembered)
+        if self._memory.remembered:
+            self._memory.deliver(self._memory.remembered)
         return result
 
     def _store(self, result: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_vidu.protocol.prices import Key, Prices
+
+log = logging.getLogger(__name__)
 
 
 def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
@@ -71,8 +74,12 @@ def count_failure() -> None:
 def _count(name: str, value: float) -> None:
     from airflow.providers.common.compat.sdk import Stats
 
-    # Counters take whole numbers.
-    Stats.incr(f"vidu.{name}", round(value))
+    try:
+        # Counters take whole numbers.
+        Stats.incr(f"vidu.{name}", round(value))
+    except Exception:
+        # What is paid and stored does not fail because of it, again and again.
+        log.exception("The metric vidu.%s could not be counted", name)
 
 
 def announce(context: Context, *, files: Sequence[str], seconds: float | None, cost: float | None, **more: Any) -> None:
@@ -85,7 +92,9 @@ def announce(context: Context, *, files: Sequence[str], seconds: float | None, c
     :param cost: the estimate in CNY, ``None`` where no price is known.
     :param more: what else the event shall hold.
     """
+    told = {"files": list(files), "video_seconds": seconds, "estimated_cost": cost, **more}
     for outlet in context["outlets"]:
-        context["outlet_events"][outlet].extra.update(
-            files=list(files), video_seconds=seconds, estimated_cost=cost, **more
-        )
+        try:
+            context["outlet_events"][outlet].extra.update(told)
+        except Exception:
+            log.exception("The asset event of %s could not be told: %s", outlet, told)

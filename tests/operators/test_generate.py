@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     Stats,
     TaskDeferred,
 )
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
@@ -192,6 +193,28 @@ def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
     resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}
     with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
         operator.resume_execution("execute_complete", resumed, context_of())
+
+
+def test_where_nothing_outlives_a_try_not_even_a_refused_xcom_lets_it_be_retried(emulator):
+    def refuse(key, value):
+        if key == "vidu_task_id":
+            raise ConnectionError("Airflow is away")
+
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, durable=False)
+    with pytest.raises(AirflowFailException, match=r"Airflow is away Airflow does not retry this: nothing outlives"):
+        operator.execute({"ti": SimpleNamespace(max_tries=1, xcom_push=refuse)})
+    assert len(posts(emulator)) == 1
+
+
+def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(generate, emulator, monkeypatch):
+    def broken(*arguments, **options):
+        raise ConnectionError("no metrics today")
+
+    monkeypatch.setattr(Stats, "incr", broken)
+    monkeypatch.setattr(OutletEventAccessors, "__getitem__", broken)
+    ran = generate(outlets=[Asset(name="videos", uri="file:///videos")])
+    assert ran.states == {"generate": "success"}
+    assert len(posts(emulator)) == 1
 
 
 def test_execution_timeout_bounds_the_whole_wait(slow_emulator, monkeypatch):
