@@ -57,7 +57,8 @@ class ViduGenerateBatchOperator(BaseOperator):
     :param destination: where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
         ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. (templated)
     :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>.jsonl`` in the
-        destination's directory. (templated)
+        destination's directory. One of your own needs ``{{ run_id }}`` in its name, and ``{{ ti.map_index }}`` where
+        the task is mapped: batches that share a manifest replace each other's. (templated)
     :param vidu_conn_id: connection of type ``vidu``. (templated)
     :param fail_on: when the task fails: ``any`` item without a video (default), ``all`` of them, or more than a share
         such as ``0.05``. A batch whose submits were stopped fails in any case.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate, Prices
 
 _WAITING = ".waiting"
-"""What is added to the manifest's name while the batch is on its way."""
+"""What ends the name of the file that holds what was submitted, while the batch is on its way."""
 _SHOWN_ITEMS = 5
 
 
@@ -76,16 +76,19 @@ class BatchRun:
                 raise AirflowFailException(str(error)) from error
             for note in sorted({note for item in new for note in notes(item.asked())}):
                 self._log.warning("%s", note)
+            waiting = self._waiting_path(self._operator.destination)
             # Where nothing can be written, nothing shall be paid.
-            manifests.write(path + _WAITING, hop.records.values())
+            manifests.write(waiting, hop.records.values())
             if new:
                 self._is_submitted = True
-                hop.submit(new)
-                manifests.write(path + _WAITING, hop.records.values())
+                try:
+                    hop.submit(new)
+                finally:
+                    manifests.write(waiting, hop.records.values())
             if hop.running:
                 self._wait(hop, loop, path, began)
                 hop.answers.clear()
-            return self._finish(ledger, loop, list(hop.records.values()), hop.answers, store, path)
+            return self._finish(ledger, loop, list(hop.records.values()), hop.answers, store, path, waiting)
 
     def _checked(self) -> tuple[list[Item], dict[str, Estimate], Prices, VideoStore]:
         try:
@@ -105,6 +108,10 @@ class BatchRun:
     def _manifest_path(self) -> str:
         operator = self._operator
         return operator.manifest or manifests.default_name(operator.destination, self._context)
+
+    def _waiting_path(self, destination: str) -> str:
+        # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
+        return manifests.default_name(destination, self._context) + _WAITING
 
     @contextmanager
     def _hop_of_batch(self) -> Iterator[tuple[Ledger, HookLoop]]:
@@ -161,14 +168,21 @@ class BatchRun:
         except ViduEventError as error:
             # Each task is asked for in any case.
             self._log.warning("%s", error)
-        path = path or self._manifest_path()
+        path, destination = path or self._manifest_path(), destination or self._operator.destination
+        waiting = self._waiting_path(destination)
         self._is_submitted = True
         with self._hop_of_batch() as (ledger, loop):
-            records = manifests.read(path + _WAITING)
+            records = manifests.read(waiting)
             if not records:
-                raise ViduDownloadError(f"What was submitted stood in {path + _WAITING}, which has gone.")
-            store = VideoStore(destination or self._operator.destination, self._operator.vidu_conn_id, self._log)
-            return self._finish(ledger, loop, records, {}, store, path)
+                raise ViduDownloadError(f"What was submitted stood in {waiting}, which has gone.")
+            ledger.read()
+            if ledger.remembers and (strange := [record for record in records if not ledger.knows(record)]):
+                raise ViduDownloadError(
+                    f"{waiting} tells of Vidu task {strange[0].task_id} for {strange[0].custom_id!r}, which this task "
+                    "did not submit. A retry takes up what it did submit, at no cost."
+                )
+            store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
+            return self._finish(ledger, loop, records, {}, store, path, waiting)
 
     def stop(self, reason: str) -> None:
         """
@@ -187,6 +201,7 @@ class BatchRun:
         answers: dict[str, Answer],
         store: VideoStore,
         path: str,
+        waiting: str,
     ) -> dict[str, Any]:
         asked_for = {
             record.task_id: 0.0
@@ -196,7 +211,7 @@ class BatchRun:
         answers = answers | loop.run(lambda hook: ask_all(hook, asked_for))
         found = collect(records, answers, store, self._log.info)
         uri = manifests.write(path, found)
-        manifests.remove(path + _WAITING)
+        manifests.remove(waiting)
         for before, after in zip(records, found, strict=True):
             if before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
                 count_success(after.video_seconds)

@@ -151,8 +151,8 @@ class FirstHop:
     def _fingerprint(self, item: Item) -> str | None:
         try:
             return fingerprint(item.body(self._log.warning), self._vidu_conn_id)
-        except ViduRequestError as error:
-            # What was paid is not lost because its picture has gone.
+        except Exception as error:
+            # What was paid is not lost because its picture has gone or its store is away.
             self._log.warning("The request of %s cannot be made again: %s", item.custom_id, error)
             return None
 
@@ -188,15 +188,16 @@ class FirstHop:
         Submit items, and note what came of it.
 
         :param items: the items.
-        :raises ViduStateError: when an intent cannot be stored. Nothing of that chunk was sent.
         """
         known = [cost for item in items if (cost := self._estimates[item.custom_id].price_cny) is not None]
         self._log.info("Submitting %d items, %d of known price: about ¥%g", len(items), len(known), sum(known))
-        self._submits.submit(items)
-        if self._submits.stopped_by:
-            self._log.error("Not all was submitted: %s", self._submits.stopped_by)
-        for item in items:
-            self.records[item.custom_id] = self._submitted(item.custom_id)
+        try:
+            self._submits.submit(items)
+        finally:
+            if self._submits.stopped_by:
+                self._log.error("Not all was submitted: %s", self._submits.stopped_by)
+            for item in items:
+                self.records[item.custom_id] = self._submitted(item.custom_id)
 
     def _submitted(self, custom_id: str) -> Record:
         record, cost = self.records[custom_id], self._estimates[custom_id].price_cny

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from airflow_provider_vidu.operators.manifest import Record
+
 DELIVERED_KEY = "vidu_batch_delivered"
 
 
@@ -123,6 +125,16 @@ class Ledger(StateStore):
             self.attempts |= found
             self._chunk_of |= dict.fromkeys(found, len(self._tries))
             self._tries.append(max_tries)
+
+    def knows(self, record: Record) -> bool:
+        """
+        Tell whether a task is one of this task instance's.
+
+        :param record: an item with its task, if any.
+        """
+        attempt = self.attempts.get(record.custom_id)
+        # An intent without an outcome may be one whose task id could not be stored.
+        return not record.task_id or (attempt is not None and attempt.vidu_task_id in ("", record.task_id))
 
     def intend(self, fingerprints: Mapping[str, str]) -> None:
         """

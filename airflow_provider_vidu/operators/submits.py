@@ -13,6 +13,7 @@ from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRe
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
+from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -65,7 +66,6 @@ class Submits:
         Submit items until all are, or something stops it.
 
         :param items: the items.
-        :raises ViduStateError: when an intent cannot be stored. Nothing of that chunk was sent.
         """
         told_at = time.monotonic()
         for first in range(0, len(items), CONCURRENT_SUBMITS):
@@ -74,7 +74,12 @@ class Submits:
             if time.monotonic() - told_at >= PROGRESS_SECONDS:
                 told_at = time.monotonic()
                 self._log.info("Submitted %d of %d", first, len(items))
-            self._submit_chunk(items[first : first + CONCURRENT_SUBMITS])
+            try:
+                self._submit_chunk(items[first : first + CONCURRENT_SUBMITS])
+            except Exception as error:
+                # What was accepted before is waited for all the same.
+                self._log.exception("The submits broke off")
+                self.stop(f"{type(error).__name__}: {error}")
 
     def _submit_chunk(self, items: Sequence[Item]) -> None:
         bodies = self._loop.run(lambda _: self._read(items))
@@ -119,6 +124,13 @@ class Submits:
             except ViduRequestError as error:
                 self.results[item.custom_id] = error
                 self._log.warning("%s: %s", item.custom_id, error)
+            except Exception as error:
+                # Every store raises what its own library does.
+                found = f"{type(error).__name__}: {shown(str(error))}"
+                self.results[item.custom_id] = ViduError(
+                    f"Its files could not be read ({found}). Nothing of it was sent; a retry can help."
+                )
+                self._log.warning("%s: %s", item.custom_id, self.results[item.custom_id])
 
         await asyncio.gather(*map(read, items))
         return bodies

@@ -21,10 +21,11 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk import task as task_decorator
 
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError, ViduStateError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import DELIVERED_KEY
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.protocol import schedule
@@ -379,7 +380,8 @@ def test_the_assets_of_a_batch_are_told_of_its_manifest_and_its_videos_are_count
 class Store(dict):
     """A task state store that keeps what JSON keeps, and fails at the given write."""
 
-    def __init__(self, fails_at: int | None = None, error: BaseException | None = None) -> None:
+    def __init__(self, fails_at: int | None = None, error: BaseException | None = None, **kept: object) -> None:
+        super().__init__(kept)
         self.writes, self.fails_at, self.error = 0, fails_at, error or ConnectionError("Airflow is away")
 
     def set(self, key, value, *, retention):
@@ -389,12 +391,16 @@ class Store(dict):
         self[key] = json.loads(json.dumps(value))
 
 
-def tried(store, videos, requests, max_tries=1, **arguments):
+def context_of(store, max_tries=1, map_index=-1):
+    ti = SimpleNamespace(max_tries=max_tries, dag_id="dag", run_id="run", task_id="batch", map_index=map_index)
+    return {"ti": ti, "task_state_store": store, "outlets": []}
+
+
+def tried(store, videos, requests, max_tries=1, map_index=-1, **arguments):
     """One try of a batch, whose triggers end at once; what it returns, or what ends it."""
     arguments = {"destination": f"{videos}/{{custom_id}}.mp4", "deferrable": False, **arguments}
     operator = ViduGenerateBatchOperator(task_id="batch", requests=requests, **arguments)
-    ti = SimpleNamespace(max_tries=max_tries, dag_id="dag", run_id="run", task_id="batch", map_index=-1)
-    return operator.execute({"ti": ti, "task_state_store": store, "outlets": []})
+    return operator.execute(context_of(store, max_tries, map_index))
 
 
 def test_a_clear_of_a_delivered_batch_makes_all_of_it_anew(emulator, videos):
@@ -458,13 +464,35 @@ def test_every_item_is_noted_before_its_post_with_no_more_than_go_together(emula
     assert noted == [names[:CONCURRENT_SUBMITS]] * 8 + [names[CONCURRENT_SUBMITS:]] * 2
 
 
-def test_an_intent_that_cannot_be_stored_keeps_its_chunk_from_being_sent(emulator, videos):
+def test_an_intent_that_cannot_be_stored_keeps_its_chunk_from_being_sent_while_the_others_are_stored(emulator, videos):
     store = Store(fails_at=3)
-    with pytest.raises(ViduStateError, match="Nothing was sent"):
+    with pytest.raises(AirflowException, match=r"\(8 success, 2 unsubmitted\).*ViduStateError.*Nothing was sent"):
         tried(store, videos, many(10))
     assert len(posts(emulator)) == 8
     assert tried(store, videos, many(10))["counts"] == {"success": 10}
     assert len(posts(emulator)) == 10
+
+
+@pytest.mark.parametrize("store", [Store(), None], ids=["remembered", "below 3.3"])
+def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emulator, videos, monkeypatch, store):
+    really_read = Item.body
+
+    def read(self, warn):
+        if self.custom_id == "kite-009":
+            raise ConnectionError("the bucket is away")
+        return really_read(self, warn)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Item, "body", read)
+        with pytest.raises(AirflowException, match=r"\(1 unsubmitted, 9 success\)"):
+            tried(store, videos, [many(10)[-1], *many(9)])
+    assert lines(videos)[0]["reason"] == (
+        "Its files could not be read (ConnectionError: 'the bucket is away'). Nothing of it was sent; a retry can help."
+    )
+    assert len(posts(emulator)) == 9
+    if store is not None:
+        assert tried(store, videos, many(10))["counts"] == {"success": 10}
+        assert len(posts(emulator)) == 10
 
 
 @pytest.mark.parametrize("error", [None, AirflowTaskTimeout("Time is over")])
@@ -503,6 +531,8 @@ def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emul
         patched.setattr(HookLoop, "run", over_while_posting)
         with pytest.raises(AirflowTaskTimeout):
             tried(store, videos, many(20))
+    (notes,) = videos.glob("*.waiting")
+    assert notes.read_text().count('"outcome": "submitted"') == 16
     assert len(posts(emulator)) == 16
     assert tried(store, videos, many(20))["counts"] == {"success": 20}
     assert len(emulator.tasks) == 20
@@ -587,38 +617,37 @@ def accept_without_sending(self, items):
         self.results[item.custom_id] = Submission(f"{item.custom_id:-<36}", "")
 
 
-def finished(stop, videos, event, **changes):
+def finished(stop, videos, event, store, map_index=-1, **changes):
     operator = ViduGenerateBatchOperator(task_id="batch", requests=[], destination=str(videos), **changes)
-    ti = SimpleNamespace(max_tries=1, dag_id="dag", run_id="run", task_id="batch", map_index=-1)
-    context = {"ti": ti, "task_state_store": Store(), "outlets": []}
+    context = context_of(store, map_index=map_index)
     if stop is None:
         return operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
     return operator.resume_execution(stop.method_name, {**stop.kwargs, "event": event}, context)
 
 
 def test_the_second_hop_believes_the_first_and_not_what_the_dag_asks_for_by_now(emulator, videos):
-    stop = deferred(videos, many(2))
+    stop = deferred(videos, many(2), store := Store())
     time.sleep(0.2)
-    assert finished(stop, videos / "elsewhere", {"status": "strange"})["counts"] == {"success": 2}
+    assert finished(stop, videos / "elsewhere", {"status": "strange"}, store)["counts"] == {"success": 2}
     assert sorted(path.name for path in videos.glob("*.mp4")) == ["kite-000.mp4", "kite-001.mp4"]
 
 
 def test_a_trigger_that_airflow_gave_up_does_not_keep_ready_videos_from_being_stored(emulator, videos):
-    deferred(videos, many(2))
+    deferred(videos, many(2), store := Store())
     time.sleep(0.2)
-    assert finished(None, videos, None)["counts"] == {"success": 2}
+    assert finished(None, videos, None, store)["counts"] == {"success": 2}
 
 
 def test_what_the_first_hop_noted_has_to_be_there(emulator, videos):
-    stop = deferred(videos, many(2))
+    stop = deferred(videos, many(2), store := Store())
     (notes,) = videos.glob("*.waiting")
     notes.unlink()
     with pytest.raises(ViduDownloadError, match="which has gone"):
-        finished(stop, videos, None)
+        finished(stop, videos, None, store)
 
 
 def test_a_batch_without_a_connection_to_fetch_videos_tells_of_each(emulator, videos, monkeypatch):
-    stop = deferred(videos, many(2))
+    stop = deferred(videos, many(2), store := Store())
     time.sleep(0.2)
 
     def broken(self, items):
@@ -627,4 +656,24 @@ def test_a_batch_without_a_connection_to_fetch_videos_tells_of_each(emulator, vi
 
     monkeypatch.setattr(VideoStore, "store_all", broken)
     with pytest.raises(AirflowException, match=r"2 not_stored.*kite-000: not_stored: no connection"):
-        finished(stop, videos, None)
+        finished(stop, videos, None, store)
+
+
+def test_mapped_batches_with_one_manifest_lose_nothing_and_pay_nothing_twice(emulator, videos):
+    manifest, hops = f"{videos}/all.jsonl", []
+    for index, names in enumerate(("ab", "cd")):
+        store, given = Store(), [asked(name) for name in names]
+        hops.append((deferred(videos, given, store, map_index=index, manifest=manifest), store))
+    time.sleep(0.2)
+    for index, (stop, store) in enumerate(hops):
+        assert finished(stop, videos, None, store, index)["counts"] == {"success": 2}
+        assert [line["custom_id"] for line in lines(videos)] == list(("ab", "cd")[index])
+    assert sorted(path.name for path in videos.iterdir()) == ["a.mp4", "all.jsonl", "b.mp4", "c.mp4", "d.mp4"]
+    assert len(posts(emulator)) == 4
+
+
+def test_tasks_that_this_task_did_not_submit_are_not_taken_for_its_own(emulator, videos):
+    stop = deferred(videos, many(2), Store())
+    other = Store(vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "another"]}})
+    with pytest.raises(ViduDownloadError, match=r"for 'kite-000', which this task did not submit\. A retry takes up"):
+        finished(stop, videos, None, other)
