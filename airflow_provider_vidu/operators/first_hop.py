@@ -157,12 +157,21 @@ class FirstHop:
             return None
 
     def _kept(self, begun: Mapping[str, Attempt], path: str) -> dict[str, Record]:
-        """Find what an earlier try has stored, and its file is there still."""
+        """
+        Find what an earlier try has stored, and its file is there still.
+
+        :raises ViduDownloadError: when a store does not tell. Nothing was sent: what is not known to have gone is not
+            paid for again.
+        """
         try:
-            earlier = manifest.read(path)
+            return self._present(manifest.read(path), begun)
         except ViduDownloadError as error:
-            self._log.warning("%s What is stored already will be looked for again.", error)
-            return {}
+            raise ViduDownloadError(
+                f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry "
+                "can help. A manifest that is broken itself has to be moved away."
+            ) from error
+
+    def _present(self, earlier: Sequence[Record], begun: Mapping[str, Attempt]) -> dict[str, Record]:
         stored = [
             record
             for record in earlier

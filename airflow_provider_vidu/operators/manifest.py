@@ -113,13 +113,20 @@ def exists(path: str) -> bool:
     Tell whether a file is there.
 
     :param path: a path or URI.
-    :return: whether it surely is.
+    :return: whether it is.
+    :raises ViduDownloadError: when its store does not tell.
     """
     try:
-        return bool(store.located(path).exists())
-    except Exception:
-        # Every store raises what its own library does. Storing again tells what is wrong.
+        # Not by exists(), which takes every fault of a store for an absent file.
+        store.located(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except Exception as error:
+        # Every store raises what its own library does.
+        raise ViduDownloadError(
+            f"Nobody knows whether {path} is there: {type(error).__name__}: {str(error).rstrip('.')}."
+        ) from error
+    return True
 
 
 def remove(path: str) -> None:

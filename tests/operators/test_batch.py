@@ -24,11 +24,12 @@ from airflow.sdk import task as task_decorator
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import DELIVERED_KEY
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
-from airflow_provider_vidu.protocol import schedule
+from airflow_provider_vidu.protocol import response, schedule
 from airflow_provider_vidu.transfers.store import VideoStore
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -418,6 +419,33 @@ def test_a_clear_of_a_failed_batch_makes_only_what_has_no_video(emulator, videos
     assert tried(store, videos, given, max_tries=2)["counts"] == {"success": 3}
     prompts = [task["body"]["input"]["prompt"] for task in emulator.tasks]
     assert sorted(prompts) == ["a boat", "a kite", "a kite", "fail-by-moderation"]
+
+
+@pytest.mark.parametrize("fault", ["read_text", "stat"])
+def test_a_destination_that_does_not_tell_what_is_stored_makes_a_clear_pay_for_nothing(
+    emulator, videos, monkeypatch, fault
+):
+    store, given = Store(), [*many(3), asked("unfit", prompt="fail-by-moderation")]
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, given)
+    # The links of the videos that are stored have expired.
+    monkeypatch.setattr(response, "RESULT_LIFETIME_SECONDS", -1)
+    really_locate = manifests.store.located
+
+    def away(*args, **kwargs):
+        raise ConnectionError("S3 stumbles")
+
+    def located(path):
+        is_hit = fault == "read_text" or str(path).endswith("kite-001.mp4")
+        return SimpleNamespace(**{fault: away}) if is_hit else really_locate(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(manifests.store, "located", located)
+        with pytest.raises(ViduDownloadError, match=r"S3 stumbles.*Nothing was sent"):
+            tried(store, videos, given, max_tries=2)
+    given[3] = asked("unfit", prompt="a boat")
+    assert tried(store, videos, given, max_tries=2)["counts"] == {"success": 4}
+    assert len(posts(emulator)) == 5
 
 
 def test_a_clear_attaches_to_what_runs_and_submits_what_has_changed(slow_emulator, videos):
