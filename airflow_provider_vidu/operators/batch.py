@@ -49,7 +49,8 @@ class ViduGenerateBatchOperator(BaseOperator):
     ``outcome``, ``reason``, ``task_id``, ``files``, ``video_seconds`` and ``estimated_cost``. Outcomes are ``success``;
     ``failed`` (the generation), ``refused`` (surely not paid), ``uncertain`` (perhaps paid), ``unsubmitted`` (never
     sent), ``timeout`` and ``lost`` (paid, the task goes on), ``not_stored`` (paid and ready). It is written even where
-    the task fails. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``.
+    the task fails. Where a retry asks for something else under a custom id, its video stays that of the earlier
+    request, and ``reason`` says so. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``.
 
     :param requests: a list of ``{"custom_id", "model", "vidu_type" (img2video by default), …}`` with every field of the
         API by its own name, as ``ViduSubmitOperator`` takes them, and its ``extra_input`` and ``extra_parameters``. A

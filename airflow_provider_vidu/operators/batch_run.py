@@ -74,6 +74,7 @@ class BatchRun:
                 check_cost({item.custom_id: estimates[item.custom_id] for item in new}, self._operator.max_cost, prices)
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
+            hop.attach()
             for note in sorted({note for item in new for note in notes(item.asked())}):
                 self._log.warning("%s", note)
             waiting = self._waiting_path(self._operator.destination)

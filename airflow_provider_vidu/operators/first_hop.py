@@ -19,7 +19,6 @@ from airflow_provider_vidu.operators.collect import Answer, ask_all
 from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import Ledger, plan
 from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.report import count_submission
 from airflow_provider_vidu.operators.submits import Submits
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.polling import SUCCESS
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _UNASKED = Answer(None, False)
+_OF_ANOTHER_REQUEST = "It was submitted by an earlier try for another request than this one."
 
 
 class FirstHop:
@@ -65,7 +65,7 @@ class FirstHop:
         self._loop = loop
         self._vidu_conn_id = vidu_conn_id
         self._log = log
-        self._submits = Submits(loop, ledger, vidu_conn_id, log)
+        self._submits = Submits(loop, ledger, estimates, vidu_conn_id, log)
         self.records = {
             item.custom_id: Record(item.custom_id, item.asked(), UNSUBMITTED, "It was not reached.") for item in items
         }
@@ -105,13 +105,19 @@ class FirstHop:
 
         :param path: where that try would have written its manifest.
         :param resubmit: whether what is uncertain is submitted again.
+        :raises ViduDownloadError: when nobody knows what is stored already. Nothing was sent.
         """
         attempts = self._ledger.attempts
         if left := {name: attempt.vidu_task_id for name, attempt in attempts.items() if name not in self.records}:
             self._log.warning("Not asked for any more, but billed where it has an id: %s", left)
         begun = {name: attempt for name, attempt in attempts.items() if name in self.records}
         kept = self._kept(begun, path) if begun else {}
-        self.records |= kept
+        for item in self._items:
+            if item.custom_id in kept:
+                # A manifest's line tells of the request that its video was made for.
+                changed = self._changed(item)
+                record = kept[item.custom_id]._replace(reason=changed)
+                self.records[item.custom_id] = record if changed else record._replace(request=item.asked())
         begun = {name: attempt for name, attempt in begun.items() if name not in kept}
         asked_for = {attempt.vidu_task_id: attempt.begun_at for attempt in begun.values() if attempt.vidu_task_id}
         if asked_for:
@@ -119,8 +125,14 @@ class FirstHop:
         for item in self._items:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit)
-        taken_up = [name for name, record in self.records.items() if record.outcome != UNSUBMITTED]
-        self._ledger.attach(taken_up, list(self.records))
+
+    def attach(self) -> None:
+        """
+        Make a later retry of what was taken up a retry again, after a person has cleared the task.
+
+        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        """
+        self._ledger.attach([name for name, record in self.records.items() if record.outcome != UNSUBMITTED])
 
     def _take_up(self, item: Item, attempt: Attempt, *, resubmit: bool) -> None:
         answer = self.answers.get(attempt.vidu_task_id, _UNASKED)
@@ -140,10 +152,17 @@ class FirstHop:
         if outcome is not None:
             self.records[item.custom_id] = self.records[item.custom_id]._replace(
                 outcome=outcome,
-                reason="" if outcome == SUBMITTED else why,
+                reason=self._changed(item) if outcome == SUBMITTED else why,
                 task_id=attempt.vidu_task_id,
                 estimated_cost=self._estimates[item.custom_id].price_cny,
             )
+
+    def _changed(self, item: Item) -> str:
+        """Say where a video was asked for by another request than its item's now."""
+        if self._ledger.asked[item.custom_id] == fingerprint(item.asked(), self._vidu_conn_id):
+            return ""
+        self._log.warning("%s: %s Are the custom ids those of the try before?", item.custom_id, _OF_ANOTHER_REQUEST)
+        return _OF_ANOTHER_REQUEST
 
     def _is_cleared(self, attempt: Attempt) -> bool:
         return attempt.max_tries != self._ledger.max_tries
@@ -212,7 +231,6 @@ class FirstHop:
         record, cost = self.records[custom_id], self._estimates[custom_id].price_cny
         match self._submits.results.get(custom_id):
             case Submission(task_id=vidu_task_id):
-                count_submission(cost)
                 return record._replace(outcome=SUBMITTED, reason="", task_id=vidu_task_id, estimated_cost=cost)
             case ViduSubmissionUncertainError() as error:
                 return record._replace(outcome=UNCERTAIN, reason=str(error), estimated_cost=cost)

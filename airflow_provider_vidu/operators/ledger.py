@@ -77,12 +77,24 @@ def plan(
     return Plan(None, why)
 
 
+class Mark(NamedTuple):
+    """
+    What tells whether an item asks for the same as it did.
+
+    :param sent: fingerprint of all that is sent, files by their content.
+    :param asked: fingerprint of the request as its author gave it, files by their names, which costs no reading.
+    """
+
+    sent: str
+    asked: str
+
+
 class Ledger(StateStore):
     """
     The attempts of a batch's items, in Airflow's task state store, one key for each chunk that was submitted together.
 
-    What stands in a later chunk replaces what an earlier one says of the same item. ``attempts`` holds what counts, by
-    custom id.
+    What stands in a later chunk replaces what an earlier one says of the same item, and nothing else does. ``attempts``
+    holds what counts, by custom id.
 
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
@@ -97,8 +109,9 @@ class Ledger(StateStore):
         super().__init__(context, durable=True, log=log)
         self.max_tries = context["ti"].max_tries
         self.attempts: dict[str, Attempt] = {}
-        self._chunk_of: dict[str, int] = {}
-        self._tries: list[int] = []
+        self.asked: dict[str, str] = {}
+        """The fingerprint of each attempt's request as its author gave it, by custom id."""
+        self._chunks = 0
 
     @property
     def remembers(self) -> bool:
@@ -112,19 +125,17 @@ class Ledger(StateStore):
         :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
         """
         delivered = self.get(DELIVERED_KEY)
-        while (stored := self.get(chunk_key(len(self._tries)))) is not None:
+        while (stored := self.get(chunk_key(self._chunks))) is not None:
             try:
                 max_tries, begun_at = int(stored["max_tries"]), float(stored["begun_at"])
                 without = delivered["without"] if delivered and delivered["max_tries"] == max_tries else None
-                found = {
-                    name: Attempt(mark, max_tries, begun_at, {}, id_, without is not None and name not in without)
-                    for name, (mark, id_) in stored["items"].items()
-                }
+                for name, (sent, asked, id_) in stored["items"].items():
+                    is_delivered = without is not None and name not in without
+                    self.attempts[name] = Attempt(sent, max_tries, begun_at, {}, id_, is_delivered)
+                    self.asked[name] = asked
             except (TypeError, KeyError, ValueError, AttributeError):
-                raise self.strange(chunk_key(len(self._tries)), stored) from None
-            self.attempts |= found
-            self._chunk_of |= dict.fromkeys(found, len(self._tries))
-            self._tries.append(max_tries)
+                raise self.strange(chunk_key(self._chunks), stored) from None
+            self._chunks += 1
 
     def knows(self, record: Record) -> bool:
         """
@@ -136,55 +147,51 @@ class Ledger(StateStore):
         # An intent without an outcome may be one whose task id could not be stored.
         return not record.task_id or (attempt is not None and attempt.vidu_task_id in ("", record.task_id))
 
-    def intend(self, fingerprints: Mapping[str, str]) -> None:
+    def intend(self, marks: Mapping[str, Mark]) -> None:
         """
         Remember that a chunk is about to be submitted.
 
-        :param fingerprints: of its items, by custom id.
+        :param marks: of its items, by custom id.
         :raises ViduStateError: when it cannot be stored. Nothing of it was sent.
         """
-        self.put(chunk_key(len(self._tries)), self._chunk({name: (mark, "") for name, mark in fingerprints.items()}))
-        self._tries.append(self.max_tries)
+        self._add({name: (*mark, "") for name, mark in marks.items()}, time.time())
 
-    def settle(self, fingerprints: Mapping[str, str], accepted: Mapping[str, str], unknown: Collection[str]) -> bool:
+    def settle(self, marks: Mapping[str, Mark], accepted: Mapping[str, str], unknown: Collection[str]) -> bool:
         """
         Remember what came of the chunk that was intended last.
 
-        :param fingerprints: of its items, by custom id.
+        :param marks: of its items, by custom id.
         :param accepted: Vidu's ids of the tasks that were accepted, by custom id.
         :param unknown: custom ids of the items whose outcome nobody knows. What else was intended was not accepted:
             what earlier tries said of it counts again.
         :return: whether it is stored.
         """
-        items = {name: (mark, accepted.get(name, "")) for name, mark in fingerprints.items()}
-        kept = {name: item for name, item in items.items() if name in accepted or name in unknown}
+        kept = {
+            name: (*mark, accepted.get(name, "")) for name, mark in marks.items() if name in accepted or name in unknown
+        }
         return self.put_or_tell(
-            chunk_key(len(self._tries) - 1),
-            self._chunk(kept),
+            chunk_key(self._chunks - 1),
+            self._chunk(kept, time.time()),
             "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by "
             f"custom id: {dict(accepted)}",
         )
 
-    def attach(self, custom_ids: Collection[str], asked_for: Collection[str]) -> None:
+    def attach(self, custom_ids: Collection[str]) -> None:
         """
         Make a later retry a retry again, after a person has cleared the task.
 
+        What is submitted anew stays as it was until its intent replaces it: for a try that comes to it, it is cleared
+        still.
+
         :param custom_ids: the items that this try attaches to.
-        :param asked_for: all that the batch asks for.
         :raises ViduStateError: when it cannot be stored. Nothing was sent.
         """
-        stale: dict[int, dict[str, Attempt]] = {
-            number: {} for number, max_tries in enumerate(self._tries) if max_tries != self.max_tries
-        }
-        for name, attempt in self.attempts.items():
-            # What is submitted anew is forgotten: should this try die before that, the next one finds nothing.
-            if self._chunk_of[name] in stale and (name in custom_ids or name not in asked_for):
-                stale[self._chunk_of[name]][name] = attempt
-        for number, found in stale.items():
-            begun_at = min((attempt.begun_at for attempt in found.values()), default=0.0)
-            items = {name: (attempt.fingerprint, attempt.vidu_task_id) for name, attempt in found.items()}
-            self.put(chunk_key(number), self._chunk(items, begun_at))
-            self._tries[number] = self.max_tries
+        cleared = [name for name in custom_ids if self.attempts[name].max_tries != self.max_tries]
+        for begun_at in sorted({self.attempts[name].begun_at for name in cleared}):
+            found = {name: self.attempts[name] for name in cleared if self.attempts[name].begun_at == begun_at}
+            self._add(
+                {name: (one.fingerprint, self.asked[name], one.vidu_task_id) for name, one in found.items()}, begun_at
+            )
 
     def deliver(self, without: Collection[str]) -> None:
         """
@@ -198,9 +205,13 @@ class Ledger(StateStore):
             "That the batch was delivered could not be stored; a clear would attach to its tasks.",
         )
 
-    def _chunk(self, items: Mapping[str, tuple[str, str]], begun_at: float | None = None) -> dict[str, Any]:
+    def _add(self, items: Mapping[str, tuple[str, str, str]], begun_at: float) -> None:
+        self.put(chunk_key(self._chunks), self._chunk(items, begun_at))
+        self._chunks += 1
+
+    def _chunk(self, items: Mapping[str, tuple[str, str, str]], begun_at: float) -> dict[str, Any]:
         return {
             "max_tries": self.max_tries,
-            "begun_at": time.time() if begun_at is None else begun_at,
+            "begun_at": begun_at,
             "items": {name: list(item) for name, item in items.items()},
         }

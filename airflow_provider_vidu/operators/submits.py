@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
+from airflow_provider_vidu.operators.ledger import Mark
+from airflow_provider_vidu.operators.report import count_submission
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
     from airflow_provider_vidu.operators.items import Item
     from airflow_provider_vidu.operators.ledger import Ledger
+    from airflow_provider_vidu.protocol.prices import Estimate
 
 CONCURRENT_SUBMITS = 8
 """How many are submitted together: as many as a crash may leave uncertain."""
@@ -39,13 +42,17 @@ class Submits:
 
     :param loop: where the requests are sent from.
     :param ledger: where what is sent is remembered.
+    :param estimates: of each item, by custom id.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
     """
 
-    def __init__(self, loop: HookLoop, ledger: Ledger, vidu_conn_id: str, log: Logger) -> None:
+    def __init__(
+        self, loop: HookLoop, ledger: Ledger, estimates: Mapping[str, Estimate], vidu_conn_id: str, log: Logger
+    ) -> None:
         self._loop = loop
         self._ledger = ledger
+        self._estimates = estimates
         self._vidu_conn_id = vidu_conn_id
         self._log = log
         self.results: dict[str, Submission | ViduError] = {}
@@ -83,9 +90,16 @@ class Submits:
 
     def _submit_chunk(self, items: Sequence[Item]) -> None:
         bodies = self._loop.run(lambda _: self._read(items))
-        if not bodies:
+        # The task may have been killed while its files were read.
+        if not bodies or self.stopped_by:
             return
-        marks = {custom_id: fingerprint(body, self._vidu_conn_id) for custom_id, body in bodies.items()}
+        marks = {
+            item.custom_id: Mark(
+                fingerprint(bodies[item.custom_id], self._vidu_conn_id), fingerprint(item.asked(), self._vidu_conn_id)
+            )
+            for item in items
+            if item.custom_id in bodies
+        }
         self._ledger.intend(marks)
         try:
             self._loop.run(lambda hook: self._post_all(hook, bodies))
@@ -97,16 +111,19 @@ class Submits:
         finally:
             self._settle(marks)
 
-    def _settle(self, marks: dict[str, str]) -> None:
+    def _settle(self, marks: dict[str, Mark]) -> None:
         found = {custom_id: self.results.get(custom_id) for custom_id in marks}
         accepted = {name: result.task_id for name, result in found.items() if isinstance(result, Submission)}
         unknown = [
             name for name, result in found.items() if result is None or isinstance(result, ViduSubmissionUncertainError)
         ]
-        if accepted:
-            self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
+        # Before anything else can fail.
         if not self._ledger.settle(marks, accepted, unknown):
             self.stop("Airflow's task state store could not be written")
+        if accepted:
+            self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
+        for name in accepted:
+            count_submission(self._estimates[name].price_cny)
         for name, result in found.items():
             if isinstance(result, ViduError):
                 self._log.warning("%s: %s", name, result)

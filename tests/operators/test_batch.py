@@ -457,9 +457,69 @@ def test_a_clear_attaches_to_what_runs_and_submits_what_has_changed(slow_emulato
     assert [task["body"]["input"]["prompt"] for task in slow_emulator.tasks] == ["a kite", "a kite", "a boat"]
 
 
+def test_a_clear_that_costs_too_much_forgets_nothing(slow_emulator, videos):
+    store = Store()
+    with pytest.raises(AirflowException):
+        tried(store, videos, many(1), timeout=0.3)
+    changed = json.dumps([asked("kite-000", prompt="a boat")])
+    with pytest.raises(AirflowFailException, match="max_cost"):
+        tried(store, videos, changed, max_tries=2, timeout=0.3, max_cost=0.1)
+    with pytest.raises(AirflowException):
+        tried(store, videos, many(1), max_tries=3, timeout=0.3)
+    assert len(slow_emulator.tasks) == 1
+
+
+def test_a_video_of_another_request_than_its_items_is_told(emulator, videos, capfd):
+    store = Store()
+    deferred(videos, [asked("0", prompt="a kite"), asked("1", prompt="a boat")], store)
+    moved = [asked("0", prompt="a tree"), asked("1", prompt="a boat"), asked("2", prompt="a kite")]
+    told = "It was submitted by an earlier try for another request than this one."
+    for _ in range(2):
+        assert tried(store, videos, moved)["counts"] == {"success": 3}
+        assert [line["reason"] for line in lines(videos)] == [told, "", ""]
+        assert f"0: {told} Are the custom ids those of the try before?" in capfd.readouterr().out
+    tried(store, videos, [asked("0", prompt="a kite"), *moved[1:]])
+    assert [(line["request"]["input"]["prompt"], line["reason"]) for line in lines(videos)] == [
+        ("a kite", ""),
+        ("a boat", ""),
+        ("a kite", ""),
+    ]
+    assert len(posts(emulator)) == 3
+
+
+def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_the_next_chunk_fails(
+    emulator, videos, monkeypatch
+):
+    store, counted = Store(), []
+
+    def count(name, value=1, **_):
+        assert sum(bool(task_id) for _, _, task_id in store["vidu_batch_0"]["items"].values()) == 8
+        counted.append(value)
+
+    monkeypatch.setattr(Stats, "incr", count)
+    really_submit, chunks = Submits._submit_chunk, []
+
+    def over(self, items):
+        chunks.append(items)
+        if len(chunks) == 2:
+            raise AirflowTaskTimeout("Time is over")
+        monkeypatch.setattr(self._log, "info", over_while_logging, raising=False)
+        really_submit(self, items)
+
+    def over_while_logging(text, *values):
+        if text.startswith("Accepted"):
+            assert "vidu_batch_0" in store
+            assert all(task_id for _, _, task_id in store["vidu_batch_0"]["items"].values())
+
+    monkeypatch.setattr(Submits, "_submit_chunk", over)
+    with pytest.raises(AirflowTaskTimeout):
+        tried(store, videos, many(10))
+    assert counted == [31] * 8
+
+
 def test_an_intent_without_an_outcome_is_uncertain_while_the_rest_proceeds(emulator, videos):
     store = Store()
-    store["vidu_batch_0"] = {"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", ""]}}
+    store["vidu_batch_0"] = {"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", ""]}}
     with pytest.raises(AirflowFailException, match="No retry can help"):
         tried(store, videos, many(3))
     assert outcomes(videos) == {"kite-000": "uncertain", "kite-001": "success", "kite-002": "success"}
@@ -470,7 +530,7 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     store = Store()
     tried(store, videos, many(2))
     tried(store, videos, many(1))
-    _, task_id = store["vidu_batch_0"]["items"]["kite-001"]
+    _, _, task_id = store["vidu_batch_0"]["items"]["kite-001"]
     assert f"Not asked for any more, but billed where it has an id: {{'kite-001': '{task_id}'}}" in (
         capfd.readouterr().out
     )
@@ -482,7 +542,7 @@ def test_every_item_is_noted_before_its_post_with_no_more_than_go_together(emula
 
     async def submit(self, body):
         chunks = [value["items"].items() for key, value in store.items() if key != DELIVERED_KEY]
-        noted.append([name for items in chunks for name, (_, vidu_task_id) in items if not vidu_task_id])
+        noted.append([name for items in chunks for name, (_, _, vidu_task_id) in items if not vidu_task_id])
         return await really_submit(self, body)
 
     monkeypatch.setattr(ViduAsyncHook, "submit", submit)
@@ -702,6 +762,6 @@ def test_mapped_batches_with_one_manifest_lose_nothing_and_pay_nothing_twice(emu
 
 def test_tasks_that_this_task_did_not_submit_are_not_taken_for_its_own(emulator, videos):
     stop = deferred(videos, many(2), Store())
-    other = Store(vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "another"]}})
+    other = Store(vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", "another"]}})
     with pytest.raises(ViduDownloadError, match=r"for 'kite-000', which this task did not submit\. A retry takes up"):
         finished(stop, videos, None, other)

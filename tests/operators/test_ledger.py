@@ -8,12 +8,13 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.operators.durable import Attempt
-from airflow_provider_vidu.operators.ledger import Ledger, plan
+from airflow_provider_vidu.operators.ledger import Ledger, Mark, plan
 from airflow_provider_vidu.protocol.response import TaskStatus
 
 BEGUN = Attempt("f", 1, 1e9, {}, "t")
 INTENT = BEGUN._replace(vidu_task_id="")
 NOW = 1e9 + 60
+MARK = Mark("f", "r")
 
 
 def told(word, **more):
@@ -92,18 +93,18 @@ def summary(opened):
 
 def test_an_intent_stands_until_what_came_of_it_does():
     store = Store()
-    marks = {"a": "f", "b": "g", "c": "h"}
+    marks = {"a": Mark("f", "r"), "b": Mark("g", "r"), "c": Mark("h", "r")}
     first = ledger(store)
     first.intend(marks)
-    assert summary(ledger(store)) == {name: (mark, "", 1, False) for name, mark in marks.items()}
+    assert summary(ledger(store)) == {name: (mark.sent, "", 1, False) for name, mark in marks.items()}
     assert first.settle(marks, {"a": "task-a"}, ["c"])
     assert summary(ledger(store)) == {"a": ("f", "task-a", 1, False), "c": ("h", "", 1, False)}
 
 
 def accepted(store, max_tries=1, **ids):
     opened = ledger(store, max_tries)
-    opened.intend(dict.fromkeys(ids, "f"))
-    opened.settle(dict.fromkeys(ids, "f"), ids, [])
+    opened.intend(dict.fromkeys(ids, MARK))
+    opened.settle(dict.fromkeys(ids, MARK), ids, [])
     return opened
 
 
@@ -112,8 +113,8 @@ def test_a_later_submit_counts_and_one_that_was_not_accepted_leaves_the_earlier(
     accepted(store, a="first", b="first")
     again = accepted(store, a="second")
     assert summary(ledger(store)) == {"a": ("f", "second", 1, False), "b": ("f", "first", 1, False)}
-    again.intend({"a": "f", "b": "f"})
-    again.settle({"a": "f", "b": "f"}, {}, [])
+    again.intend({"a": MARK, "b": MARK})
+    again.settle({"a": MARK, "b": MARK}, {}, [])
     assert summary(ledger(store)) == {"a": ("f", "second", 1, False), "b": ("f", "first", 1, False)}
 
 
@@ -123,20 +124,24 @@ def test_a_batch_is_delivered_as_a_whole_except_for_what_has_no_video():
     assert summary(ledger(store)) == {"a": ("f", "task-a", 1, True), "b": ("f", "task-b", 1, False)}
 
 
-def test_attaching_after_a_clear_makes_the_next_try_a_retry_and_forgets_what_is_submitted_anew():
+def test_attaching_after_a_clear_makes_the_next_try_a_retry_and_leaves_the_rest_cleared():
     store = Store()
     accepted(store, a="old", b="old", gone="old")
-    accepted(store, a="new").deliver([])
+    accepted(store, a="new").deliver(["b", "gone"])
     cleared = ledger(store, max_tries=2)
-    cleared.attach(["b"], ["a", "b"])
-    assert summary(ledger(store, max_tries=2)) == {"b": ("f", "old", 2, False), "gone": ("f", "old", 2, False)}
+    cleared.attach(["b"])
+    found = {"a": ("f", "new", 1, True), "b": ("f", "old", 2, False), "gone": ("f", "old", 1, False)}
+    assert summary(ledger(store, max_tries=2)) == found
+    accepted(store, max_tries=2, a="newest")
+    assert summary(ledger(store, max_tries=2)) == {**found, "a": ("f", "newest", 2, False)}
+    assert ledger(store).asked == dict.fromkeys(found, "r")
 
 
 def test_an_automatic_retry_rewrites_nothing():
     store = Store()
     accepted(store, a="task-a")
     before = dict(store)
-    ledger(store).attach([], ["a"])
+    ledger(store).attach(["a"])
     assert store == before
 
 
@@ -153,14 +158,14 @@ class Broken(Store):
 
 def test_an_intent_that_cannot_be_stored_lets_nothing_be_sent():
     with pytest.raises(ViduStateError, match=r"Airflow is away.*Nothing was sent"):
-        ledger(Broken()).intend({"a": "f"})
+        ledger(Broken()).intend({"a": MARK})
 
 
 def test_what_cannot_be_remembered_is_logged_with_its_ids():
     said = []
     opened = ledger(Broken())
     opened.log = SimpleNamespace(exception=lambda text, *values: said.append(text % values))
-    assert opened.settle({"a": "f"}, {"a": "task-a"}, []) is False
+    assert opened.settle({"a": MARK}, {"a": "task-a"}, []) is False
     assert said == [
         "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by custom id: "
         "{'a': 'task-a'}"
