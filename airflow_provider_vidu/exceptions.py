@@ -7,7 +7,7 @@ What can go wrong, sorted by what the reader has to do.
     ViduError
     ├── ViduRequestError              the request is wrong; nothing was sent, nothing paid: mend the DAG
     ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent, nothing paid
-    ├── ViduStateError                Airflow could not tell or keep what was submitted; nothing was sent: retry
+    ├── ViduStateError                a store did not tell or keep what a submit depends on; nothing was sent: retry
     ├── ViduApiError                  the API answered, or failed to
     │   ├── ViduRefusedError          refused for good, nothing paid: mend the request
     │   │   └── ViduModerationError   refused by content moderation, nothing paid: change the text
@@ -39,7 +39,11 @@ class ViduConnectionSettingsError(ViduError, ValueError):
 
 
 class ViduStateError(ViduError):
-    """Airflow's task state store could not be read or written. Nothing was sent, nothing paid; a retry can help."""
+    """
+    What a submit depends on could not be read or written: Airflow's task state store, or a file with prices.
+
+    Nothing was sent, nothing paid; a retry can help.
+    """
 
 
 class ViduApiError(ViduError):

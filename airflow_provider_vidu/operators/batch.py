@@ -54,7 +54,9 @@ class ViduGenerateBatchOperator(BaseOperator):
 
     :param requests: a list of ``{"custom_id", "model", "vidu_type" (img2video by default), …}`` with every field of the
         API by its own name, as ``ViduSubmitOperator`` takes them, and its ``extra_input`` and ``extra_parameters``. A
-        custom id is yours, and unlike any other of the batch. (templated)
+        custom id is yours, unlike any other of the batch, and the same whenever the DAG is parsed: a retry that finds
+        new ones in place of those it has paid for (a ``uuid4()`` in the DAG file) fails for good and sends nothing.
+        (templated)
     :param destination: where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
         ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. (templated)
     :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>.jsonl`` in the
@@ -137,7 +139,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         :return: the manifest's URI and totals.
         :raises AirflowFailException: the batch is wrong (nothing was sent) or has failed in a way that no retry mends.
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
-        :raises ViduStateError: Airflow's task state store cannot be read or written; a retry can help.
+        :raises ViduStateError: Airflow's task state store, or the file of ``prices``, cannot be used for the moment;
+            nothing was sent, a retry can help.
+        :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help.
         """
         from airflow_provider_vidu.operators.batch_run import BatchRun
 

@@ -30,6 +30,7 @@ from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _WAITING = ".waiting"
 """What ends the name of the file that holds what was submitted, while the batch is on its way."""
+_WAITING_SHARE = 0.9
+"""How much of ``execution_timeout`` a wait on the worker may take; the rest is for storing."""
 _SHOWN_ITEMS = 5
 
 
@@ -54,6 +57,7 @@ class BatchRun:
         self._log = operator.log
         self._first_hop: FirstHop | None = None
         self._is_submitted = False
+        self._stopped_by = ""
 
     def begin(self) -> dict[str, Any]:
         """
@@ -68,12 +72,14 @@ class BatchRun:
         with self._hop_of_batch() as (ledger, loop):
             ledger.read()
             self._first_hop = hop = FirstHop(items, estimates, ledger, loop, self._operator.vidu_conn_id, self._log)
-            hop.take_up(path, resubmit=self._operator.on_uncertain == "resubmit")
-            new = hop.new
+            if self._stopped_by:
+                hop.stop(self._stopped_by)
             try:
+                hop.take_up(path, resubmit=self._operator.on_uncertain == "resubmit")
+                new = hop.new
                 check_cost({item.custom_id: estimates[item.custom_id] for item in new}, self._operator.max_cost, prices)
             except ViduRequestError as error:
-                raise AirflowFailException(str(error)) from error
+                raise AirflowFailException(f"{error}{_paid(ledger, self._log)}") from error
             hop.attach()
             for note in sorted({note for item in new for note in notes(item.asked())}):
                 self._log.warning("%s", note)
@@ -104,7 +110,9 @@ class BatchRun:
                 VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log),
             )
         except ViduRequestError as error:
-            raise AirflowFailException(str(error)) from error
+            ledger = Ledger(self._context, log=self._log)
+            ledger.read()
+            raise AirflowFailException(f"{error}{_paid(ledger, self._log)}") from error
 
     def _manifest_path(self) -> str:
         operator = self._operator
@@ -137,7 +145,8 @@ class BatchRun:
         timeout = seconds_of(self._operator.timeout)
         if self._operator.execution_timeout:
             # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            timeout = min(timeout, self._operator.execution_timeout.total_seconds())
+            bound = self._operator.execution_timeout.total_seconds()
+            timeout = min(timeout, bound if self._operator.deferrable else bound * _WAITING_SHARE)
         trigger = ViduBatchTrigger(
             groups=hop.groups(),
             vidu_conn_id=self._operator.vidu_conn_id,
@@ -152,7 +161,13 @@ class BatchRun:
                 kwargs={"path": path, "destination": self._operator.destination},
                 timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time())) + DEFER_MARGIN,
             )
-        ended = loop.run(lambda hook: trigger.wait(hook, self._log))
+        try:
+            ended = loop.run(lambda hook: trigger.wait(hook, self._log))
+        except AirflowTaskTimeout as error:
+            # What is ready is stored all the same.
+            self._log.warning("The wait is over: %s", error)
+            loop.finish(0)
+            return
         self._log.info("%s", ended.message)
 
     def complete(self, event: Any, path: str | None, destination: str | None) -> dict[str, Any]:
@@ -191,6 +206,8 @@ class BatchRun:
 
         :param reason: why.
         """
+        # It may come before there is anything to stop.
+        self._stopped_by = reason
         if self._first_hop:
             self._first_hop.stop(reason)
 
@@ -245,3 +262,17 @@ class BatchRun:
         )
         kind = AirflowException if helped else AirflowFailException
         return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")
+
+
+def _paid(ledger: Ledger, log: Logger) -> str:
+    """Say what earlier tries have paid for, where a try goes no further."""
+    paid = {name: attempt.vidu_task_id for name, attempt in ledger.attempts.items() if attempt.vidu_task_id}
+    if not paid:
+        return ""
+    log.error("Submitted by earlier tries, by custom id: %s", paid)
+    first = ", ".join(f"{name}: {vidu_task_id}" for name, vidu_task_id in list(paid.items())[:_SHOWN_ITEMS])
+    return (
+        f" Earlier tries have submitted {len(paid)} Vidu tasks, which are ready or run on and are billed: {first}; the "
+        "log names all. Once the batch is mended, clear the task: it takes them up under the same custom ids, at no "
+        "cost. Or fetch each with ViduTaskSensor(vidu_task_id=…)."
+    )

@@ -51,7 +51,8 @@ async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[
         while True:
             verdict = await look(watch, hook)
             if isinstance(verdict, Outcome):
-                return Answer(watch.last_answer, True)
+                # The deadline is this one's own, and says nothing of the task.
+                return Answer(watch.last_answer, verdict.status != TIMEOUT)
             if isinstance(watch.last_answer, TaskStatus) and watch.last_answer.state is not TaskState.SUCCESS:
                 return Answer(watch.last_answer, False)
             await asyncio.sleep(verdict.seconds)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_vidu.exceptions import (
     ViduDownloadError,
     ViduRefusedError,
@@ -35,7 +37,12 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _UNASKED = Answer(None, False)
+_SHOWN_ITEMS = 5
 _OF_ANOTHER_REQUEST = "It was submitted by an earlier try for another request than this one."
+
+
+def _few(texts: list[str]) -> str:
+    return ", ".join(texts[:_SHOWN_ITEMS] + ["…"] * (len(texts) > _SHOWN_ITEMS))
 
 
 class FirstHop:
@@ -105,11 +112,14 @@ class FirstHop:
 
         :param path: where that try would have written its manifest.
         :param resubmit: whether what is uncertain is submitted again.
+        :raises AirflowFailException: when the custom ids are not those of the try before. Nothing was sent.
         :raises ViduDownloadError: when nobody knows what is stored already. Nothing was sent.
         """
         attempts = self._ledger.attempts
-        if left := {name: attempt.vidu_task_id for name, attempt in attempts.items() if name not in self.records}:
-            self._log.warning("Not asked for any more, but billed where it has an id: %s", left)
+        if left := {name: attempt for name, attempt in attempts.items() if name not in self.records}:
+            told = {name: attempt.vidu_task_id for name, attempt in left.items()}
+            self._log.warning("Not asked for any more, but billed where it has an id: %s", told)
+            self._refuse_new_names(left)
         begun = {name: attempt for name, attempt in attempts.items() if name in self.records}
         kept = self._kept(begun, path) if begun else {}
         for item in self._items:
@@ -125,6 +135,19 @@ class FirstHop:
         for item in self._items:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit)
+
+    def _refuse_new_names(self, left: Mapping[str, Attempt]) -> None:
+        """Pay for nothing on a retry where custom ids that are made anew at each parse make all items look new."""
+        paid = {name: one.vidu_task_id for name, one in left.items() if one.vidu_task_id and not self._is_cleared(one)}
+        new = [name for name in self.records if name not in self._ledger.attempts]
+        if paid and new:
+            gone = _few([f"{name}: Vidu task {vidu_task_id}" for name, vidu_task_id in paid.items()])
+            raise AirflowFailException(
+                f"The custom ids changed between tries: {len(paid)} that were submitted are not asked for any more "
+                f"({gone}), {len(new)} are new ({_few(new)}). Nothing was sent, and what was submitted runs on and is "
+                "billed. Give each item the same custom id whenever the DAG is parsed; clear the task to pay for the "
+                "new ones."
+            )
 
     def attach(self) -> None:
         """

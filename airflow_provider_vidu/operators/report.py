@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
 
     :param given: as ``prices`` of the operators.
     :return: the table; the shipped one where none was given.
-    :raises ViduRequestError: when it cannot be read or is none. Nothing was sent.
+    :raises ViduRequestError: when it is absent or none. Nothing was sent.
+    :raises ViduStateError: when it cannot be read for the moment. Nothing was sent; a retry can help.
     """
     # Sensors and transfers only count and announce, which needs no table.
     from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices
@@ -37,11 +38,16 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
 
     try:
         text = ObjectStoragePath(given).read_text("utf-8")
-    except Exception as error:
-        # Every store raises what its own library does.
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
         raise ViduRequestError(
             f"prices: {shown(given)} given, allowed: a mapping, or the path or URI of a CSV file that this worker can "
             f"read ({type(error).__name__}: {shown(str(error))}). Nothing was sent."
+        ) from error
+    except Exception as error:
+        # Every store raises what its own library does.
+        raise ViduStateError(
+            f"prices: {shown(given)} could not be read ({type(error).__name__}: {shown(str(error))}). Nothing was "
+            "sent, nothing was paid: a retry can help."
         ) from error
     return own_prices(text)
 

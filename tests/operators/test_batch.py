@@ -19,18 +19,22 @@ from airflow.providers.common.compat.sdk import (
     Stats,
     TaskDeferred,
 )
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk import task as task_decorator
 
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+from airflow_provider_vidu.operators import collect
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.items import Item
-from airflow_provider_vidu.operators.ledger import DELIVERED_KEY
+from airflow_provider_vidu.operators.ledger import DELIVERED_KEY, Ledger
 from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.protocol import response, schedule
+from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome
 from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -515,6 +519,88 @@ def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_t
     with pytest.raises(AirflowTaskTimeout):
         tried(store, videos, many(10))
     assert counted == [31] * 8
+
+
+def test_custom_ids_that_are_new_at_each_parse_are_paid_once_until_a_person_clears_the_task(emulator, videos):
+    store = Store()
+    deferred(videos, [asked("a0"), asked("a1")], store)
+    task_id = emulator.tasks[0]["task_id"]
+    with pytest.raises(
+        AirflowFailException, match=f"changed between tries: 2 .*Vidu task {task_id}.*2 are new .b0, b1"
+    ):
+        tried(store, videos, [asked("b0"), asked("b1")])
+    assert len(posts(emulator)) == 2
+    deferred(videos, [asked("b0"), asked("b1")], store, max_tries=2)
+    # What the person gave up does not trouble the retries that follow.
+    assert tried(store, videos, [asked("b0"), asked("b1"), asked("b2")], max_tries=2)["counts"] == {"success": 3}
+    assert len(posts(emulator)) == 5
+
+
+@pytest.mark.parametrize("wrong", ["prices", "requests", "max_cost"])
+def test_a_refusal_on_a_retry_names_what_was_paid_and_how_to_take_it_up(emulator, videos, wrong):
+    store = Store()
+    deferred(videos, many(2), store)
+    given = {
+        "prices": (many(2), {"prices": "/gone.csv"}),
+        "requests": ("[1]", {}),
+        "max_cost": (json.dumps(many(3)), {"max_cost": 0.1}),
+    }
+    requests, arguments = given[wrong]
+    with pytest.raises(AirflowFailException, match=r"have submitted 2 Vidu tasks.*clear the task") as raised:
+        tried(store, videos, requests, **arguments)
+    assert all(task["task_id"] in str(raised.value) for task in emulator.tasks)
+    assert tried(store, videos, many(2), max_tries=2)["counts"] == {"success": 2}
+    assert len(posts(emulator)) == 2
+
+
+def test_prices_that_cannot_be_read_for_the_moment_are_left_to_a_retry(emulator, videos, monkeypatch):
+    def away(*args, **kwargs):
+        raise ConnectionError("S3 stumbles")
+
+    monkeypatch.setattr(ObjectStoragePath, "read_text", away)
+    with pytest.raises(ViduStateError, match=r"S3 stumbles.*Nothing was sent"):
+        tried(Store(), videos, many(2), prices=f"{videos}/prices.csv")
+    assert posts(emulator) == []
+
+
+@pytest.mark.parametrize("moment", ["before the submits", "while files are read"])
+def test_a_task_that_is_killed_before_its_first_post_sends_none(emulator, videos, monkeypatch, moment):
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=many(20), destination=str(videos), deferrable=False)
+    kind, name = (Ledger, "read") if moment == "before the submits" else (Item, "body")
+    really = getattr(kind, name)
+
+    def killed(self, *args):
+        operator.on_kill()
+        return really(self, *args)
+
+    monkeypatch.setattr(kind, name, killed)
+    with pytest.raises(AirflowException, match=r"20 unsubmitted.*the task was killed"):
+        operator.execute(context_of(Store()))
+    assert posts(emulator) == []
+
+
+def test_a_wait_on_the_worker_whose_time_is_over_stores_what_is_ready(emulator, videos, monkeypatch):
+    left = []
+
+    async def over(self, hook, log):
+        left.append(self.deadline - time.time())
+        await asyncio.sleep(0.2)
+        raise AirflowTaskTimeout("Time is over")
+
+    monkeypatch.setattr(ViduBatchTrigger, "wait", over)
+    told = tried(Store(), videos, many(2), execution_timeout=timedelta(seconds=100))
+    assert told["counts"] == {"success": 2}
+    assert left[0] <= 90
+
+
+def test_an_answer_is_believed_where_it_ends_a_wait_and_not_where_the_asking_itself_took_too_long(monkeypatch):
+    async def look(watch, hook):
+        watch.last_answer = ViduTaskNotFoundError("no such task")
+        return Outcome(hook, "over")
+
+    monkeypatch.setattr(collect, "look", look)
+    believed = {word: asyncio.run(collect.ask_all(word, {"t": 0.0}))["t"].believed for word in (LOST, FAILED, TIMEOUT)}
+    assert believed == {LOST: True, FAILED: True, TIMEOUT: False}
 
 
 def test_an_intent_without_an_outcome_is_uncertain_while_the_rest_proceeds(emulator, videos):
