@@ -42,8 +42,9 @@ class ViduGenerateBatchOperator(BaseOperator):
     stored, and pays again only for generations that failed for want of capacity or for an unknown reason. Items whose
     outcome is unknown are ``uncertain`` and not sent again, unless ``on_uncertain`` says so; a worker that is killed
     leaves eight of them at most. Clearing a batch that has succeeded asks for, and pays, all of it anew; clearing one
-    that has failed, only what has no video. On older Airflow nothing outlives a try, so once anything was submitted
-    whatever goes wrong ends the task without retries.
+    that has failed, only what is not stored and cannot be had from its task any more, as when its links have expired.
+    On older Airflow nothing outlives a try, so once anything was submitted whatever goes wrong ends the task without
+    retries.
 
     The manifest is JSON Lines, one for each request, in their order: ``custom_id``, ``request`` (files by their names),
     ``outcome``, ``reason``, ``task_id``, ``files``, ``video_seconds`` and ``estimated_cost``. Outcomes are ``success``;
