@@ -206,13 +206,13 @@ def test_where_nothing_outlives_a_try_not_even_a_refused_xcom_lets_it_be_retried
     assert len(posts(emulator)) == 1
 
 
-def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(generate, emulator, monkeypatch):
+def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(generate, emulator, monkeypatch, tmp_path):
     def broken(*arguments, **options):
         raise ConnectionError("no metrics today")
 
     monkeypatch.setattr(Stats, "incr", broken)
     monkeypatch.setattr(OutletEventAccessors, "__getitem__", broken)
-    ran = generate(outlets=[Asset(name="videos", uri="file:///videos")])
+    ran = generate(outlets=[Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")])
     assert ran.states == {"generate": "success"}
     assert len(posts(emulator)) == 1
 
