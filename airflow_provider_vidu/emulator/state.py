@@ -9,6 +9,7 @@ that cannot be read decides how the generation ends.
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import secrets
 import time
@@ -16,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -85,9 +87,14 @@ class Generation:
     polls: int = 0
     downloads: int = 0
     authorization_on_download: bool = False
-    rendering: asyncio.Future[Path] | None = None
     task_id: str = field(default_factory=lambda: uuid4().hex)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    @property
+    def content(self) -> str:
+        """A name for all that its video depends on: what was asked for, the files that were given, and its length."""
+        files = sorted((address, path.name) for address, path in self.files.items())
+        return sha256(json.dumps([self.body, files, self.video_seconds], sort_keys=True).encode()).hexdigest()
 
     @property
     def path(self) -> str:
@@ -138,6 +145,7 @@ class Emulator:
         self.key = settings.key
         self._intake = media.Intake(directory, client)
         self._fetches: set[asyncio.Task[None]] = set()
+        self._videos: dict[str, asyncio.Future[Path]] = {}
         self._renderers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="render")
 
     def authorized(self, header: str | None) -> bool:
@@ -173,11 +181,20 @@ class Emulator:
         return generation
 
     async def video(self, generation: Generation) -> Path:
-        """Give the finished video's file; the first call renders it, concurrent ones wait for the same file."""
-        if generation.rendering is None:
+        """
+        Give the finished video's file.
+
+        The first call renders it. Others wait for the same file, as do those for generations that were asked for alike:
+        what is seen depends on nothing else, and a batch of a thousand is rendered once.
+        """
+        key = generation.content
+        if key not in self._videos:
             loop = asyncio.get_running_loop()
-            generation.rendering = loop.run_in_executor(self._renderers, self._render, generation)
-        return await asyncio.shield(generation.rendering)
+            self._videos[key] = loop.run_in_executor(self._renderers, self._render, generation)
+        rendered, own = await asyncio.shield(self._videos[key]), self._video_path(generation)
+        if not own.exists():
+            own.hardlink_to(rendered)
+        return own
 
     def reset(self) -> None:
         """Forget everything: generations and their files, requests, faults and a rotated key."""
@@ -188,6 +205,7 @@ class Emulator:
             for path in generation.files.values():
                 path.unlink(missing_ok=True)
         self.generations.clear()
+        self._videos.clear()
         self.requests.clear()
         self.counts.clear()
         self.faults.clear()

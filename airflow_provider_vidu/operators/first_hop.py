@@ -95,8 +95,10 @@ class FirstHop:
 
     @property
     def first_submit(self) -> float:
-        """When the first that counts was submitted, in epoch seconds."""
-        return min((attempt.begun_at for attempt in self._ledger.attempts.values()), default=float("inf"))
+        """When the first of those that an earlier try submitted and that still run was, in epoch seconds."""
+        attempts = self._ledger.attempts
+        taken_up = (attempts[record.custom_id] for record in self.running if record.custom_id in attempts)
+        return min((attempt.begun_at for attempt in taken_up), default=float("inf"))
 
     def groups(self) -> list[Group]:
         """Group what is to be waited for by what its tasks have in common."""
