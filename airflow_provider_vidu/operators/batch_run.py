@@ -241,7 +241,8 @@ class BatchRun:
         if batch.is_failure(counts, self._operator.fail_on):
             raise self._failure(found, told, uri)
         seconds = sum(record.video_seconds or 0.0 for record in found if record.outcome == SUCCESS)
-        cost = round(sum(record.estimated_cost or 0.0 for record in found), 5)
+        costs = [record.estimated_cost for record in found if record.task_id]
+        cost = None if None in costs else round(sum(filter(None, costs)), 5)
         announce(self._context, files=[], seconds=seconds, cost=cost, manifest=uri, counts=dict(counts))
         ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
         return {"manifest": uri, "counts": dict(counts), "video_seconds": seconds, "estimated_cost": cost}

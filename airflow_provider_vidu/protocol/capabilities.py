@@ -277,7 +277,8 @@ def notes(body: Mapping[str, Any]) -> list[str]:
     row = row_of(body)
     if row is None:
         vidu_type, model = body.get("parameters", {}).get("vidu_type"), body.get("model")
-        known = ", ".join(found.model for found in _ROWS if found.vidu_type == vidu_type) or "none"
+        known = ", ".join(found.model for found in _ROWS if found.vidu_type == vidu_type)
+        known = known or f"none, since its jobs are {', '.join(dict.fromkeys(found.vidu_type for found in _ROWS))}"
         return [
             f"Nothing was checked: {shown(vidu_type)} with {shown(model)} is not in this version's table (models that "
             f"it has: {known}). If the name is mistyped, stop here: an accepted submit is billed."

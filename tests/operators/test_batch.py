@@ -408,6 +408,11 @@ def tried(store, videos, requests, max_tries=1, map_index=-1, **arguments):
     return operator.execute(context_of(store, max_tries, map_index))
 
 
+def test_what_a_batch_costs_is_unknown_where_one_price_is(emulator, videos):
+    returned = tried(Store(), videos, [asked("known"), asked("unpriced", model="viduq9")])
+    assert (returned["counts"], returned["estimated_cost"]) == ({"success": 2}, None)
+
+
 def test_a_clear_of_a_delivered_batch_makes_all_of_it_anew(emulator, videos):
     store = Store()
     tried(store, videos, many(3))
