@@ -245,8 +245,8 @@ SILENT = "voice_id has no effect: it counts only with audio=True."
             {},
             [
                 "Nothing was checked: None with None is not in this version's table (models that it has: none, since "
-                "its jobs are img2video, text2video, reference2video, start-end2video, extend, lip-sync, one-click/mv). "
-                "If the name is mistyped, stop here: an accepted submit is billed."
+                "its jobs are img2video, text2video, reference2video, start-end2video, extend, lip-sync, "
+                "one-click/mv). If the name is mistyped, stop here: an accepted submit is billed."
             ],
         ),
     ],
