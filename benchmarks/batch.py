@@ -125,7 +125,8 @@ def report() -> str:
             f"{mapped['wall'] * factor:,.0f} s |",
             "",
             "What the batch keeps in Airflow's database, with the emulator's ids of 32 characters: the trigger's "
-            f"arguments {trigger:,} bytes, what the second hop is started with (the event among it) "
+            f"arguments {trigger:,} bytes, what the second hop is started with, as far as a look at the "
+            f"database every {EVERY:g} s saw it, "
             f"{resume:,} bytes, the XCom {xcom:,} bytes.",
         ]
     )
