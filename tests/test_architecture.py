@@ -22,6 +22,7 @@ ARROWS = {
     "hooks": {"protocol", "exceptions"},
     "triggers": {"hooks", "protocol", "exceptions"},
     **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions"} for part in SURFACE},
+    "plugin": {"protocol"},
     "emulator": {"protocol"},
     "get_provider_info": set(),
     "__init__": set(),
@@ -115,3 +116,21 @@ def test_the_probe_sees_what_the_hooks_bring():
     assert {"requests", "aiohttp", "airflow.providers.http.hooks.http"} <= set(
         heavy_among(added_by(f"{NAME}.hooks.vidu"))
     )
+
+
+PLUGINS_PROBE = """
+import sys
+from airflow import plugins_manager
+from airflow_provider_vidu.operators import vidu
+before = set(sys.modules)
+plugins_manager.ensure_plugins_loaded()
+print("\\n".join(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_loading_all_plugins_brings_no_web_framework():
+    done = subprocess.run([sys.executable, "-c", PLUGINS_PROBE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    added = done.stdout.split()
+    assert f"{NAME}.plugin" in added
+    assert {"fastapi", "starlette", f"{NAME}.plugin.app"} & set(added) == set()
