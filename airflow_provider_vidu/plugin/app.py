@@ -13,6 +13,8 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
+from airflow_provider_vidu.plugin.media import router
+
 _PAGES = Path(__file__).with_name("pages")
 _STATIC = StaticFiles(directory=_PAGES)
 _FILES = {path.name: path for path in _PAGES.iterdir() if path.is_file()}
@@ -44,6 +46,8 @@ _HEADERS = {
 }
 
 app = FastAPI(title="Vidu videos", dependencies=[Depends(get_user)], openapi_url=None, docs_url=None, redoc_url=None)
+
+app.include_router(router)
 
 
 @app.middleware("http")
