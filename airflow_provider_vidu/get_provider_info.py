@@ -29,6 +29,26 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.vidu", "operators.generate", "operators.batch")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu", "triggers.batch")],
+        "config": {
+            "vidu": {
+                "description": "Vidu in Airflow's UI.",
+                "options": {
+                    "media_roots": {
+                        "description": (
+                            "Directories and object storage URIs, separated by commas, below which the api-server may "
+                            "read what the tabs Video and Videos show: stored videos (.mp4) and the manifests of "
+                            "batches. Whoever may read a DAG's XComs sees those that its tasks name; whoever may write "
+                            "them sees every video below. Empty shows none. A URI names its connection as "
+                            "destination does."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/data/videos, s3://aws_default@bucket/videos",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "transfers": [
             {
                 "source-integration-name": _INTEGRATION,

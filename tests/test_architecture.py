@@ -22,7 +22,7 @@ ARROWS = {
     "hooks": {"protocol", "exceptions"},
     "triggers": {"hooks", "protocol", "exceptions"},
     **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions"} for part in SURFACE},
-    "plugin": {"protocol"},
+    "plugin": {*SURFACE, "protocol"},
     "emulator": {"protocol"},
     "get_provider_info": set(),
     "__init__": set(),
@@ -121,7 +121,6 @@ def test_the_probe_sees_what_the_hooks_bring():
 PLUGINS_PROBE = """
 import sys
 from airflow import plugins_manager
-from airflow_provider_vidu.operators import vidu
 before = set(sys.modules)
 plugins_manager.ensure_plugins_loaded()
 print("\\n".join(sorted(set(sys.modules) - before)))

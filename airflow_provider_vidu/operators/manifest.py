@@ -87,6 +87,17 @@ def write(path: str, records: Iterable[Record]) -> str:
     return store.uri_of(target)
 
 
+def record_of(line: str | bytes) -> Record:
+    """
+    Read one line of a manifest.
+
+    :param line: a line.
+    :raises Exception: of one kind or another, when it is none.
+    """
+    fields = json.loads(line)
+    return Record(**{**fields, "files": tuple(fields["files"])})
+
+
 def read(path: str) -> list[Record]:
     """
     Read a manifest.
@@ -99,7 +110,7 @@ def read(path: str) -> list[Record]:
         text = store.located(path).read_text("utf-8")
         # Not by str.splitlines, which takes more than "\\n" for the end of a line.
         lines = filter(None, text.split("\n"))
-        return [Record(**{**line, "files": tuple(line["files"])}) for line in map(json.loads, lines)]
+        return [record_of(line) for line in lines]
     except FileNotFoundError:
         return []
     except Exception as error:

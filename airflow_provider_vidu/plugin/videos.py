@@ -13,6 +13,8 @@ from airflow.models.xcom import XComModel
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Select, Text, case, cast, exists, func, or_, select
 
+from airflow_provider_vidu.plugin import media
+
 OPERATORS = (
     "ViduSubmitOperator",
     "ViduTaskSensor",
@@ -69,7 +71,7 @@ def videos(
     return {
         "instances": list(instances.values()),
         "next": offset + INSTANCES_A_PAGE if more else None,
-        "media": False,
+        "media": media.is_on(),
     }
 
 

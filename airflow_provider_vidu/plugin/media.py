@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Stored videos and the manifests of batches, for users who may read the XComs of the DAG that made them.
+
+A user never names a file, only a task: the server looks up itself what the task returned. An XCom can be written by
+whoever may edit the DAG's runs, so what it names is shown only where it lies below ``[vidu] media_roots``. FastAPI
+reads the annotations of a route when it is declared, which is why they are no texts here.
+"""
+
+import logging
+import re
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.configuration import conf
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from sqlalchemy import select
+from starlette.responses import JSONResponse, StreamingResponse
+
+from airflow_provider_vidu.operators.manifest import record_of
+from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
+from airflow_provider_vidu.plugin.roots import Root, read_root
+from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored
+from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
+from airflow_provider_vidu.protocol.request import without_data
+
+LINES_A_PAGE = 200
+
+_OFF = (
+    "Stored videos are not shown, since [vidu] media_roots is empty. To show them, list there the directories or "
+    "buckets below which they may be read, such as s3://aws_default@bucket/videos."
+)
+# The same for whatever is not there and whatever may not be seen, so that nobody learns which files there are.
+_NOTHING = "No such stored file"
+
+log = logging.getLogger(__name__)
+router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])
+
+
+def is_on() -> bool:
+    """Tell whether stored videos are shown at all."""
+    return bool(_root_texts())
+
+
+def _root_texts() -> list[str]:
+    return conf.getlist("vidu", "media_roots", fallback="")  # type: ignore[no-any-return]
+
+
+def _roots() -> list[Root]:
+    if not is_on():
+        raise HTTPException(404, _OFF)
+    return [read_root(text) for text in _root_texts()]
+
+
+def _returned(dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Path(ge=-1, lt=1 << 31)]) -> Any:
+    # As it is stored: to decode it could make objects of it.
+    query = select(XComModel.value).where(
+        XComModel.dag_id == dag_id,
+        XComModel.run_id == run_id,
+        XComModel.task_id == task_id,
+        XComModel.map_index == map_index,
+        XComModel.key == "return_value",
+    )
+    # Not FastAPI's session, which would stay open for as long as somebody watches.
+    with create_session(scoped=False) as session:
+        return session.scalar(query)
+
+
+_TASK = "/{dag_id}/{run_id}/{task_id}/{map_index}"
+_Roots = Annotated[list[Root], Depends(_roots)]
+_Returned = Annotated[Any, Depends(_returned)]
+
+
+@router.api_route("/media" + _TASK + "/{file}", methods=["GET", "HEAD"])
+def _media(request: Request, roots: _Roots, returned: _Returned, file: str) -> Response:
+    try:
+        stored = _video(_file(returned, file, roots), roots)
+    except NotServed as reason:
+        raise _nothing(reason) from None
+    return _played(request, stored)
+
+
+def _file(returned: Any, file: str, roots: list[Root]) -> object:
+    match = re.fullmatch(r"(?:(\d{1,15})\.)?(\d{1,3})", file, re.ASCII)
+    if match is None:
+        raise NotServed(f"{file!r} is no number of a file")
+    if match[1]:
+        files: Any = _lines(returned, int(match[1]), roots, 1)[0][0]["files"]
+    else:
+        # A transfer returns them alone.
+        files = returned.get("files") if isinstance(returned, dict) else returned
+    if not isinstance(files, list | tuple) or int(match[2]) >= len(files):
+        raise NotServed(f"The task has no file {file}")
+    return files[int(match[2])]
+
+
+def _video(name: object, roots: list[Root]) -> Stored:
+    # Whatever else lies below a root is nobody's business.
+    if not str(name).endswith(".mp4"):
+        raise NotServed(f"{name!r:.500} is not called .mp4")
+    stored = open_stored(name, roots)
+    if not is_mp4(stored.file.read(MP4_HEAD_BYTES)):
+        stored.file.close()
+        raise NotServed(f"{name!r:.500} is no MP4 file")
+    return stored
+
+
+def _played(request: Request, stored: Stored) -> Response:
+    headers = {"Accept-Ranges": "bytes", "Content-Disposition": "inline"}
+    try:
+        # If-Range asks for all of it where the file has changed, which nothing here tells.
+        header = None if "if-range" in request.headers else request.headers.get("range")
+        part = asked_range(header, stored.size)
+    except Unsatisfiable:
+        stored.file.close()
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{stored.size}"})
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stored.size}"
+    status, part = (200, range(stored.size)) if part is None else (206, part)
+    headers["Content-Length"] = str(len(part))
+    if request.method == "HEAD":
+        stored.file.close()
+        return Response(status_code=status, headers=headers, media_type="video/mp4")
+    return StreamingResponse(stored.chunks(part), status, headers, "video/mp4")
+
+
+@router.get("/manifest" + _TASK)
+def _manifest(roots: _Roots, returned: _Returned, start: Annotated[int, Query(ge=0, lt=1 << 50)] = 0) -> Response:
+    try:
+        lines, following = _lines(returned, start, roots, LINES_A_PAGE)
+        # Made here, since not all that can be read as JSON can be written as JSON.
+        return JSONResponse({"lines": lines, "next": following})
+    except NotServed as reason:
+        raise _nothing(reason) from None
+    except (ValueError, RecursionError) as error:
+        raise _nothing(error) from None
+
+
+def _lines(returned: Any, start: int, roots: list[Root], count: int) -> tuple[list[dict[str, Any]], int | None]:
+    stored = open_stored(returned.get("manifest") if isinstance(returned, dict) else None, roots)
+    with stored.file:
+        stored.file.seek(max(0, start - 1))
+        data = stored.file.read(CHUNK_BYTES)
+    if start:
+        # A line is named by where it begins.
+        before, data = data[:1], data[1:]
+        if before != b"\n":
+            raise NotServed(f"No line begins at byte {start}")
+    found: list[dict[str, Any]] = []
+    # Whole lines only; what follows them is the next page's.
+    for line in data.split(b"\n")[:-1][:count]:
+        try:
+            record = record_of(line)
+            found.append({"item": start, **record._asdict(), "request": without_data(record.request)})
+        except Exception as error:
+            # A file of anything may stand below a root.
+            raise NotServed(f"No line of a manifest begins at byte {start}: {error!r:.500}") from error
+        start += len(line) + 1
+    if not found:
+        raise NotServed(f"No line of a manifest begins at byte {start}")
+    return found, start if start < stored.size else None
+
+
+def _nothing(reason: Exception) -> HTTPException:
+    log.warning("Not shown: %s", reason)
+    return HTTPException(404, _NOTHING)
