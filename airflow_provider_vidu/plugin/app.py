@@ -13,7 +13,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_vidu.plugin.media import router
+from airflow_provider_vidu.plugin import media, videos
 
 _PAGES = Path(__file__).with_name("pages")
 _STATIC = StaticFiles(directory=_PAGES)
@@ -46,8 +46,8 @@ _HEADERS = {
 }
 
 app = FastAPI(title="Vidu videos", dependencies=[Depends(get_user)], openapi_url=None, docs_url=None, redoc_url=None)
-
-app.include_router(router)
+app.include_router(media.router)
+app.include_router(videos.router)
 
 
 @app.middleware("http")

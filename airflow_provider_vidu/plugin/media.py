@@ -40,11 +40,19 @@ log = logging.getLogger(__name__)
 router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.XCOM))])
 
 
+def is_on() -> bool:
+    """Tell whether stored videos are shown at all."""
+    return bool(_root_texts())
+
+
+def _root_texts() -> list[str]:
+    return conf.getlist("vidu", "media_roots", fallback="")  # type: ignore[no-any-return]
+
+
 def _roots() -> list[Root]:
-    texts = conf.getlist("vidu", "media_roots", fallback="")
-    if not texts:
+    if not is_on():
         raise HTTPException(404, _OFF)
-    return [read_root(text) for text in texts]
+    return [read_root(text) for text in _root_texts()]
 
 
 def _returned(dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Path(ge=-1, lt=1 << 31)]) -> Any:

@@ -1,1 +1,21 @@
-document.querySelector("main").textContent = location.search;
+// SPDX-License-Identifier: Apache-2.0
+// The tab "Videos" of a DAG run.
+
+import { instances } from "./airflow.js";
+import { Gallery } from "./gallery.js";
+import { open } from "./tab.js";
+import { facts } from "./videos.js";
+
+const gallery = new Gallery(document.getElementById("page"));
+
+async function load() {
+  const { instances: found, media } = await instances();
+  return { told: found.map(facts), media };
+}
+
+async function update({ told, media }) {
+  if (!told.length) return "noVideos";
+  return gallery.update(told, media);
+}
+
+open("videos", load, update, () => gallery.rebuild());

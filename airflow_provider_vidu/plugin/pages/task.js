@@ -1,1 +1,49 @@
-document.querySelector("main").textContent = location.search;
+// SPDX-License-Identifier: Apache-2.0
+// The tab "Video" of a task instance: one video, or the gallery of a batch or of all map indexes.
+
+import { instances, page } from "./airflow.js";
+import { whole } from "./card.js";
+import { Gallery } from "./gallery.js";
+import { plain, say } from "./parts.js";
+import { open } from "./tab.js";
+import { t } from "./text.js";
+import { facts, video, videosOf } from "./videos.js";
+
+const main = document.getElementById("page");
+const gallery = new Gallery(main);
+let shown = null;
+
+async function load() {
+  const { instances: found, media } = await instances(page.task_id, page.map_index);
+  const own = found.map(facts);
+  if (own.length !== 1 || own[0].isBatch || own[0].isAlone) return { own, told: own, media };
+  // Submit, sensor and transfer each know a part of one video.
+  const all = await instances();
+  return { own, told: all.instances.map(facts), media };
+}
+
+function ofTask(told, [one]) {
+  const has = ({ tasks }) => tasks.some(({ task_id, map_index }) => task_id === one.task.task_id && map_index === one.task.map_index);
+  return videosOf(told).find(has) ?? video([one]);
+}
+
+function update({ own, told, media }) {
+  if (!own.length) return "noVideo";
+  if (own.length > 1 || own[0].isBatch) return gallery.update(own, media);
+  const found = { video: ofTask(told, own), media };
+  const isNew = JSON.stringify(found) !== JSON.stringify(shown);
+  if (shown && isNew) {
+    const { state, progress } = found.video;
+    say(`${t(state)}. ${plain(progress?.word ?? "")}`);
+  }
+  shown = found;
+  if (isNew) rebuild();
+  return null;
+}
+
+function rebuild() {
+  if (shown) main.replaceChildren(whole(shown.video, shown.media));
+  else gallery.rebuild();
+}
+
+open("video", load, update, rebuild);

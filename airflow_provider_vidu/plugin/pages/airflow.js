@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the pages ask of Airflow's api-server, with the user's own cookie.
+
+// Not by URLSearchParams: Airflow 3.1 leaves the "+" of a run id as it is, which would become a blank.
+const given = new Map(
+  location.search
+    .slice(1)
+    .split("&")
+    .map((pair) => pair.split("=").map(decodeURIComponent)),
+);
+
+// Airflow leaves the placeholder as it is where there is nothing to put in its place.
+const parameter = (name) => (/^\{\w+\}$/.test(given.get(name) ?? "{}") ? null : given.get(name));
+
+export const page = {
+  dag_id: parameter("dag_id") ?? "",
+  run_id: parameter("run_id") ?? "",
+  task_id: parameter("task_id"),
+  map_index: parameter("map_index"),
+};
+
+export class Refused extends Error {
+  constructor(status) {
+    super(`HTTP ${status}`);
+    this.status = status;
+  }
+}
+
+async function ask(route, values) {
+  const stated = Object.entries(values).filter(([, value]) => value !== null);
+  const answer = await fetch(`${route}?${new URLSearchParams(stated)}`);
+  if (!answer.ok) throw new Refused(answer.status);
+  return answer.json();
+}
+
+// All of a run's task instances that have to do with Vidu, or those of one task; and whether stored files can be played.
+export async function instances(task_id = null, map_index = null) {
+  const { dag_id, run_id } = page;
+  const found = [];
+  let answer = { next: 0 };
+  while (answer.next !== null) {
+    answer = await ask("videos", { dag_id, run_id, task_id, map_index, offset: answer.next });
+    found.push(...answer.instances);
+  }
+  return { instances: found, media: answer.media };
+}
+
+const path = (...parts) => parts.map(encodeURIComponent).join("/");
+
+const below = ({ task_id, map_index }) => path(page.dag_id, page.run_id, task_id, map_index);
+
+// A batch's lines, some of them at a time: {lines, next}.
+export function manifestLines(task, start) {
+  return ask(`manifest/${below(task)}`, { start });
+}
+
+// Where a stored file is played from: the page names the task and a number, the server knows the file.
+export function mediaAddress({ task, item, file }) {
+  return `media/${below(task)}/${item === undefined ? file : `${item}.${file}`}`;
+}

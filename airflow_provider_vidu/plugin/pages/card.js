@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of one video: whole on a task's tab, folded on a card of the gallery.
+
+import { copyButton, element, plain, sentence, told, webAddress } from "./parts.js";
+import { players } from "./player.js";
+import { progress } from "./progress.js";
+import { distance, money, number, t, time } from "./text.js";
+
+export function badge({ state, outcome }) {
+  const key = `outcome_${outcome}`;
+  return element("span", { className: `badge ${state}` }, t(outcome && state === "failed" ? key : state));
+}
+
+function cost({ cost, request }) {
+  if (cost === null) return t("costUnknown");
+  const { costBy } = request ?? {};
+  if (!costBy) return t("cost", { money: money(cost) });
+  const date = /^prices of (\d{4}-\d\d-\d\d)$/.exec(costBy)?.[1];
+  const source = date ? t("pricesOf", { date }) : costBy === "your own prices" ? t("ownPrices") : told(costBy);
+  return sentence("costBy", { money: money(cost), source });
+}
+
+function link({ expiresAt }) {
+  if (expiresAt === null) return t("linkUnknown");
+  const key = expiresAt * 1000 < Date.now() ? "linkExpired" : "linkUntil";
+  return t(key, { time: time(expiresAt), distance: distance(expiresAt) });
+}
+
+function row(key, ...value) {
+  return [element("dt", {}, t(key)), element("dd", {}, ...value)];
+}
+
+function askedFor(video) {
+  const { request, seconds, unreadable } = video;
+  if (!request) return unreadable ? row("prompt", t("tooLarge")) : [];
+  const length = seconds ?? request.duration;
+  const unset = t("asDefault");
+  return [
+    row("model", told(request.model)),
+    row("job", told(request.job)),
+    row("length", length === null ? unset : t("seconds", { count: number(length) })),
+    row("resolution", request.resolution ? told(request.resolution) : unset),
+    row("seed", ["", "0"].includes(request.seed) ? t("seedRandom") : told(request.seed)),
+    row("costTerm", cost(video)),
+  ];
+}
+
+export function facts(video) {
+  const id = video.viduTaskId;
+  const files = video.stored.filter(({ uri }) => uri).map(({ uri }) => element("div", {}, told(uri, "id")));
+  return element(
+    "dl",
+    { className: "facts" },
+    ...askedFor(video).flat(),
+    ...(id ? row("taskId", element("span", { className: "copied" }, told(id, "id"), copyButton(plain(id), t("copyTaskId")))) : []),
+    ...(video.urls.length ? row("link", link(video)) : []),
+    ...(files.length ? row("stored", files) : []),
+  );
+}
+
+export function prompt({ request }) {
+  if (!request) return null;
+  const words = element("p", { className: "prompt", tabIndex: 0 }, request.prompt ? told(request.prompt) : t("noPrompt"));
+  return element("section", { ariaLabel: t("prompt") }, element("h2", {}, t("prompt")), words);
+}
+
+export function frameImage(video) {
+  const src = webAddress(video.request?.firstFrame ?? "");
+  if (!src) return null;
+  const image = element("img", { referrerPolicy: "no-referrer", loading: "lazy", alt: t("firstFrameOf", { name: plain(video.name) }) });
+  image.addEventListener("error", () => image.remove());
+  image.src = src;
+  return image;
+}
+
+export function firstFrame(video) {
+  const named = video.request?.firstFrame;
+  if (!named) return null;
+  const shown = frameImage(video) ?? element("p", {}, told(named, "id"));
+  return element("section", { className: "frame", ariaLabel: t("firstFrame") }, element("h2", {}, t("firstFrame")), shown);
+}
+
+export function failure({ failure, state }) {
+  if (!failure) return null;
+  const { name, reason, upstream } = failure;
+  const words = reason ? told(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: told(name) }) : "";
+  const title = t(state === "success" ? "whyNotStored" : "whyFailed");
+  return element("section", { className: "failure", ariaLabel: title }, element("h2", {}, title), element("p", {}, words));
+}
+
+export function whole(video, media) {
+  const main = [
+    video.state === "success" ? players(video, media) : null,
+    video.progress ? progress(video.progress) : null,
+    failure(video),
+    prompt(video),
+    firstFrame(video),
+  ];
+  const title = element("h1", {}, told(video.name));
+  return element(
+    "article",
+    { className: "whole" },
+    element("header", {}, title, badge(video)),
+    element("div", { className: "main" }, ...main),
+    element("aside", { ariaLabel: t("details") }, facts(video)),
+  );
+}
+
+function summary({ request, seconds, cost: price }) {
+  if (!request) return null;
+  const length = seconds ?? request.duration;
+  const parts = [
+    request.model && told(request.model),
+    length !== null && t("seconds", { count: number(length) }),
+    request.resolution && told(request.resolution),
+    price !== null && t("cost", { money: money(price) }),
+  ].filter(Boolean);
+  return element("p", { className: "summary" }, ...parts.flatMap((part, index) => (index ? [" · ", part] : [part])));
+}
+
+function folded(video) {
+  const inside = element("details", {}, element("summary", {}, t("details")));
+  inside.addEventListener("toggle", () => inside.append(...[prompt(video), firstFrame(video), facts(video)].filter(Boolean)), { once: true });
+  return inside;
+}
+
+// A card of the gallery. What it shows is loaded by whoever sees it come into view: `card.fill()`.
+export function card(video, media) {
+  const screen = element("div", { className: "screen" });
+  const fill = () => {
+    const seen = video.state === "success" ? players(video, media) : [frameImage(video)];
+    screen.replaceChildren(...seen.filter(Boolean));
+  };
+  const name = element("h3", {}, told(video.name));
+  const words = video.request?.prompt;
+  const made = element(
+    "li",
+    { className: "card" },
+    screen,
+    element("div", { className: "heading" }, name, badge(video)),
+    video.progress ? progress(video.progress) : null,
+    failure(video),
+    words ? element("p", { className: "excerpt" }, told(words)) : null,
+    summary(video),
+    folded(video),
+  );
+  return Object.assign(made, { screen, fill });
+}

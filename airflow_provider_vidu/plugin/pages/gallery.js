@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many videos: totals, a filter, and cards that load nothing before they are seen.
+
+import { manifestLines } from "./airflow.js";
+import { card } from "./card.js";
+import { element, message, plain, say, sentence, told } from "./parts.js";
+import { progress } from "./progress.js";
+import { money, number, t } from "./text.js";
+import { added, totals, totalsOfBatch, videoOfLine, videosOf } from "./videos.js";
+
+const CARDS_AT_A_TIME = 60;
+const FILTERS = ["all", "success", "waiting", "failed", "skipped"];
+
+// A batch whose lines are read as they are needed.
+class Batch {
+  constructor(told) {
+    this.told = told;
+    this.videos = [];
+    this.next = told.over && told.summary.manifest ? 0 : null;
+    this.trouble = null;
+  }
+
+  async readOn() {
+    const { task } = this.told;
+    try {
+      const { lines, next } = await manifestLines(task, this.next);
+      this.videos.push(...lines.map((line) => videoOfLine(task, line)));
+      this.next = next;
+    } catch (error) {
+      this.trouble = error;
+      this.next = null;
+    }
+  }
+
+  get totals() {
+    return totalsOfBatch(this.told) ?? totals(this.videos);
+  }
+}
+
+function notice({ told: { name, state, reason, progress: far, viduTaskId, over, summary }, trouble }, media) {
+  const title = element("h2", {}, told(name));
+  const parts = [];
+  if (!over) parts.push(progress({ ...far, started: far.total !== undefined || viduTaskId !== "" }), message(t("batchEmpty", { name: plain(name) })));
+  if (["failed", "upstream_failed"].includes(state)) {
+    const words = reason ? told(reason) : state === "failed" ? sentence("seeLog", { name: told(name) }) : t("upstreamFailed");
+    parts.push(element("p", { className: "failure" }, words));
+  }
+  if (trouble) parts.push(message(t("batchNoManifest", { name: plain(name), why: t(media ? "manifestGone" : "mediaOff") })));
+  return parts.length ? element("section", { className: "notice" }, title, ...parts) : null;
+}
+
+export class Gallery {
+  constructor(root) {
+    this.root = root;
+    this.filter = "all";
+    this.limit = CARDS_AT_A_TIME;
+    this.batches = new Map();
+    this.cards = new Map();
+    this.seen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => this.#look(target.card, isIntersecting)));
+    this.end = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#showMore());
+  }
+
+  // Shows what the tasks told; again whenever they have told more.
+  async update(told, media) {
+    this.media = media;
+    this.videos = videosOf(told);
+    const known = this.batches;
+    this.batches = new Map();
+    for (const one of told.filter(({ isBatch }) => isBatch)) {
+      const key = JSON.stringify(one);
+      this.batches.set(key, known.get(key) ?? new Batch(one));
+    }
+    if (!this.list) this.#build();
+    await this.#readOn();
+    this.#render();
+  }
+
+  // Builds all of it anew, in the language of now.
+  rebuild() {
+    if (!this.videos) return;
+    this.cards.clear();
+    this.#build();
+    this.#render();
+  }
+
+  #build() {
+    this.totals = element("dl", { className: "totals", ariaLabel: t("totals") });
+    this.counts = new Map();
+    this.notices = element("div", { className: "notices" });
+    this.list = element("ul", { className: "cards", ariaLabel: t("videos") });
+    this.none = message("", "none");
+    this.more = element("button", { type: "button", className: "more" }, t("more"));
+    this.more.addEventListener("click", () => this.#showMore());
+    this.root.replaceChildren(element("header", {}, this.totals, this.#filters()), this.notices, this.none, this.list, this.more);
+    this.end.disconnect();
+    this.end.observe(this.more);
+  }
+
+  #filters() {
+    const choices = FILTERS.map((value) => {
+      const input = element("input", { type: "radio", name: "state", value, checked: value === this.filter });
+      input.addEventListener("change", () => this.#choose(value));
+      const count = element("span", { className: "count" });
+      this.counts.set(value, count);
+      return element("label", {}, input, element("span", {}, t(value), " ", count));
+    });
+    return element("fieldset", { className: "filter" }, element("legend", { className: "unseen" }, t("filter")), ...choices);
+  }
+
+  async #choose(value) {
+    this.filter = value;
+    this.limit = CARDS_AT_A_TIME;
+    this.list.ariaBusy = true;
+    await this.#readOn();
+    this.#render();
+    this.list.ariaBusy = false;
+    say(t("shown", { count: number(this.list.children.length) }));
+  }
+
+  async #showMore() {
+    if (this.more.hidden || this.more.disabled) return;
+    this.more.disabled = true;
+    this.limit += CARDS_AT_A_TIME;
+    await this.#readOn();
+    this.more.disabled = false;
+    this.#render();
+  }
+
+  get #all() {
+    return [...this.videos, ...[...this.batches.values()].flatMap(({ videos }) => videos)];
+  }
+
+  get #matching() {
+    return this.#all.filter(({ state }) => this.filter === "all" || state === this.filter);
+  }
+
+  // Reads manifests until there are enough cards to show.
+  async #readOn() {
+    for (const batch of this.batches.values()) {
+      while (batch.next !== null && this.#matching.length < this.limit) await batch.readOn();
+    }
+  }
+
+  #render() {
+    const wanted = this.#matching.slice(0, this.limit).map((video) => this.#cardOf(video));
+    wanted.forEach((one, index) => {
+      // Whoever stays where it is plays on.
+      if (this.list.children[index] !== one) this.list.insertBefore(one, this.list.children[index] ?? null);
+    });
+    while (this.list.children.length > wanted.length) this.list.lastChild.remove();
+    const batches = [...this.batches.values()];
+    this.notices.replaceChildren(...batches.map((batch) => notice(batch, this.media)).filter(Boolean));
+    this.more.hidden = batches.every(({ next }) => next === null) && this.#matching.length <= this.limit;
+    this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
+    this.none.textContent = t("noMatch");
+    this.#renderTotals(added([totals(this.videos), ...batches.map(({ totals }) => totals)]));
+  }
+
+  #renderTotals(found) {
+    const all = found.success + found.waiting + found.failed + found.skipped;
+    const unpriced = found.unpriced ? t("withoutPrice", { count: number(found.unpriced) }) : "";
+    const rows = [
+      ["totalVideos", number(found.success)],
+      ["totalSeconds", number(found.seconds)],
+      ["totalCost", t("cost", { money: money(found.cost) }), unpriced],
+      ["totalFailed", number(found.failed)],
+    ];
+    this.totals.replaceChildren(
+      ...rows.map(([key, value, small]) => {
+        const note = small ? element("dd", { className: "small" }, small) : null;
+        return element("div", { className: key }, element("dt", {}, t(key)), element("dd", {}, value), note);
+      }),
+    );
+    for (const [value, count] of this.counts) count.textContent = number({ ...found, all }[value]);
+    const words = `${t("totalVideos")}: ${number(found.success)}. ${t("totalFailed")}: ${number(found.failed)}.`;
+    if (this.words && this.words !== words) say(words);
+    this.words = words;
+  }
+
+  #cardOf(video) {
+    const looks = JSON.stringify([video, this.media]);
+    const known = this.cards.get(video.id);
+    if (known?.looks === looks) return known;
+    const made = Object.assign(card(video, this.media), { looks });
+    made.screen.card = made;
+    this.cards.set(video.id, made);
+    this.seen.observe(made.screen);
+    return made;
+  }
+
+  #look(shown, isSeen) {
+    if (isSeen) return shown.screen.firstChild ? undefined : shown.fill();
+    // A browser has a bounded number of players; what is played or was begun stays.
+    const films = [...shown.screen.querySelectorAll("video")];
+    if (films.every((film) => film.paused && film.currentTime === 0)) shown.screen.replaceChildren();
+  }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pieces that pages are made of. Whatever a task tells goes into the page as text, never as markup.
+
+import { t } from "./text.js";
+
+const LONGEST_TEXT = 20_000;
+// Control characters, and those that turn the direction of what follows.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+export function plain(value) {
+  return value.slice(0, LONGEST_TEXT).replace(UNSEEN, "\ufffd");
+}
+
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== ""));
+  return made;
+}
+
+// Somebody else's words, in their own direction.
+export function told(value, className = "told") {
+  return element("bdi", { className, dir: "auto" }, plain(value));
+}
+
+// A sentence of ours with somebody else's words in it.
+export function sentence(key, values) {
+  const marks = Object.keys(values).map((name) => [name, `\u0001${name}\u0001`]);
+  const parts = t(key, Object.fromEntries(marks)).split("\u0001");
+  return parts.map((part, index) => (index % 2 ? values[part] : part));
+}
+
+// An address that a browser may open, null for everything but http and https.
+export function webAddress(value) {
+  try {
+    const url = new URL(value);
+    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+export function copyButton(value, label) {
+  const button = element("button", { type: "button", className: "copy", ariaLabel: label }, t("copy"));
+  button.addEventListener("click", async () => {
+    await copy(value);
+    button.textContent = t("copied");
+    say(t("copied"));
+    setTimeout(() => (button.textContent = t("copy")), 2000);
+  });
+  return button;
+}
+
+async function copy(value) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(value);
+  // A page that did not come over TLS has no clipboard.
+  const field = element("textarea", { value, className: "unseen" });
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+// Tells a screen reader.
+export function say(words) {
+  document.getElementById("said").textContent = words;
+}
+
+export function message(words, kind = "note") {
+  return element("p", { className: `message ${kind}` }, words);
+}
+
+// What went wrong with a request, in words.
+export function trouble(error) {
+  if (error.status === 401) return t("signIn");
+  return error.status === 403 ? t("forbidden") : t("unreachable");
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The players of a video: the stored copy first, the result link after it while it is valid.
+
+import { mediaAddress } from "./airflow.js";
+import { element, message, webAddress } from "./parts.js";
+import { t } from "./text.js";
+
+function isExpired({ expiresAt }) {
+  return expiresAt !== null && expiresAt < Date.now() / 1000;
+}
+
+// For each file of a video, the addresses to try in turn.
+function sources(video, media) {
+  const count = Math.max(video.urls.length, video.stored.length);
+  return Array.from({ length: count }, (_, index) => {
+    const copy = video.stored[index];
+    const url = isExpired(video) ? null : webAddress(video.urls[index] ?? "");
+    return [media && copy ? mediaAddress(copy) : null, url].filter(Boolean);
+  });
+}
+
+function whyNone(video, media) {
+  if (video.stored.length && !media) return t(isExpired(video) ? "expiredNoMedia" : "storedNoMedia");
+  return t(isExpired(video) ? "expiredNoCopy" : "noUsableLink");
+}
+
+function player(addresses, label, preload) {
+  const frame = element("div", { className: "player" });
+  const film = element("video", { controls: true, preload, playsInline: true, ariaLabel: label });
+  film.append(...addresses.map((src) => element("source", { src, type: "video/mp4" })));
+  // Errors do not bubble: that of the last source says that none can be played.
+  film.lastChild.addEventListener("error", () => frame.replaceChildren(message(t("cannotPlay"), "absent")));
+  frame.append(film);
+  return frame;
+}
+
+export function players(video, media, preload = "metadata") {
+  const all = sources(video, media);
+  const count = all.length;
+  return all.map((addresses, index) => {
+    if (!addresses.length) return element("div", { className: "player" }, message(whyNone(video, media), "absent"));
+    const label = t(count > 1 ? "playerOf" : "player", { name: video.name, number: index + 1, count });
+    return player(addresses, label, preload);
+  });
+}

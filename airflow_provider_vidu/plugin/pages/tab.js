@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What both tabs do: follow Airflow's settings, load, show, and load again while something is on its way.
+
+import { message, trouble } from "./parts.js";
+import { follow } from "./setting.js";
+import { t } from "./text.js";
+import { watch } from "./watch.js";
+
+// `update` shows what `load` gave and returns null, or the key of a sentence to show instead; `rebuild` shows it anew.
+export function open(title, load, update, rebuild) {
+  const main = document.getElementById("page");
+  let words = () => t("loading");
+
+  const show = () => {
+    document.title = t(title);
+    if (words) main.replaceChildren(message(words()));
+    else rebuild();
+  };
+
+  const say = (what) => {
+    words = what;
+    show();
+  };
+
+  const shown = async (answer) => {
+    const nothing = await update(answer);
+    main.ariaBusy = false;
+    if (nothing) say(() => t(nothing));
+    else words = null;
+  };
+
+  follow(show);
+  // What is shown stays, however long Airflow does not answer.
+  watch(load, shown, (error) => words && say(() => trouble(error)));
+  return main;
+}

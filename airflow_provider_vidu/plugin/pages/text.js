@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the pages say, in English and Chinese, and how they write numbers and times.
+
+const TEXTS = {
+  video: ["Video", "视频"],
+  videos: ["Videos", "视频"],
+  loading: ["Loading …", "加载中…"],
+  noVideo: ["There is nothing to show: this task has not told of any Vidu video.", "没有可显示的内容:此任务没有 Vidu 视频。"],
+  noVideos: ["There is nothing to show: no task of this run has told of a Vidu video.", "没有可显示的内容:此次运行没有任何任务生成 Vidu 视频。"],
+  noMatch: ["No video of this run is in this state.", "没有处于此状态的视频。"],
+  notSubmitted: ["Nothing has been submitted yet.", "尚未提交。"],
+  signIn: ["You are no longer signed in. Sign in to Airflow and open this tab again.", "登录已失效。请重新登录 Airflow 后再打开此标签页。"],
+  forbidden: ["You are not allowed to see this DAG's XComs.", "您无权查看此 DAG 的 XCom。"],
+  unreachable: ["Airflow does not answer at the moment; trying again.", "Airflow 暂时没有响应,正在重试。"],
+  all: ["All", "全部"],
+  success: ["Ready", "已完成"],
+  waiting: ["Waiting", "等待中"],
+  failed: ["Failed", "失败"],
+  skipped: ["Skipped", "已跳过"],
+  outcome_failed: ["Failed", "失败"],
+  outcome_refused: ["Refused, not paid", "被拒绝,未付费"],
+  outcome_uncertain: ["Uncertain, perhaps paid", "结果不明,可能已付费"],
+  outcome_unsubmitted: ["Not submitted", "未提交"],
+  outcome_timeout: ["Timed out, goes on", "等待超时,仍在运行"],
+  outcome_lost: ["Lost sight of, goes on", "失去联系,仍在运行"],
+  outcome_not_stored: ["Made, not stored", "已生成,未存储"],
+  filter: ["Show", "显示"],
+  totals: ["Totals", "合计"],
+  totalVideos: ["Videos ready", "已完成视频"],
+  totalSeconds: ["Seconds of video", "视频总秒数"],
+  totalCost: ["Estimated cost", "预估费用"],
+  totalFailed: ["Failed", "失败"],
+  withoutPrice: ["{count} more of unknown price", "另有 {count} 个价格未知"],
+  costUnknown: ["unknown", "未知"],
+  cost: ["about {money}", "约 {money}"],
+  costBy: ["about {money}, by the {source}", "约 {money}(按{source})"],
+  pricesOf: ["prices of {date}", " {date} 的价目表"],
+  ownPrices: ["your own prices", "您自己的价目"],
+  prompt: ["Prompt", "提示词"],
+  noPrompt: ["none", "无"],
+  firstFrame: ["First frame", "首帧"],
+  firstFrameOf: ["First frame of {name}", "{name} 的首帧"],
+  job: ["Job", "任务类型"],
+  model: ["Model", "模型"],
+  length: ["Length", "时长"],
+  resolution: ["Resolution", "分辨率"],
+  seed: ["Seed", "随机种子"],
+  seedRandom: ["random", "随机"],
+  costTerm: ["Cost estimate", "费用预估"],
+  taskId: ["Vidu task id", "Vidu 任务 ID"],
+  link: ["Link", "链接"],
+  linkUntil: ["valid until {time} ({distance})", "有效期至 {time}({distance})"],
+  linkExpired: ["expired {distance}, on {time}", "已于 {time} 过期({distance})"],
+  linkUnknown: ["nobody knows until when it is valid", "有效期未知"],
+  stored: ["Stored as", "存储位置"],
+  asDefault: ["as the model's default", "模型默认值"],
+  tooLarge: ["too large to be shown here", "内容过大,无法在此显示"],
+  seconds: ["{count} s", "{count} 秒"],
+  copy: ["Copy", "复制"],
+  copied: ["Copied", "已复制"],
+  copyTaskId: ["Copy the Vidu task id", "复制 Vidu 任务 ID"],
+  details: ["Details", "详情"],
+  player: ["Video of {name}", "{name} 的视频"],
+  playerOf: ["Video {number} of {count} of {name}", "{name} 的第 {number} 个视频,共 {count} 个"],
+  cannotPlay: ["The video cannot be played here: it has gone, or this server may not read it.", "无法在此播放:视频已不存在,或服务器无权读取。"],
+  expiredNoCopy: ["The link has expired, and no task of this run has stored the video.", "链接已过期,且此次运行没有存储该视频。"],
+  expiredNoMedia: ["The link has expired. The video is stored, but this Airflow does not play stored files: [vidu] media_roots names no directory.", "链接已过期。视频已存储,但此 Airflow 未启用播放:[vidu] media_roots 未配置目录。"],
+  storedNoMedia: ["The video is stored, but this Airflow does not play stored files: [vidu] media_roots names no directory.", "视频已存储,但此 Airflow 未启用播放:[vidu] media_roots 未配置目录。"],
+  noUsableLink: ["The task names no link that a browser may open.", "任务没有提供浏览器可打开的链接。"],
+  whyFailed: ["Why it failed", "失败原因"],
+  whyNotStored: ["Why it was not stored", "未能存储的原因"],
+  seeLog: ["The log of {name} tells why.", "原因见 {name} 的日志。"],
+  upstreamFailed: ["A task before it has failed.", "上游任务失败。"],
+  elapsed: ["{elapsed} since the submit", "提交后已过 {elapsed}"],
+  elapsedOf: ["{elapsed} of typically {expected}", "已过 {elapsed},通常需 {expected}"],
+  lastWord: ["Vidu says: {word}", "Vidu 状态:{word}"],
+  waitingFor: ["Waiting for the video", "正在等待视频"],
+  submitted: ["Submitted; no answer yet", "已提交,尚无状态"],
+  batchProgress: ["{done} of {total} done, {failed} failed", "已完成 {done} / {total},失败 {failed}"],
+  batchNoManifest: ["The videos of {name} cannot be listed: {why}", "无法列出 {name} 的视频:{why}"],
+  mediaOff: ["this Airflow reads no stored files, since [vidu] media_roots names no directory.", "此 Airflow 不读取已存储的文件:[vidu] media_roots 未配置目录。"],
+  manifestGone: ["its manifest has gone, or this server may not read it.", "清单已不存在,或服务器无权读取。"],
+  batchEmpty: ["The batch {name} lists its videos when it has ended.", "批次 {name} 结束后将列出视频。"],
+  more: ["Show more", "显示更多"],
+  shown: ["{count} videos shown", "已显示 {count} 个视频"],
+};
+
+let language = 0;
+
+export function speak(code) {
+  language = code.startsWith("zh") ? 1 : 0;
+  document.documentElement.lang = locale();
+}
+
+export const locale = () => ["en", "zh-CN"][language];
+
+export function t(key, values = {}) {
+  return TEXTS[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+export function number(value) {
+  return new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(value);
+}
+
+export function money(cny) {
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  return `¥${new Intl.NumberFormat(locale(), digits).format(cny)}`;
+}
+
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return t("seconds", { count: whole });
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return (parts[0] ? parts : parts.slice(1)).map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
+}
+
+export function time(epochSeconds) {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(epochSeconds * 1000);
+}
+
+// "in 23 hours", "2 days ago"
+export function distance(epochSeconds) {
+  const seconds = epochSeconds - Date.now() / 1000;
+  const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  return new Intl.RelativeTimeFormat(locale(), { numeric: "always" }).format(Math.trunc(seconds / size), unit);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks Airflow again while a task is on its way and the page is looked at.
+
+const SECONDS = 5;
+const INSTANCES_A_SECOND = 100;
+const LONGEST_SECONDS = 60;
+
+// `load` gives {told, …}, `show` gets it, `fail` gets what went wrong.
+export async function watch(load, show, fail) {
+  let failures = 0;
+  for (;;) {
+    let seconds;
+    try {
+      const answer = await load();
+      await show(answer);
+      failures = 0;
+      if (answer.told.every(({ over }) => over)) return;
+      // The more there is to read, the less often it is asked for.
+      seconds = SECONDS + answer.told.length / INSTANCES_A_SECOND;
+    } catch (error) {
+      fail(error);
+      if ([401, 403].includes(error.status)) return;
+      seconds = SECONDS * 2 ** failures++;
+    }
+    await new Promise((resolve) => setTimeout(resolve, Math.min(seconds, LONGEST_SECONDS) * 1000));
+    await untilSeen();
+  }
+}
+
+function untilSeen() {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
+}

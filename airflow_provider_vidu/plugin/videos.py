@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run's tasks have told of their videos. Airflow's own API gives one XCom a request, and a run has thousands."""
+
+# No "from __future__ import annotations": FastAPI reads the annotations.
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy import Select, Text, case, cast, exists, func, or_, select
+
+from airflow_provider_vidu.plugin import media
+
+OPERATORS = (
+    "ViduSubmitOperator",
+    "ViduTaskSensor",
+    "ViduToObjectStorageOperator",
+    "ViduGenerateVideoOperator",
+    "ViduGenerateBatchOperator",
+)
+MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
+"""XComs that nobody but this provider pushes: they tell its tasks where an operator is somebody's own."""
+KEYS = (*MARKS, "return_value", "expected_seconds")
+INSTANCES_A_PAGE = 1000
+LONGEST_VALUE = 20_000
+"""Characters of JSON. Whatever the API accepts is shorter, so what is longer is not shown."""
+
+router = APIRouter()
+
+
+@router.get(
+    "/videos",
+    dependencies=[
+        Depends(requires_access_dag("GET", DagAccessEntity.XCOM)),
+        Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE)),
+    ],
+)
+def videos(
+    dag_id: str,
+    run_id: str,
+    session: SessionDep,
+    task_id: str | None = None,
+    map_index: int | None = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> dict[str, Any]:
+    """
+    Give the state and the XComs of a run's task instances that have to do with Vidu.
+
+    :param dag_id: the DAG, which the user has to be allowed to read.
+    :param run_id: the run.
+    :param session: of the metadata database.
+    :param task_id: only this task.
+    :param map_index: only this map index.
+    :param offset: how many instances to leave out.
+    :return: ``instances``; ``next``, the offset of the next page, ``None`` after the last; ``media``, whether stored
+        files can be played.
+    """
+    wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    instances = {
+        (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
+        for row in session.execute(_instances(wanted).offset(offset).limit(INSTANCES_A_PAGE))
+    }
+    for row in session.execute(_xcoms(wanted, {name for name, _ in instances})):
+        if instance := instances.get((row.task_id, row.map_index)):
+            instance["xcoms"][row.key] = row.value
+    more = len(instances) == INSTANCES_A_PAGE
+    return {
+        "instances": list(instances.values()),
+        "next": offset + INSTANCES_A_PAGE if more else None,
+        "media": media.is_on(),
+    }
+
+
+def _instances(wanted: dict[str, Any]) -> Select[Any]:
+    ours = exists().where(
+        XComModel.dag_id == TaskInstance.dag_id,
+        XComModel.run_id == TaskInstance.run_id,
+        XComModel.task_id == TaskInstance.task_id,
+        XComModel.map_index == TaskInstance.map_index,
+        XComModel.key.in_(MARKS),
+    )
+    columns = ("task_id", "map_index", "state", "operator", "start_date")
+    return (
+        select(*(getattr(TaskInstance, name) for name in columns))
+        .where(*_are(TaskInstance, wanted), or_(TaskInstance.operator.in_(OPERATORS), ours))
+        .order_by(TaskInstance.task_id, TaskInstance.map_index)
+    )
+
+
+def _xcoms(wanted: dict[str, Any], task_ids: set[str]) -> Select[Any]:
+    short = func.length(cast(XComModel.value, Text)) <= LONGEST_VALUE
+    return select(
+        XComModel.task_id, XComModel.map_index, XComModel.key, case((short, XComModel.value)).label("value")
+    ).where(*_are(XComModel, wanted), XComModel.task_id.in_(task_ids), XComModel.key.in_(KEYS))
+
+
+def _are(table: Any, wanted: dict[str, Any]) -> list[Any]:
+    return [getattr(table, name) == value for name, value in wanted.items() if value is not None]
