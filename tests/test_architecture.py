@@ -108,7 +108,7 @@ def test_a_module_that_a_dag_file_imports_brings_no_http_library(path):
 
 @pytest.mark.parametrize("module", ["vidu", "generate", "batch"])
 def test_an_operator_brings_nothing_that_only_its_run_needs(module):
-    of_the_run = {"airflow.triggers.base", f"{NAME}.protocol.response", f"{NAME}.operators.durable"}
+    of_the_run = {"airflow.triggers.base", f"{NAME}.protocol.response", f"{NAME}.operators.memory"}
     assert of_the_run & set(added_by(f"{NAME}.operators.{module}")) == set()
 
 

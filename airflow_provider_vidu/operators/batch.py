@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
 from airflow_provider_vidu.operators.literals import (
     is_lazy_list,
     is_literal,
     is_unmapped,
-    paying_problems,
     waiting_problems,
 )
-from airflow_provider_vidu.operators.report import prices_of
 from airflow_provider_vidu.protocol import request
 
 if TYPE_CHECKING:
@@ -119,13 +118,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         from airflow_provider_vidu.protocol import batch
 
         found = [problem] if (problem := batch.fail_on_problem(self.fail_on)) else []
-        found += paying_problems(self.on_uncertain, self.max_cost)
         found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if found:
             raise request.refusal(found)
+        check_paying(self.on_uncertain, self.max_cost, self.prices)
 
     def _check_literals(self) -> None:
-        from airflow_provider_vidu.operators.items import check_cost, read_items
+        from airflow_provider_vidu.operators.items import read_items
 
         items = read_items(self.requests, self.destination)
         if is_literal(self.requests) and self.max_cost is not None and not isinstance(self.prices, str):

@@ -8,22 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
+from airflow_provider_vidu.operators.costs import check_cost, prices_of
 from airflow_provider_vidu.operators.first_hop import FirstHop
-from airflow_provider_vidu.operators.items import Item, check_cost, read_items
+from airflow_provider_vidu.operators.items import Item, read_items
 from airflow_provider_vidu.operators.ledger import Ledger
-from airflow_provider_vidu.operators.literals import seconds_of
+from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success, prices_of
+from airflow_provider_vidu.operators.memory import no_blind_retry
+from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
+from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
@@ -40,7 +43,28 @@ _WAITING = ".waiting"
 """What ends the name of the file that holds what was submitted, while the batch is on its way."""
 _WAITING_SHARE = 0.9
 """How much of ``execution_timeout`` a wait on the worker may take; the rest is for storing."""
-_SHOWN_ITEMS = 5
+_NOT_RETRIED = (
+    "This Airflow remembers nothing of a try, so a retry would pay again: it is not retried. What was accepted stands "
+    "in the manifest, or in the file beside it, or in the log."
+)
+
+
+class Hop(NamedTuple):
+    """
+    What a hop works with.
+
+    :param ledger: what earlier tries left.
+    :param loop: where requests are sent from.
+    :param store: stores the videos.
+    :param path: where the manifest is written.
+    :param waiting: where is noted what was submitted, until the manifest is written.
+    """
+
+    ledger: Ledger
+    loop: HookLoop
+    store: VideoStore
+    path: str
+    waiting: str
 
 
 class BatchRun:
@@ -68,34 +92,37 @@ class BatchRun:
         """
         began = time.time()
         items, estimates, prices, store = self._checked()
-        path = self._manifest_path()
-        with self._hop_of_batch() as (ledger, loop):
-            ledger.read()
-            self._first_hop = hop = FirstHop(items, estimates, ledger, loop, self._operator.vidu_conn_id, self._log)
+        waiting = self._waiting_path(self._operator.destination)
+        with self._hop(store, self._manifest_path(), waiting) as hop:
+            hop.ledger.read()
+            first = FirstHop(items, estimates, hop.ledger, hop.loop, self._operator.vidu_conn_id, self._log)
+            self._first_hop = first
             if self._stopped_by:
-                hop.stop(self._stopped_by)
+                first.stop(self._stopped_by)
             try:
-                hop.take_up(path, resubmit=self._operator.on_uncertain == "resubmit")
-                new = hop.new
+                first.take_up(hop.path, resubmit=self._operator.on_uncertain == "resubmit")
+                new = first.new
                 check_cost({item.custom_id: estimates[item.custom_id] for item in new}, self._operator.max_cost, prices)
             except ViduRequestError as error:
-                raise AirflowFailException(f"{error}{_paid(ledger, self._log)}") from error
-            hop.attach()
+                raise AirflowFailException(f"{error}{_paid(hop.ledger, self._log)}") from error
+            first.attach()
             for note in sorted({note for item in new for note in notes(item.asked())}):
                 self._log.warning("%s", note)
-            waiting = self._waiting_path(self._operator.destination)
-            # Where nothing can be written, nothing shall be paid.
-            manifests.write(waiting, hop.records.values())
+            try:
+                manifests.write(waiting, first.records.values())
+            except ViduDownloadError as error:
+                # Where nothing can be written, nothing shall be paid.
+                raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
             if new:
                 self._is_submitted = True
                 try:
-                    hop.submit(new)
+                    first.submit(new)
                 finally:
-                    manifests.write(waiting, hop.records.values())
-            if hop.running:
-                self._wait(hop, loop, path, began)
-                hop.answers.clear()
-            return self._finish(ledger, loop, list(hop.records.values()), hop.answers, store, path, waiting)
+                    manifests.write(waiting, first.records.values())
+            if first.running:
+                self._wait(hop, first, began)
+                first.answers.clear()
+            return self._finish(hop, list(first.records.values()), first.answers)
 
     def _checked(self) -> tuple[list[Item], dict[str, Estimate], Prices, VideoStore]:
         try:
@@ -123,50 +150,41 @@ class BatchRun:
         return manifests.default_name(destination, self._context) + _WAITING
 
     @contextmanager
-    def _hop_of_batch(self) -> Iterator[tuple[Ledger, HookLoop]]:
+    def _hop(self, store: VideoStore, path: str, waiting: str) -> Iterator[Hop]:
         """Give a hop what it needs; where nothing is remembered, let no error of it be retried once all is paid."""
         from airflow_provider_vidu.hooks.loop import HookLoop
 
         ledger = Ledger(self._context, log=self._log)
-        try:
-            with HookLoop(self._operator.vidu_conn_id) as loop:
-                yield ledger, loop
-        except AirflowFailException:
-            raise
-        except (Exception, AirflowTaskTimeout) as error:
-            if ledger.remembers or not self._is_submitted:
-                raise
-            raise AirflowFailException(
-                f"{error} This Airflow remembers nothing of a try, so a retry would pay again: it is not retried. What "
-                "was accepted stands in the manifest, or in the file beside it, or in the log."
-            ) from error
+        with (
+            no_blind_retry(lambda: ledger.remembers or not self._is_submitted, _NOT_RETRIED),
+            HookLoop(self._operator.vidu_conn_id) as loop,
+        ):
+            yield Hop(ledger, loop, store, path, waiting)
 
-    def _wait(self, hop: FirstHop, loop: HookLoop, path: str, began: float) -> None:
-        timeout = seconds_of(self._operator.timeout)
-        if self._operator.execution_timeout:
-            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            bound = self._operator.execution_timeout.total_seconds()
-            timeout = min(timeout, bound if self._operator.deferrable else bound * _WAITING_SHARE)
+    def _wait(self, hop: Hop, first: FirstHop, began: float) -> None:
+        bound = self._operator.execution_timeout
+        if bound and not self._operator.deferrable:
+            bound *= _WAITING_SHARE
         trigger = ViduBatchTrigger(
-            groups=hop.groups(),
+            groups=first.groups(),
             vidu_conn_id=self._operator.vidu_conn_id,
             poll_interval=seconds_of(self._operator.poke_interval),
-            submitted_at=min(began, hop.first_submit),
-            deadline=began + timeout,
+            submitted_at=min(began, first.first_submit),
+            deadline=began + seconds_of_wait(self._operator.timeout, bound),
         )
         if self._operator.deferrable:
             self._operator.defer(
                 trigger=trigger,
                 method_name=self._operator.execute_complete.__name__,
-                kwargs={"path": path, "destination": self._operator.destination},
+                kwargs={"path": hop.path, "destination": self._operator.destination},
                 timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time())) + DEFER_MARGIN,
             )
         try:
-            ended = loop.run(lambda hook: trigger.wait(hook, self._log))
+            ended = hop.loop.run(lambda hook: trigger.wait(hook, self._log))
         except AirflowTaskTimeout as error:
             # What is ready is stored all the same.
             self._log.warning("The wait is over: %s", error)
-            loop.finish(0)
+            hop.loop.finish(0)
             return
         self._log.info("%s", ended.message)
 
@@ -185,20 +203,20 @@ class BatchRun:
             # Each task is asked for in any case.
             self._log.warning("%s", error)
         path, destination = path or self._manifest_path(), destination or self._operator.destination
+        store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
         waiting = self._waiting_path(destination)
         self._is_submitted = True
-        with self._hop_of_batch() as (ledger, loop):
+        with self._hop(store, path, waiting) as hop:
             records = manifests.read(waiting)
             if not records:
                 raise ViduDownloadError(f"What was submitted stood in {waiting}, which has gone.")
-            ledger.read()
-            if ledger.remembers and (strange := [record for record in records if not ledger.knows(record)]):
+            hop.ledger.read()
+            if hop.ledger.remembers and (strange := [record for record in records if not hop.ledger.knows(record)]):
                 raise ViduDownloadError(
                     f"{waiting} tells of Vidu task {strange[0].task_id} for {strange[0].custom_id!r}, which this task "
                     "did not submit. A retry takes up what it did submit, at no cost."
                 )
-            store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
-            return self._finish(ledger, loop, records, {}, store, path, waiting)
+            return self._finish(hop, records, {})
 
     def stop(self, reason: str) -> None:
         """
@@ -211,41 +229,39 @@ class BatchRun:
         if self._first_hop:
             self._first_hop.stop(reason)
 
-    def _finish(
-        self,
-        ledger: Ledger,
-        loop: HookLoop,
-        records: list[Record],
-        answers: dict[str, Answer],
-        store: VideoStore,
-        path: str,
-        waiting: str,
-    ) -> dict[str, Any]:
+    def _finish(self, hop: Hop, records: list[Record], answers: dict[str, Answer]) -> dict[str, Any]:
         asked_for = {
             record.task_id: 0.0
             for record in records
             if record.outcome == batch.SUBMITTED and record.task_id not in answers
         }
-        answers = answers | loop.run(lambda hook: ask_all(hook, asked_for))
-        found = collect(records, answers, store, self._log.info)
-        uri = manifests.write(path, found)
-        manifests.remove(waiting)
+        answers = answers | hop.loop.run(lambda hook: ask_all(hook, asked_for))
+        found = collect(records, answers, hop.store, self._log.info)
+        uri = manifests.write(hop.path, found)
+        manifests.remove(hop.waiting)
         for before, after in zip(records, found, strict=True):
             if before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
                 count_success(after.video_seconds)
             elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
                 count_failure()
-        counts = Counter(record.outcome for record in found)
+        totals = manifests.totals(uri, found)
+        counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
-        self._log.info("%s. The manifest is %s", told, uri)
+        price = "an unknown price" if cost is None else f"about ¥{cost:g}"
+        self._log.info("%s, %s. The manifest is %s", told, price, uri)
         if batch.is_failure(counts, self._operator.fail_on):
+            self._push(totals)
             raise self._failure(found, told, uri)
-        seconds = sum(record.video_seconds or 0.0 for record in found if record.outcome == SUCCESS)
-        costs = [record.estimated_cost for record in found if record.task_id]
-        cost = None if None in costs else round(sum(filter(None, costs)), 5)
-        announce(self._context, files=[], seconds=seconds, cost=cost, manifest=uri, counts=dict(counts))
-        ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
-        return {"manifest": uri, "counts": dict(counts), "video_seconds": seconds, "estimated_cost": cost}
+        announce(self._context, files=[], seconds=seconds, cost=cost, manifest=uri, counts=counts)
+        hop.ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
+        return totals
+
+    def _push(self, totals: dict[str, Any]) -> None:
+        """Let tasks that run in any case, and Airflow's UI, know of a failed batch what they know of others."""
+        try:
+            self._context["ti"].xcom_push(key="return_value", value=totals)
+        except Exception:
+            self._log.exception("The totals could not be pushed: %s", totals)
 
     def _failure(self, found: Sequence[Record], told: str, uri: str) -> AirflowException:
         missed = [record for record in found if record.outcome != SUCCESS]
@@ -255,7 +271,7 @@ class BatchRun:
             if batch.retry_can_help(record.outcome, record.reason, resubmit=self._operator.on_uncertain == "resubmit")
         )
         paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
-        first = "; ".join(f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed[:_SHOWN_ITEMS])
+        first = few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
         retry = (
             f"A retry can help {helped.total()} of them, and submits and pays {paid} anew."
             if helped
@@ -271,7 +287,7 @@ def _paid(ledger: Ledger, log: Logger) -> str:
     if not paid:
         return ""
     log.error("Submitted by earlier tries, by custom id: %s", paid)
-    first = ", ".join(f"{name}: {vidu_task_id}" for name, vidu_task_id in list(paid.items())[:_SHOWN_ITEMS])
+    first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
     return (
         f" Earlier tries have submitted {len(paid)} Vidu tasks, which are ready or run on and are billed: {first}; the "
         "log names all. Once the batch is mended, clear the task: it takes them up under the same custom ids, at no "

@@ -103,7 +103,7 @@ def collect(
             ready.append((status.result(), record.custom_id, index))
         else:
             found[index] = without_a_video(record, status)
-    progress = Progress(len(ready), say)
+    progress = Progress(len(ready), say, "stored")
     for index, files in _stored(store, ready):
         if isinstance(files, ViduError):
             found[index] = found[index]._replace(reason=str(files))

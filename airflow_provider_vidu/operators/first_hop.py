@@ -17,15 +17,16 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
 )
 from airflow_provider_vidu.operators import manifest
+from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.operators.collect import Answer, ask_all
 from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import Ledger, plan
 from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.submits import Submits
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
+from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS
 from airflow_provider_vidu.triggers.batch import Group
 
@@ -37,12 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _UNASKED = Answer(None, False)
-_SHOWN_ITEMS = 5
 _OF_ANOTHER_REQUEST = "It was submitted by an earlier try for another request than this one."
-
-
-def _few(texts: list[str]) -> str:
-    return ", ".join(texts[:_SHOWN_ITEMS] + ["…"] * (len(texts) > _SHOWN_ITEMS))
 
 
 class FirstHop:
@@ -143,10 +139,10 @@ class FirstHop:
         paid = {name: one.vidu_task_id for name, one in left.items() if one.vidu_task_id and not self._is_cleared(one)}
         new = [name for name in self.records if name not in self._ledger.attempts]
         if paid and new:
-            gone = _few([f"{name}: Vidu task {vidu_task_id}" for name, vidu_task_id in paid.items()])
+            gone = few([f"{name}: Vidu task {vidu_task_id}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
                 f"The custom ids changed between tries: {len(paid)} that were submitted are not asked for any more "
-                f"({gone}), {len(new)} are new ({_few(new)}). Nothing was sent, and what was submitted runs on and is "
+                f"({gone}), {len(new)} are new ({few(new)}). Nothing was sent, and what was submitted runs on and is "
                 "billed. Give each item the same custom id whenever the DAG is parsed; clear the task to pay for the "
                 "new ones."
             )
@@ -175,12 +171,19 @@ class FirstHop:
         # What is submitted anew is paid anew.
         (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
         if outcome is not None:
-            self.records[item.custom_id] = self.records[item.custom_id]._replace(
-                outcome=outcome,
-                reason=self._changed(item) if outcome == SUBMITTED else why,
-                task_id=attempt.vidu_task_id,
-                estimated_cost=self._estimates[item.custom_id].price_cny,
-            )
+            reason = self._changed(item) if outcome == SUBMITTED else why
+            self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id)
+
+    def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "") -> None:
+        earlier, cost = self._ledger.earlier_than(custom_id, vidu_task_id), self._estimates[custom_id].price_cny
+        paid = len(earlier) + (outcome not in (REFUSED, UNSUBMITTED))
+        self.records[custom_id] = self.records[custom_id]._replace(
+            outcome=outcome,
+            reason=reason,
+            task_id=vidu_task_id,
+            earlier_task_ids=earlier,
+            estimated_cost=round(cost * paid, 5) if cost is not None and paid else None,
+        )
 
     def _changed(self, item: Item) -> str:
         """Say where a video was asked for by another request than its item's now."""
@@ -243,23 +246,23 @@ class FirstHop:
         :param items: the items.
         """
         known = [cost for item in items if (cost := self._estimates[item.custom_id].price_cny) is not None]
-        self._log.info("Submitting %d items, %d of known price: about ¥%g", len(items), len(known), sum(known))
+        price = f"about ¥{sum(known):g}" + (f" for the {len(known)} of known price" if len(known) < len(items) else "")
+        self._log.info("Submitting %d of %d items: %s", len(items), len(self._items), price)
         try:
             self._submits.submit(items)
         finally:
             if self._submits.stopped_by:
                 self._log.error("Not all was submitted: %s", self._submits.stopped_by)
             for item in items:
-                self.records[item.custom_id] = self._submitted(item.custom_id)
+                self._tell_of_submit(item.custom_id)
 
-    def _submitted(self, custom_id: str) -> Record:
-        record, cost = self.records[custom_id], self._estimates[custom_id].price_cny
+    def _tell_of_submit(self, custom_id: str) -> None:
         match self._submits.results.get(custom_id):
             case Submission(task_id=vidu_task_id):
-                return record._replace(outcome=SUBMITTED, reason="", task_id=vidu_task_id, estimated_cost=cost)
+                self._tell(custom_id, SUBMITTED, "", vidu_task_id)
             case ViduSubmissionUncertainError() as error:
-                return record._replace(outcome=UNCERTAIN, reason=str(error), estimated_cost=cost)
+                self._tell(custom_id, UNCERTAIN, str(error))
             case (ViduRequestError() | ViduRefusedError()) as error:
-                return record._replace(outcome=REFUSED, reason=str(error))
+                self._tell(custom_id, REFUSED, str(error))
             case error:
-                return record._replace(reason=str(error or self._submits.stopped_by))
+                self._tell(custom_id, UNSUBMITTED, str(error or self._submits.stopped_by))

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
-from airflow_provider_vidu.operators.durable import Attempt, Memory
-from airflow_provider_vidu.operators.literals import seconds_of
+from airflow_provider_vidu.operators.durable import Attempt
+from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
+from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.protocol.errors import Family, family_of
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
@@ -72,15 +72,12 @@ class Generation:
     def _wait(self, attempt: Attempt, cost: float | None) -> Outcome:
         operator, vidu_task_id = self._operator, attempt.vidu_task_id
         self._context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
-        now, timeout = time.time(), seconds_of(operator.timeout)
-        if operator.execution_timeout:
-            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            timeout = min(timeout, operator.execution_timeout.total_seconds())
+        now = time.time()
         watch = Watch(
             vidu_task_id,
             poll_interval=seconds_of(operator.poke_interval),
             started_at=now,
-            deadline=now + timeout,
+            deadline=now + seconds_of_wait(operator.timeout, operator.execution_timeout),
             expected_seconds=attempt.xcoms.get("expected_seconds"),
             submitted_at=attempt.begun_at,
         )
@@ -94,21 +91,17 @@ class Generation:
             )
         return outcome
 
-    @contextmanager
-    def _paid(self, vidu_task_id: str) -> Iterator[None]:
-        """Let no error be retried where a retry would submit and pay anew."""
-        try:
-            yield
-        except AirflowFailException:
-            raise
-        except (Exception, AirflowTaskTimeout) as error:
+    def _paid(self, vidu_task_id: str) -> AbstractContextManager[None]:
+        def is_free() -> bool:
             if self._memory.remembered:
                 self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
-                raise
-            raise AirflowFailException(
-                f"{error} Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay "
-                f"anew. {how_to_resume(vidu_task_id)}"
-            ) from error
+            return self._memory.remembered is not None
+
+        return no_blind_retry(
+            is_free,
+            "Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay anew. "
+            f"{how_to_resume(vidu_task_id)}",
+        )
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
         """Wait on the worker; look once, where the wait is the triggerer's."""

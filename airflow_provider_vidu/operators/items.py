@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal
+from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, known_later
 from airflow_provider_vidu.operators.media import Warn, with_files_read
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.capabilities import takes_files
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
-from airflow_provider_vidu.protocol.texts import shown
-from airflow_provider_vidu.transfers.destination import Destination
+from airflow_provider_vidu.protocol.texts import few, shown
+from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
 
 _EXTRAS = ("extra_input", "extra_parameters")
 _SHOWN_PROBLEMS = 5
-_LONGEST_ID = 200
 
 
 class Item(NamedTuple):
@@ -67,22 +64,13 @@ class Item(NamedTuple):
 
     def problems(self) -> Iterator[str]:
         """Find what is wrong with it, apart from what templates and files will tell later."""
-        if is_literal(self.custom_id) and not _is_custom_id(self.custom_id):
-            allowed = f"1 to {_LONGEST_ID} printable characters"
-            yield f"custom_id: {shown(self.custom_id)} given, allowed: a text of {allowed}"
+        if is_literal(self.custom_id) and (problem := custom_id_problem(self.custom_id, names_a_file=False)):
+            yield problem
         if not (is_literal(self.vidu_type) and is_literal(self.model)):
             return
-        later = {
-            name
-            for name, value in self.values.items()
-            if not is_literal(value) or (takes_files(self.vidu_type, self.model, name) and holds_path(value))
-        }
+        later = known_later(self.vidu_type, self.model, self.values)
         extras = {name: value for name, value in self.extras.items() if is_literal(value)}
         yield from request.problems(self.vidu_type, self.model, self.values, **extras, unknown_yet=later)
-
-
-def _is_custom_id(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable() and value == value.strip()
 
 
 def read_items(requests: Any, destination: Any) -> list[Item]:
@@ -98,37 +86,20 @@ def read_items(requests: Any, destination: Any) -> list[Item]:
     found = [f"item {item.place} ({shown(item.custom_id)}): {problem}" for item in items for problem in item.problems()]
     custom_ids = [item.custom_id for item in items]
     if not found and is_literal(custom_ids):
-        counted = Counter(custom_ids).items()
-        found += [f"custom_id: {custom_id!r} given {n} times, allowed: once" for custom_id, n in counted if n > 1]
+        places: dict[str, list[str]] = {}
+        for item in items:
+            places.setdefault(item.custom_id, []).append(str(item.place))
+        found += [
+            f"custom_id: {shown(custom_id)} given {len(twice)} times (items {few(twice)}), allowed: once"
+            for custom_id, twice in places.items()
+            if len(twice) > 1
+        ]
     if not found and is_literal(destination):
         found += Destination(destination).problems(custom_ids if is_literal(custom_ids) else [])
     if found:
         more = [f"and {len(found) - _SHOWN_PROBLEMS} more"] if len(found) > _SHOWN_PROBLEMS else []
         raise request.refusal(found[:_SHOWN_PROBLEMS] + more)
     return items
-
-
-def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices: Prices) -> None:
-    """
-    Refuse a batch that costs too much, or of which nobody knows what it costs.
-
-    :param estimates: of what is to be submitted, by custom id.
-    :param max_cost: CNY that all of it together may come to, ``None`` for any.
-    :param prices: the price table that they come from.
-    :raises ViduRequestError: when it is refused. Nothing was sent.
-    """
-    if max_cost is None:
-        return
-    given = f"max_cost: ¥{max_cost:g} given, but"
-    unknown = [(custom_id, cost.missing) for custom_id, cost in estimates.items() if cost.price_cny is None]
-    if unknown:
-        first, missing = unknown[0]
-        number = f"for {len(unknown)} of {len(estimates)} items, the first of them {first!r},"
-        raise request.refusal([f"{given} {number} {missing}. Give one with prices, or leave max_cost out"])
-    total = sum(cost.price_cny or 0.0 for cost in estimates.values())
-    if total > max_cost:
-        about = f"{len(estimates)} items come to about ¥{total:g} (an estimate by {prices.source})"
-        raise request.refusal([f"{given} {about}. Raise max_cost, or leave it out"])
 
 
 def _listed(requests: Any) -> list[Any]:

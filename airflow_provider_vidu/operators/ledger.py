@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.operators.durable import Attempt, StateStore, Step, decide
+from airflow_provider_vidu.operators.durable import Attempt, Step, decide
+from airflow_provider_vidu.operators.memory import StateStore
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN
 from airflow_provider_vidu.protocol.polling import FAILED, LOST
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
@@ -111,6 +112,7 @@ class Ledger(StateStore):
         self.attempts: dict[str, Attempt] = {}
         self.asked: dict[str, str] = {}
         """The fingerprint of each attempt's request as its author gave it, by custom id."""
+        self._task_ids: dict[str, list[str]] = {}
         self._chunks = 0
 
     @property
@@ -133,9 +135,25 @@ class Ledger(StateStore):
                     is_delivered = without is not None and name not in without
                     self.attempts[name] = Attempt(sent, max_tries, begun_at, {}, id_, is_delivered)
                     self.asked[name] = asked
+                    self._note(name, id_)
             except (TypeError, KeyError, ValueError, AttributeError):
                 raise self.strange(chunk_key(self._chunks), stored) from None
             self._chunks += 1
+
+    def _note(self, name: str, vidu_task_id: str) -> None:
+        known = self._task_ids.setdefault(name, [])
+        if vidu_task_id and vidu_task_id not in known:
+            known.append(vidu_task_id)
+
+    def earlier_than(self, custom_id: str, vidu_task_id: str) -> tuple[str, ...]:
+        """
+        Tell what else was submitted for an item, and is billed perhaps.
+
+        :param custom_id: the item's.
+        :param vidu_task_id: Vidu's id of its last task, empty where none is known.
+        :return: Vidu's ids of the tasks, the oldest first.
+        """
+        return tuple(known for known in self._task_ids.get(custom_id, ()) if known != vidu_task_id)
 
     def knows(self, record: Record) -> bool:
         """

@@ -48,21 +48,23 @@ def holds_path(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)
 
 
-def paying_problems(on_uncertain: Any, max_cost: Any) -> list[str]:
+def known_later(vidu_type: Any, model: Any, values: Mapping[str, Any]) -> set[str]:
     """
-    Find what is wrong with the options that bound what is paid.
+    Find the fields that a template, an XCom or a file will tell later.
 
-    :param on_uncertain: as an operator's author gave it.
-    :param max_cost: as an operator's author gave it.
-    :return: one sentence for each problem.
+    :param vidu_type: the job.
+    :param model: the model.
+    :param values: the API's fields by name.
+    :return: their names.
     """
-    found = []
-    if on_uncertain not in ("fail", "resubmit"):
-        found.append(f"on_uncertain: {on_uncertain!r} given, allowed: 'fail' or 'resubmit'")
-    is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
-    if max_cost is not None and not (is_number and max_cost > 0):
-        found.append(f"max_cost: {max_cost!r} given, allowed: CNY above 0, or None for any")
-    return found
+    # Sensors take no fields.
+    from airflow_provider_vidu.protocol.capabilities import takes_files
+
+    return {
+        name
+        for name, value in values.items()
+        if value is not None and (not is_literal(value) or (takes_files(vidu_type, model, name) and holds_path(value)))
+    }
 
 
 def waiting_problems(**seconds: timedelta | float) -> list[str]:
@@ -97,3 +99,13 @@ def seconds_of(value: timedelta | float) -> float:
     :param value: seconds, or a ``timedelta``.
     """
     return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def seconds_of_wait(timeout: timedelta | float, execution_timeout: timedelta | None) -> float:
+    """
+    Say how long a wait may take, however many hops it has: Airflow applies ``execution_timeout`` to each hop alone.
+
+    :param timeout: as an operator's author gave it.
+    :param execution_timeout: Airflow's, ``None`` for any.
+    """
+    return min(seconds_of(timeout), execution_timeout.total_seconds() if execution_timeout else float("inf"))

@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.transfers import store
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ class Record(NamedTuple):
     :param task_id: Vidu's id of the task, empty where none is known.
     :param files: URIs of the stored files.
     :param video_seconds: length of the video.
-    :param estimated_cost: CNY by the price table, ``None`` where unknown or surely not paid.
+    :param earlier_task_ids: Vidu's ids of the tasks that were submitted for it before that one.
+    :param estimated_cost: CNY of all that was submitted for it, by the price table; ``None`` where unknown or surely
+        not paid.
     """
 
     custom_id: str
@@ -37,6 +41,7 @@ class Record(NamedTuple):
     task_id: str = ""
     files: tuple[str, ...] = ()
     video_seconds: float | None = None
+    earlier_task_ids: tuple[str, ...] = ()
     estimated_cost: float | None = None
 
 
@@ -94,8 +99,7 @@ def record_of(line: str | bytes) -> Record:
     :param line: a line.
     :raises Exception: of one kind or another, when it is none.
     """
-    fields = json.loads(line)
-    return Record(**{**fields, "files": tuple(fields["files"])})
+    return _record(**json.loads(line))
 
 
 def read(path: str) -> list[Record]:
@@ -117,6 +121,27 @@ def read(path: str) -> list[Record]:
         raise ViduDownloadError(
             f"The manifest at {path} could not be read: {type(error).__name__}: {str(error).rstrip('.')}."
         ) from error
+
+
+def _record(*, files: list[str], earlier_task_ids: list[str], **rest: Any) -> Record:
+    return Record(files=tuple(files), earlier_task_ids=tuple(earlier_task_ids), **rest)
+
+
+def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
+    """
+    Sum a manifest up.
+
+    :param uri: its URI.
+    :param records: its lines.
+    :return: what a batch returns.
+    """
+    costs = [record.estimated_cost for record in records if record.task_id or record.earlier_task_ids]
+    return {
+        "manifest": uri,
+        "counts": dict(Counter(record.outcome for record in records)),
+        "video_seconds": sum(record.video_seconds or 0.0 for record in records if record.outcome == SUCCESS),
+        "estimated_cost": None if None in costs else round(sum(filter(None, costs)), 5),
+    }
 
 
 def exists(path: str) -> bool:

@@ -1,55 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a video costs and came to, for Airflow's metrics and for the assets that a task produces."""
+"""What became of videos, for Airflow's metrics and for the assets that a task produces."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
-from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.protocol.prices import Key, Prices
-
 log = logging.getLogger(__name__)
-
-
-def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
-    """
-    Read the price table that an author gave.
-
-    :param given: as ``prices`` of the operators.
-    :return: the table; the shipped one where none was given.
-    :raises ViduRequestError: when it is absent or none. Nothing was sent.
-    :raises ViduStateError: when it cannot be read for the moment. Nothing was sent; a retry can help.
-    """
-    # Sensors and transfers only count and announce, which needs no table.
-    from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices
-
-    if given is None:
-        return shipped_prices()
-    if isinstance(given, Mapping):
-        return own_prices(given)
-    from airflow.sdk import ObjectStoragePath
-
-    try:
-        text = ObjectStoragePath(given).read_text("utf-8")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
-        raise ViduRequestError(
-            f"prices: {shown(given)} given, allowed: a mapping, or the path or URI of a CSV file that this worker can "
-            f"read ({type(error).__name__}: {shown(str(error))}). Nothing was sent."
-        ) from error
-    except Exception as error:
-        # Every store raises what its own library does.
-        raise ViduStateError(
-            f"prices: {shown(given)} could not be read ({type(error).__name__}: {shown(str(error))}). Nothing was "
-            "sent, nothing was paid: a retry can help."
-        ) from error
-    return own_prices(text)
 
 
 def count_submission(cost: float | None) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduSubmissionUncertainError
-from airflow_provider_vidu.operators.durable import Attempt, Memory, Step, decide
+from airflow_provider_vidu.operators.costs import prices_of
+from airflow_provider_vidu.operators.durable import Attempt, Step, decide
 from airflow_provider_vidu.operators.media import with_files_read
-from airflow_provider_vidu.operators.report import count_submission, prices_of
+from airflow_provider_vidu.operators.memory import Memory
+from airflow_provider_vidu.operators.report import count_submission
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
-from airflow_provider_vidu.protocol.prices import estimate
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -91,19 +92,14 @@ class Submit:
         for note in notes(body):
             self._log.warning("%s", note)
         prices = prices_of(operator.prices)
-        cost = estimate(body, prices)
+        cost = operator.check_cost(prices)
         price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by {prices.source})"
-        if operator.max_cost is not None and (cost.price_cny is None or cost.price_cny > operator.max_cost):
-            way = "Give one with prices" if cost.price_cny is None else "Raise max_cost"
-            limit = f"max_cost: ¥{operator.max_cost:g} given"
-            raise request.refusal([f"{limit}, but {price}. {way}, or leave max_cost out"])
         self._log.info("Submitting %s with %s: %s", operator.vidu_type, operator.model, price)
-        asked = request.assemble(operator.vidu_type, operator.model, operator.values(), **operator.extras())
         xcoms = {
             "expected_seconds": cost.typical_seconds,
             "estimated_cost": cost.price_cny,
             "vidu_request": {
-                **request.without_data(asked),
+                **operator.asked(),
                 "estimated_cost": cost.price_cny,
                 "estimated_by": prices.source,
             },

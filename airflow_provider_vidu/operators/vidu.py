@@ -13,16 +13,17 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.operators.literals import holds_path, is_lazy_list, is_literal, is_unmapped, paying_problems
-from airflow_provider_vidu.operators.report import prices_of
+from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
+from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, known_later
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.capabilities import FIELDS, takes_files
+from airflow_provider_vidu.protocol.capabilities import FIELDS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.operators.durable import Attempt, Memory
-    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.operators.durable import Attempt
+    from airflow_provider_vidu.operators.memory import Memory
+    from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
 
 
 class ViduSubmitOperator(BaseOperator):
@@ -167,7 +168,7 @@ class ViduSubmitOperator(BaseOperator):
         self.max_cost = max_cost
         self.prices = prices
         if not is_unmapped(self):
-            self._check_options()
+            check_paying(on_uncertain, max_cost, prices)
             self._check_literals()
 
     def values(self) -> dict[str, Any]:
@@ -181,24 +182,35 @@ class ViduSubmitOperator(BaseOperator):
         if not is_literal(self.model) or not is_literal(self.vidu_type):
             return
         values = self.values()
-        later = {
-            name
-            for name, value in values.items()
-            if value is not None
-            and (not is_literal(value) or (takes_files(self.vidu_type, self.model, name) and holds_path(value)))
-        }
-        extras = {
-            name: value for name in ("extra_input", "extra_parameters") if is_literal(value := getattr(self, name))
-        }
-        found = request.problems(self.vidu_type, self.model, values, **extras, unknown_yet=later)
+        later = known_later(self.vidu_type, self.model, values)
+        extras = self.extras()
+        known = {name: value for name, value in extras.items() if is_literal(value)}
+        found = request.problems(self.vidu_type, self.model, values, **known, unknown_yet=later)
         if found:
             raise request.refusal(found)
+        if self.max_cost is not None and is_literal([values, extras]) and not isinstance(self.prices, str):
+            self.check_cost(prices_of(self.prices))
 
-    def _check_options(self) -> None:
-        if found := paying_problems(self.on_uncertain, self.max_cost):
-            raise request.refusal(found)
-        if isinstance(self.prices, Mapping):
-            prices_of(self.prices)
+    def check_cost(self, prices: Prices) -> Estimate:
+        """
+        Estimate what it costs, and refuse what costs more than ``max_cost``.
+
+        :param prices: the price table.
+        :return: the estimate.
+        :raises ViduRequestError: when it costs too much or nobody knows what. Nothing was sent.
+        """
+        # Only here, since a DAG file needs no table.
+        from airflow_provider_vidu.protocol.prices import estimate
+
+        cost = estimate(self.asked(), prices)
+        check_cost({"": cost}, self.max_cost, prices)
+        return cost
+
+    def asked(self) -> request.Body:
+        """Give the body as its author gave it: files by their names, data URIs in a few words."""
+        body = request.assemble(self.vidu_type, self.model, self.values(), **self.extras())
+        without: request.Body = request.without_data(body)
+        return without
 
     def execute(self, context: Context) -> str:
         """
@@ -220,7 +232,7 @@ class ViduSubmitOperator(BaseOperator):
         from airflow_provider_vidu.operators.submit import Submit
 
         try:
-            self._check_options()
+            check_paying(self.on_uncertain, self.max_cost, self.prices)
             return Submit(self, context).run()
         except ViduSubmissionUncertainError as error:
             if self.on_uncertain == "resubmit":

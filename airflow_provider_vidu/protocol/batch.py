@@ -97,7 +97,7 @@ def retry_can_help(outcome: str, reason: str, *, resubmit: bool) -> bool:
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED
 
 
-def progress_line(done: int, total: int, failed: int, cost: float) -> str:
+def progress_line(done: int, total: int, failed: int, cost: float, word: str = "done") -> str:
     """
     Tell how far a batch has come.
 
@@ -105,5 +105,6 @@ def progress_line(done: int, total: int, failed: int, cost: float) -> str:
     :param total: how many there are.
     :param failed: how many of the ended ones have no video.
     :param cost: CNY that the ended ones come to by their estimates.
+    :param word: what became of those that did not fail.
     """
-    return f"{done} of {total} done, {failed} failed, ~¥{cost:,.0f} so far"
+    return f"{done} of {total} {word}, {failed} failed, ~¥{cost:,.2f} so far"

@@ -269,9 +269,10 @@ class Watch:
         """
         last = f"its last status was {self.word}" if self.word else "its status could never be read"
         fault = f" Last fault: {self._last_fault}" if self._faults else ""
+        goes_on = ("It" if self.word else "If there is one, it") + " keeps running and will be billed."
         return Outcome(
             TIMEOUT,
-            f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} It keeps running and will be billed. "
+            f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} {goes_on} "
             f"{how_to_resume(self.vidu_task_id)}",
         )
 

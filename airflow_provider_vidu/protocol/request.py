@@ -103,7 +103,8 @@ def problems(
         if not isinstance(value, str) or not value or value != value.strip()
     ]
     found += [
-        f"{name}: not a field of this version. To send it all the same, put it into extra_input or extra_parameters"
+        f"{name}: not a field of this version{_nearest(name)}. To send it all the same, put it into extra_input or "
+        "extra_parameters"
         for name in values
         if name not in FIELDS
     ]
@@ -160,6 +161,13 @@ def without_data(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_data(item) for item in value]
     return shown(value) if looks_like_data_uri(value) else value
+
+
+def _nearest(name: str) -> str:
+    # Only here: it is a mistake that calls for it.
+    from difflib import get_close_matches
+
+    return "".join(f" (is {near} meant?)" for near in get_close_matches(name, FIELDS, n=1))
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
 _SHOWN_CHARACTERS = 80
+_SHOWN_TEXTS = 5
 
 
 def shown(value: Any) -> str:
@@ -27,6 +30,16 @@ def shown(value: Any) -> str:
     if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
         return f"a {type(value).__name__} that holds a data URI"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def few(texts: Collection[str], separator: str = ", ") -> str:
+    """
+    Show the first few of many texts.
+
+    :param texts: all of them.
+    :param separator: what stands between two.
+    """
+    return separator.join([*islice(texts, _SHOWN_TEXTS), *["…"] * (len(texts) > _SHOWN_TEXTS)])
 
 
 def looks_like_data_uri(value: Any) -> bool:

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_vidu.exceptions import ViduEventError
+from airflow_provider_vidu.operators.literals import seconds_of_wait
 from airflow_provider_vidu.operators.report import count_failure, count_success
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import identifier
@@ -77,9 +78,7 @@ class ViduTaskSensor(BaseSensorOperator):
         :param context: Airflow's context of the task instance.
         :return: the result.
         """
-        if self.execution_timeout:
-            # Airflow applies execution_timeout to each hop alone; the wait as a whole has to respect it.
-            self.timeout = min(self.timeout, self.execution_timeout.total_seconds())
+        self.timeout = seconds_of_wait(self.timeout, self.execution_timeout)
         try:
             self._watch = self._new_watch(self._began(context))
             if self.deferrable:

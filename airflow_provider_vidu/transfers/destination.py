@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.texts import few, shown
 
 PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
-MAX_CUSTOM_ID_BYTES = 200
+MAX_CUSTOM_ID_BYTES = 180
+_OTHER_VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
 # What file systems take for a directory, a drive or an alternate stream, stores for a pattern, a version or a fragment.
 _REFUSED_CHARACTERS = '/\\:*?"<>|{}[]#%'
@@ -26,7 +28,8 @@ class Destination:
     Jinja such as ``{{ ds }}`` or ``{{ run_id }}`` is Airflow's business and rendered before. What remains are
     ``{custom_id}``, ``{task_id}`` (Vidu's) and ``{index}`` (the place in a batch or a mapped task, from 0), each
     replaced as it is; a bucket's name can hold none. A destination that ends in ``.mp4`` names the file, any other one
-    a directory with files called ``<task id>.mp4``. Further videos of one task get ``-2``, ``-3`` … before ``.mp4``.
+    a directory with files called ``<task id>.mp4``. Further videos of one task get ``-2``, ``-3`` … before ``.mp4``,
+    and where custom ids name the files, the task id before that.
 
     :param template: a path or any URI of ``ObjectStoragePath``.
     :raises ViduRequestError: when it is none. Nothing was sent.
@@ -39,7 +42,7 @@ class Destination:
         for piece in template.split("{")[1:]:
             name, closed, _ = piece.partition("}")
             if "{" + name + closed not in PLACEHOLDERS:
-                raise self._wrong("{" + name + closed, ", ".join(PLACEHOLDERS))
+                raise self._wrong("{" + name + closed, f"{', '.join(PLACEHOLDERS)} (a custom_id is a batch's)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
         if is_uri and "{" in scheme + bucket:
@@ -47,6 +50,8 @@ class Destination:
         if ".." in path.split("/"):
             raise self._wrong(template, "a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)
+        if not self._names_the_file and path.lower().endswith(_OTHER_VIDEOS):
+            raise self._wrong(template, f"a directory, or a name that ends in {_SUFFIX}, since Vidu makes MP4 files")
 
     @staticmethod
     def _wrong(given: Any, allowed: str) -> ViduRequestError:
@@ -67,12 +72,15 @@ class Destination:
         if "{custom_id}" in path:
             if custom_id == "":
                 raise self._wrong("{custom_id}", "{task_id}, {index}, since this video has no custom_id")
-            if problem := custom_id_problem(custom_id):
+            if problem := custom_id_problem(custom_id, names_a_file=True):
                 raise ViduRequestError(f"{problem}.")
             path = path.replace("{custom_id}", custom_id)
         # No value holds a brace, so none of them is taken for a placeholder.
         path = path.replace("{task_id}", stem).replace("{index}", str(index))
         further = "" if number == 1 else f"-{number}"
+        if further and "{custom_id}" in self.template:
+            # Another item may be called so.
+            further = f"-{stem}{further}"
         if self._names_the_file:
             path = f"{path.removesuffix(_SUFFIX)}{further}{_SUFFIX}"
         else:
@@ -95,14 +103,14 @@ class Destination:
         for index, custom_id in enumerate(custom_ids):
             try:
                 # Of the task ids is known that no two are the same; this many characters stand in for each.
-                path = self.path(f"{index:064}", custom_id, index)
+                path, _ = (self.path(f"{index:064}", custom_id, index, number) for number in (1, 2))
             except ViduRequestError as error:
                 found.append(f"item {index}: {str(error).rstrip('.')}")
             else:
                 items.setdefault(path, []).append(index)
         for path, indexes in items.items():
             if len(indexes) > 1:
-                first = ", ".join(map(str, indexes[:3])) + (", …" if len(indexes) > 3 else "")
+                first = few([str(index) for index in indexes])
                 found.append(
                     f"destination: {self.template!r} given, which writes {len(indexes)} items ({first}) to one file "
                     f"{path!r}, allowed: a directory, or a name that holds {', '.join(PLACEHOLDERS)}"
@@ -110,23 +118,20 @@ class Destination:
         return found
 
 
-def custom_id_problem(custom_id: Any) -> str | None:
+def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:
     """
-    Tell whether a custom id can be part of a file name. It is never rewritten, so that it names its file.
+    Tell what is wrong with a custom id. It is never rewritten, so that it names its file.
 
     :param custom_id: what an author calls a video.
+    :param names_a_file: whether it is part of a file's name.
     :return: what is wrong, or ``None``.
     """
-    if (
-        isinstance(custom_id, str)
-        and custom_id.isprintable()
-        and not any(character in _REFUSED_CHARACTERS for character in custom_id)
-        and custom_id[:1] not in ("", ".", " ")
-        and len(custom_id.encode()) <= MAX_CUSTOM_ID_BYTES
-    ):
-        return None
-    shown = custom_id if not isinstance(custom_id, str) or len(custom_id) <= 100 else custom_id[:100] + "…"
-    return (
-        f"custom_id: {shown!r} given, allowed where the destination holds {{custom_id}}: 1 to {MAX_CUSTOM_ID_BYTES} "
-        f"bytes of printable characters other than {' '.join(_REFUSED_CHARACTERS)}, the first neither a dot nor a space"
-    )
+    given, allowed = f"custom_id: {shown(custom_id)} given, allowed", f"1 to {MAX_CUSTOM_ID_BYTES} bytes of printable"
+    is_text = isinstance(custom_id, str) and custom_id.isprintable() and custom_id == custom_id.strip()
+    if not is_text or not 0 < len(custom_id.encode()) <= MAX_CUSTOM_ID_BYTES:
+        return f"{given}: a text of {allowed} characters, without spaces around it"
+    if names_a_file and (custom_id[0] == "." or any(character in _REFUSED_CHARACTERS for character in custom_id)):
+        refused = " ".join(_REFUSED_CHARACTERS)
+        where = "where the destination holds {custom_id}"
+        return f"{given} {where}: {allowed} characters other than {refused}, the first no dot"
+    return None

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.operators.literals import is_literal, is_unmapped
 from airflow_provider_vidu.operators.report import announce
+from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.response import TaskState, identifier
+from airflow_provider_vidu.transfers.destination import Destination
 from airflow_provider_vidu.transfers.store import VideoStore
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class ViduToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             raise ValueError("Give either result (what ViduTaskSensor returned) or vidu_task_id.")
+        if is_literal(destination) and not is_unmapped(self) and (found := Destination(destination).problems([""])):
+            raise request.refusal(found)
         self.destination = destination
         self.result = result
         self.vidu_task_id = vidu_task_id

@@ -34,11 +34,12 @@ class Progress:
 
     :param total: how many there are.
     :param say: called as a logger's ``info``.
+    :param word: what becomes of them, unless they fail.
     """
 
-    def __init__(self, total: int, say: Callable[..., object]) -> None:
+    def __init__(self, total: int, say: Callable[..., object], word: str = "done") -> None:
         self.counts: Counter[str] = Counter()
-        self._total, self._say = total, say
+        self._total, self._say, self._word = total, say, word
         self._cost, self._tenth, self._said_at = 0.0, 0, time.monotonic()
 
     def add(self, status: str, cost: float | None) -> None:
@@ -54,7 +55,7 @@ class Progress:
         tenth = done * 10 // self._total
         if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:
             self._tenth, self._said_at = tenth, now
-            self._say("%s", progress_line(done, self._total, done - self.counts[SUCCESS], self._cost))
+            self._say("%s", progress_line(done, self._total, done - self.counts[SUCCESS], self._cost, self._word))
 
 
 class ViduBatchTrigger(BaseTrigger):

@@ -25,12 +25,12 @@ from airflow.sdk import task as task_decorator
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
-from airflow_provider_vidu.operators import collect
+from airflow_provider_vidu.operators import batch_submits, collect
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.batch_submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import DELIVERED_KEY, Ledger
-from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.protocol import response, schedule
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome
 from airflow_provider_vidu.transfers.store import VideoStore
@@ -114,6 +114,7 @@ def test_each_request_becomes_a_file_and_a_line_and_is_paid_once(make, emulator,
             "task_id": by_prompt[prompt]["task_id"],
             "files": [f"file://{videos}/{custom_id}.mp4"],
             "video_seconds": 1,
+            "earlier_task_ids": [],
             "estimated_cost": PRICE,
         }
         for custom_id, prompt in (("first", "a kite"), ("second", "a boat"))
@@ -160,10 +161,11 @@ def test_an_empty_batch_succeeds_with_an_empty_manifest(make, emulator, videos):
 
 
 WRONG = {
-    "no custom id": ([QUICK], "item 0 (None): custom_id: None given, allowed: a text of 1 to 200"),
-    "twice": ([asked("a"), asked("a")], "custom_id: 'a' given 2 times, allowed: once"),
+    "no custom id": ([QUICK], "item 0 (None): custom_id: None given, allowed: a text of 1 to 180"),
+    "twice": ([asked("a"), asked("a")], "custom_id: 'a' given 2 times (items 0, 1), allowed: once"),
     "a name that no file may have": ([asked("a/b")], "item 0: custom_id: 'a/b' given"),
     "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour: not a field of this version"),
+    "a misspelt field": ([asked("a", promt="x")], "promt: not a field of this version (is prompt meant?). To send it"),
     "a wrong value": ([asked("a", duration=99)], "item 0 ('a'): duration: 99 given"),
     "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration: 99 given"),
     "no list": ([1], "requests: [1] given, allowed: a list of mappings"),
@@ -199,6 +201,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
         ({"fail_on": 2}, "fail_on: 2 given"),
         ({"on_uncertain": "ask"}, "on_uncertain: 'ask' given"),
         ({"max_cost": -1}, "max_cost: -1 given"),
+        ({"prices": {"viduq2": 1}}, "prices: ValueError"),
         ({"timeout": timedelta(0)}, "timeout: datetime.timedelta(0) given"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],
@@ -248,6 +251,27 @@ def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emul
         "fail-by-capacity",
         "fail-by-moderation",
     ]
+    # A task that runs in any case is told, too, and of every generation that was submitted.
+    assert ran.xcom("batch") == {
+        "manifest": ran.xcom("batch")["manifest"],
+        "counts": {"success": 1, "failed": 2},
+        "video_seconds": 1.0,
+        "estimated_cost": 4 * PRICE,
+    }
+    busy = [task["task_id"] for task in emulator.tasks if task["body"]["input"]["prompt"] == "fail-by-capacity"]
+    told = {line["custom_id"]: line for line in lines(videos)}
+    assert [*told["busy"]["earlier_task_ids"], told["busy"]["task_id"]] == busy
+    assert {name: line["estimated_cost"] for name, line in told.items()} == {
+        "fine": PRICE,
+        "busy": 2 * PRICE,
+        "unfit": PRICE,
+    }
+
+
+def test_totals_that_cannot_be_pushed_do_not_hide_why_a_batch_failed(emulator, videos, monkeypatch, capfd):
+    with pytest.raises(AirflowFailException, match="1 of 1 items have no video"):
+        tried(Store(), videos, [asked("unfit", prompt="fail-by-moderation")])
+    assert "The totals could not be pushed" in capfd.readouterr().out
 
 
 def test_what_no_retry_can_help_is_not_retried(make, emulator, videos):
@@ -718,10 +742,9 @@ def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emul
 
 
 def test_a_post_without_an_answer_when_time_is_over_is_uncertain(emulator, videos, monkeypatch):
-    from airflow_provider_vidu.operators import submits
 
     emulator.arm({"on": "submit", "fault": "accept_then_hang"})
-    monkeypatch.setattr(submits, "LAST_ANSWERS_SECONDS", 0.5)
+    monkeypatch.setattr(batch_submits, "LAST_ANSWERS_SECONDS", 0.5)
     really_run = HookLoop.run
 
     def over(self, work):

@@ -16,7 +16,8 @@ from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
-from airflow_provider_vidu.operators.durable import KEY, Attempt, Memory
+from airflow_provider_vidu.operators.durable import Attempt
+from airflow_provider_vidu.operators.memory import KEY, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.emulator_control import KEY as API_KEY
@@ -423,8 +424,8 @@ def test_an_attempt_survives_the_store():
     [
         (
             {"max_cost": 0.3},
-            "max_cost: ¥0.3 given, but about ¥0.31 (an estimate by prices of 2026-04-15). Raise max_cost, or leave "
-            "max_cost out",
+            "max_cost: ¥0.3 given, but it comes to about ¥0.31 (an estimate by prices of 2026-04-15). Raise max_cost, "
+            "or leave max_cost out",
         ),
         (
             {"max_cost": 5, "model": "viduq9"},
@@ -433,15 +434,26 @@ def test_an_attempt_survives_the_store():
         ),
         (
             {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},
-            "max_cost: ¥5 given, but about ¥6 (an estimate by the prices given). Raise max_cost",
+            "max_cost: ¥5 given, but it comes to about ¥6 (an estimate by the prices given). Raise max_cost",
         ),
-        ({"prices": "/nowhere/prices.csv"}, "prices: '/nowhere/prices.csv' given, allowed: a mapping, or the path or"),
     ],
 )
-def test_what_may_cost_too_much_is_refused_before_it_is_sent(submit, emulator, arguments, text):
-    ran = submit(**arguments)
+def test_what_may_cost_too_much_is_refused_when_the_dag_is_parsed_and_again_before_it_is_sent(
+    submit, emulator, arguments, text
+):
+    with pytest.raises(ViduRequestError) as raised:
+        ViduSubmitOperator(task_id="submit", **QUICK | arguments)
+    assert text in str(raised.value)
+    ran = submit(**arguments, seed="{{ 7 }}")
     assert type(ran.error) is AirflowFailException
     assert text in str(ran.error)
+    assert emulator.requests == []
+
+
+def test_a_file_of_prices_that_is_not_there_is_refused_before_anything_is_sent(submit, emulator):
+    ran = submit(prices="/nowhere/prices.csv", max_cost=5)
+    assert type(ran.error) is AirflowFailException
+    assert "prices: '/nowhere/prices.csv' given, allowed: a mapping, or the path or" in str(ran.error)
     assert emulator.requests == []
 
 

@@ -91,4 +91,4 @@ def test_a_retry_can_help_a_failed_generation_only_where_its_reason_may_pass(rea
 
 
 def test_the_progress_reads_like_a_sentence():
-    assert progress_line(412, 1000, 3, 515.2) == "412 of 1000 done, 3 failed, ~¥515 so far"
+    assert progress_line(412, 1000, 3, 515.2) == "412 of 1000 done, 3 failed, ~¥515.20 so far"

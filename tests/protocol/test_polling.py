@@ -45,13 +45,14 @@ def lost(text):
     )
 
 
-def timed_out(last, fault=""):
+def timed_out(last, fault="", it="It"):
     return Outcome(
         "timeout",
-        f"Vidu task {TASK} was not ready in time; {last}.{fault} It keeps running and will be billed. {RESUME}",
+        f"Vidu task {TASK} was not ready in time; {last}.{fault} {it} keeps running and will be billed. {RESUME}",
     )
 
 
+PERHAPS = "If there is one, it"
 PENDING, RUNNING, EMPTY = told("Pending"), told("Running"), told("Success")
 DONE = told("Success", urls=("https://h/a.mp4",), finish_time=1050.0, request_id="r")
 READY = Outcome(
@@ -114,7 +115,7 @@ WAITS = {
     ],
     "the deadline without any answer names the fault": [
         (8199, DOWN, Wait(1.0, "Down.")),
-        (8200, DOWN, timed_out("its status could never be read", " Last fault: Down.")),
+        (8200, DOWN, timed_out("its status could never be read", " Last fault: Down.", PERHAPS)),
     ],
     "a fault long past is not the deadline's": [
         (8190, DOWN, Wait(5.0, "Down.")),
@@ -199,7 +200,7 @@ WAITS = {
         (8200, RUNNING, timed_out("its last status was Running")),
     ],
     "a first suspicion at the deadline is the time-out's fault": [
-        (8200, REFUSED, timed_out("its status could never be read", " Last fault: Refused.")),
+        (8200, REFUSED, timed_out("its status could never be read", " Last fault: Refused.", PERHAPS)),
     ],
 }
 

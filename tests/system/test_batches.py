@@ -14,7 +14,7 @@ import pytest
 import requests
 from PIL import Image
 
-from airflow_provider_vidu.operators.submits import CONCURRENT_SUBMITS
+from airflow_provider_vidu.operators.batch_submits import CONCURRENT_SUBMITS
 from tests.bed.trouble import CarefulRun, until
 from tests.bed.video import read_video
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.texts import shown
 from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
 
 # A template, the custom id, the index and the number of the video, and the path.
@@ -22,7 +23,7 @@ PATHS = [
     ("s3://bucket/video.mp4", "", 0, 1, "s3://bucket/video.mp4"),
     ("s3://bucket/video.mp4", "", 0, 2, "s3://bucket/video-2.mp4"),
     ("{custom_id}.mp4", "sku 7", 3, 1, "sku 7.mp4"),
-    ("{custom_id}.mp4", "sku 7", 3, 3, "sku 7-3.mp4"),
+    ("{custom_id}.mp4", "sku 7", 3, 3, "sku 7-task-1-3.mp4"),
     ("videos/{custom_id}", "sku.mp4", 0, 1, "videos/sku.mp4/task-1.mp4"),
     ("videos/{custom_id}", "视频-1", 0, 1, "videos/视频-1/task-1.mp4"),
     ("s3://b/{index}/{custom_id}_{task_id}.mp4", "a", 41, 1, "s3://b/41/a_task-1.mp4"),
@@ -42,7 +43,8 @@ def test_a_task_id_comes_from_outside_and_becomes_a_name(template):
     assert Destination(template).path("../../etc/pass wd{index}") == "videos/______etc_pass_wd_index_.mp4"
 
 
-ALLOWED = "{custom_id}, {task_id}, {index}"
+DIRECTORY = "a directory, or a name that ends in .mp4"
+ALLOWED = "{custom_id}, {task_id}, {index} (a custom_id is a batch's)"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ ALLOWED = "{custom_id}, {task_id}, {index}"
         ("{index}://bucket/videos", "'{index}://bucket/videos'", "placeholders after the bucket's name only"),
         ("../videos", "'../videos'", "a path without '..'"),
         ("s3://bucket/a/../{index}.mp4", "'s3://bucket/a/../{index}.mp4'", "a path without '..'"),
+        *((name, f"'{name}'", f"{DIRECTORY}, since Vidu makes MP4 files") for name in ("{index}.mov", "x.MP4")),
     ],
 )
 def test_a_destination_that_is_none_is_refused_by_name(template, given, allowed):
@@ -72,38 +75,29 @@ def test_a_destination_that_is_none_is_refused_by_name(template, given, allowed)
 
 
 @pytest.mark.parametrize(
+    "custom_id", ["", "a\0b", "a\nb", "a\x7fb", "a\u202eb", "\ud800", " a", "a ", "x" * 181, "视" * 61, 5, None, ["a"]]
+)
+def test_a_custom_id_is_a_short_text(custom_id):
+    assert custom_id_problem(custom_id, names_a_file=False) == (
+        f"custom_id: {shown(custom_id)} given, allowed: a text of 1 to 180 bytes of printable characters, without "
+        "spaces around it"
+    )
+
+
+@pytest.mark.parametrize(
     "custom_id",
     [
-        "../x",
-        "..",
-        ".",
-        ".hidden",
-        "a/b",
-        "/etc/passwd",
-        "a\\b",
-        "C:a",
-        "a\0b",
-        "a\nb",
-        "a\x7fb",
-        "a\u202eb",
-        "\ud800",
-        " a",
-        "a*",
-        "a?versionId=1",
-        "a#b",
-        "{task_id}",
-        "%2e%2e",
-        "x" * 201,
-        "视" * 67,
-        5,
-        None,
+        *("../x", "..", ".", ".hidden", "a/b", "/etc/passwd", "a\\b", "C:a"),
+        *("a*", "a?versionId=1", "a#b", "{task_id}", "%2e%2e"),
     ],
 )
 def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
-    problem = custom_id_problem(custom_id)
-    shown = repr(custom_id if not isinstance(custom_id, str) else custom_id[:100])[:-1]
-    assert problem.startswith(f"custom_id: {shown}")
-    assert "allowed where the destination holds {custom_id}: 1 to 200 bytes of printable characters" in problem
+    problem = custom_id_problem(custom_id, names_a_file=True)
+    assert problem == (
+        f"custom_id: {custom_id!r} given, allowed where the destination holds {{custom_id}}: 1 to 180 bytes of "
+        'printable characters other than / \\ : * ? " < > | { } [ ] # %, the first no dot'
+    )
+    assert custom_id_problem(custom_id, names_a_file=False) is None
     with pytest.raises(ViduRequestError) as caught:
         Destination("videos/{custom_id}.mp4").path("task-1", custom_id)
     assert str(caught.value) == f"{problem}."
@@ -112,10 +106,10 @@ def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
 
 
 @pytest.mark.parametrize(
-    "custom_id", ["a", "a..b", "a b", "x" * 200, "视" * 66, "-x", "a@b+c=d,(e)", "é", "हिन्दी", "a."]
+    "custom_id", ["a", "a..b", "a b", "x" * 180, "视" * 60, "-x", "a@b+c=d,(e)", "é", "हिन्दी", "a."]
 )
 def test_a_custom_id_that_is_a_name_is_taken_as_it_is(custom_id):
-    assert custom_id_problem(custom_id) is None
+    assert custom_id_problem(custom_id, names_a_file=True) is None
     assert Destination("{custom_id}.mp4").path("task-1", custom_id) == f"{custom_id}.mp4"
 
 
@@ -154,7 +148,7 @@ def test_without_a_custom_id_its_placeholder_is_refused():
         ("{custom_id}.mp4", ["a", "b", "a"], ["2 items (0, 2) to one file 'a.mp4'"]),
         # "1" and 11 make the same name as "11" and 1.
         ("{custom_id}{index}.mp4", ["a", "11", *"bcdefghij", "1"], ["2 items (1, 11) to one file '111.mp4'"]),
-        ("video.mp4", [""] * 1000, ["1000 items (0, 1, 2, …) to one file 'video.mp4'"]),
+        ("video.mp4", [""] * 1000, ["1000 items (0, 1, 2, 3, 4, …) to one file 'video.mp4'"]),
         ("{custom_id}.mp4", ["a", "../a", "", "a"], ["item 1: custom_id: '../a'", "item 2: destination", "(0, 3)"]),
     ],
 )
@@ -164,7 +158,15 @@ def test_a_batch_is_checked_before_it_is_submitted(template, custom_ids, problem
     assert all(part in text for part, text in zip(problems, found, strict=True))
 
 
+def test_a_second_video_of_an_item_is_not_called_as_another_item():
+    destination = Destination("{custom_id}.mp4")
+    assert destination.path("task-1", "shot", 0, 2) == "shot-task-1-2.mp4"
+    assert destination.path("task-2", "shot-2", 1) == "shot-2.mp4"
+
+
 def test_names_that_are_too_long_for_a_file_system_are_refused():
     assert Destination("{custom_id}-{custom_id}.mp4").path("t", "x" * 125) == f"{'x' * 125}-{'x' * 125}.mp4"
-    (problem,) = Destination("{custom_id}-{custom_id}.mp4").problems(["x" * 126])
-    assert "(257 bytes)' given, allowed: names of up to 255 bytes" in problem
+    # A second video's name, which nobody foresees, is the longer one.
+    assert Destination("{custom_id}-{custom_id}.mp4").problems(["x" * 91]) == []
+    (problem,) = Destination("{custom_id}-{custom_id}.mp4").problems(["x" * 92])
+    assert "(256 bytes)' given, allowed: names of up to 255 bytes" in problem

@@ -7,7 +7,7 @@ import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, Asset
 
-from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
@@ -147,11 +147,6 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, finish, emulator,
         ({"result": {"urls": ["http://x/y"]}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": "{{ 'text' }}"}, "result: 'text' given"),
         ({"vidu_task_id": ""}, "vidu_task_id: '' given"),
-        ({"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": ""}, "destination: '' given"),
-        (
-            {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{custom_id}.mp4"},
-            "destination: '{custom_id}' given, allowed: {task_id}, {index}, since this video has no custom_id",
-        ),
         (
             {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{{ '../' * 3 }}etc"},
             "destination: '../../../etc' given, allowed: a path without '..'",
@@ -163,6 +158,20 @@ def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, te
     assert type(ran.error) is AirflowFailException
     assert text in str(ran.error)
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "text"),
+    [
+        ("", "destination: '' given, allowed: a path or URI."),
+        ("{name}", "destination: '{name}' given, allowed: {custom_id}, {task_id}, {index} (a custom_id is a batch's)."),
+        ("{custom_id}.mp4", "'{custom_id}' given, allowed: {task_id}, {index}, since this video has no custom_id."),
+    ],
+)
+def test_a_wrong_destination_is_refused_when_the_dag_is_parsed(destination, text):
+    with pytest.raises(ViduRequestError) as raised:
+        ViduToObjectStorageOperator(task_id="store", vidu_task_id="t", destination=destination)
+    assert str(raised.value).endswith(text)
 
 
 def test_a_task_that_is_not_ready_is_refused(store, finish, emulator):

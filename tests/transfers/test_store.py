@@ -71,8 +71,9 @@ def test_videos_are_stored_in_the_order_of_their_urls(emulator, finish, place):
     result, other = finish(), finish()
     urls = [*result["urls"], *other["urls"]]
     stored = store_at(f"{place.destination}/{{index}}/{{custom_id}}.mp4").store({**result, "urls": urls}, "sku 7", 3)
-    assert stored == [f"{place.uri}/3/sku 7.mp4", f"{place.uri}/3/sku 7-2.mp4"]
-    assert place.files() == {"3/sku 7.mp4": content(urls[0]), "3/sku 7-2.mp4": content(urls[1])}
+    names = ["3/sku 7.mp4", f"3/sku 7-{result['task_id']}-2.mp4"]
+    assert stored == [f"{place.uri}/{name}" for name in names]
+    assert place.files() == dict(zip(names, map(content, urls), strict=True))
     assert [ObjectStoragePath(uri).read_bytes() for uri in stored] == list(map(content, urls))
 
 
