@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks that the scheduler ends without a worker, to which tests give the XComs of real ones."""
+"""Tasks that never run: tests give them states and XComs, as real ones have them or as nobody honest would."""
 
-from airflow.sdk import DAG, BaseOperator, Param, task
-
-
-class Still(BaseOperator):
-    """Do nothing."""
-
-    inherits_from_empty_operator = True
-
-    def __init__(self, *, number: int = 0, **kwargs):
-        super().__init__(**kwargs)
-        self.number = number
-
-    def execute(self, context):
-        """Never called."""
+from airflow.sdk import DAG, task
 
 
-with DAG("shown", schedule=None):
-    Still(task_id="one")
+@task
+def many(number: int) -> None:
+    """Do nothing, five hundred times."""
 
-with DAG("shown_many", schedule=None):
-    Still.partial(task_id="many").expand(number=list(range(500)))
+
+with DAG("shown", schedule=None, is_paused_upon_creation=True):
+    for name in ("one", "two", "three"):
+        task(lambda: None, task_id=name)()
+    many.expand(number=list(range(500)))
