@@ -144,15 +144,16 @@ class AirflowBed:
             self.start_process(f"triggerer-{number}", "triggerer", "--skip-serve-logs")
         self._until("Airflow to be healthy", self._is_healthy)
 
-    def start_process(self, name: str, *command: str) -> None:
+    def start_process(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
         """Start one more ``airflow`` process, stopped with the others.
 
         :param name: Name in :attr:`processes` and of its log file.
         :param command: Arguments of the ``airflow`` command.
+        :param env: Environment variables that only this process gets.
         """
         with signals_held():
             log = self.home / "logs" / f"{name}.log"
-            self.processes[name] = spawn(python("airflow", *command), log, self.env)
+            self.processes[name] = spawn(python("airflow", *command), log, self.env | dict(env or {}))
 
     def stop(self) -> None:
         """End every process of this bed; a second call does nothing."""
