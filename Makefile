@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system check bench constraints clean
+.PHONY: help demo up down test test-system screenshots browser check bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,19 @@ test: $(READY) ## Run the tests, one path through a real Airflow included
 	$(RUN) -m pytest -m "not system or smoke" --cov=airflow_provider_vidu.protocol \
 		--cov=airflow_provider_vidu.exceptions --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
-test-system: $(READY) ## Run the other tests that need a real Airflow
+test-system: $(READY) browser ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke" tests/system
+
+screenshots: $(READY) browser ## Take the pictures of docs/images anew that show Airflow's UI
+	$(RUN) -m pytest tests/system/screenshots.py
+
+# The letters are for the pages in Chinese.
+browser:
+	@command -v chromium >/dev/null && fc-list :lang=zh | grep -q . || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "Needed: chromium and a font with Chinese" \
+			"letters (Debian: apt-get install chromium fonts-wqy-microhei)" >&2; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends chromium fonts-wqy-microhei >/dev/null; }
 
 check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff format --check .

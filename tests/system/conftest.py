@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One real Airflow and one emulator for all system tests of a run."""
+"""One real Airflow and one emulator for all system tests of a run, and a browser that looks at them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.bed.airflow_bed import AirflowBed
+from tests.bed.browser import chromium
 from tests.bed.emulator_process import EmulatorProcess
 from tests.bed.guarded import GuardedServer
 from tests.bed.trouble import CarefulRun
@@ -70,3 +72,26 @@ def careful(bed: AirflowBed, emulator: EmulatorProcess, tmp_path: Path) -> Calla
     """Start a run of a careful DAG: its tasks stop where they are told to."""
     emulator.release()
     return partial(CarefulRun, bed, emulator, tmp_path)
+
+
+# Not longer than a module: while it lives, Playwright's event loop counts as running, so that no other could be run.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(bed: AirflowBed, browser: Browser) -> Iterator[Page]:
+    """Airflow's UI in English and in the light theme, for a user who is logged in; paths are relative to it."""
+    with browser.new_context(
+        base_url=bed.url,
+        viewport={"width": 1280, "height": 900},
+        locale="en-US",
+        timezone_id="UTC",
+        color_scheme="light",
+    ) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_test_id("nav-home-link").wait_for()
+        yield page
