@@ -61,6 +61,7 @@ def paths_of(batch):
     core = f"/api/v2/dags/{DENIED_DAG}"
     run = f"{core}/dagRuns/{batch.run_id}"
     return [
+        f"/vidu/videos/{DENIED_DAG}/{quote(batch.run_id, safe='')}",
         f"/vidu/manifest/{place(batch, 'batch')}",
         f"/vidu/media/{place(batch, 'batch', '0.0')}",
         f"/vidu/media/{place(batch, 'batch', '0')}",
