@@ -87,7 +87,7 @@ class Generation:
     polls: int = 0
     downloads: int = 0
     authorization_on_download: bool = False
-    task_id: str = field(default_factory=lambda: uuid4().hex)
+    task_id: str = field(default_factory=lambda: str(uuid4()))
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     @property

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same videos as one batch and as mapped tasks."""
 
+import json
 import os
 from pathlib import Path
 
@@ -22,8 +23,16 @@ def tell(context):
         file.write(f"{context['ti'].map_index}\n")
 
 
+class Batch(ViduGenerateBatchOperator):
+    """Tells what its trigger's event was."""
+
+    def execute_complete(self, context, event=None, **kwargs):
+        (HOME / "event").write_text(json.dumps(event))
+        return super().execute_complete(context, event, **kwargs)
+
+
 with DAG("batch", schedule=None):
-    ViduGenerateBatchOperator(
+    Batch(
         task_id="videos",
         requests=[
             {"custom_id": f"{number:036}", "prompt": prompt, **ASKED}

@@ -25,7 +25,7 @@ import psutil
 
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
 from tests.bed.airflow_bed import AirflowBed
-from tests.bed.emulator_process import EmulatorProcess
+from tests.bed.emulator_process import KEY, EmulatorProcess
 from tests.bed.processes import free_port, python, signals_as_interrupt, spawn, stop_sessions, tail
 from tests.bed.video import read_video
 
@@ -146,7 +146,7 @@ def up() -> int:
             stop_sessions([process.pid], grace=30)
             raise
     print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
-    print(f"Emulator: {record['emulator']}  ({SPEED:g} times as fast as the API; faults and tasks under /_emulator/)")
+    print(f"Emulator: {record['emulator']}, key {KEY}  ({SPEED:g} times as fast as the API; faults under /_emulator/)")
     print(
         f"Start {DAG_ID} there; DAGs of your own go into {os.path.relpath(DAGS)}. Videos land in /tmp/vidu-videos. "
         "`make down` stops everything; logs are in "

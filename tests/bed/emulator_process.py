@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.bed.processes import python, signals_held, spawn, stop_sessions, tail
 from tests.emulator_control import RunningEmulator
 
-KEY = "made-up-key-of-the-emulator"
+KEY = "emulator-key"
 
 
 class EmulatorProcess(RunningEmulator):

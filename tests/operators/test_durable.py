@@ -21,23 +21,13 @@ from airflow_provider_vidu.operators.memory import KEY, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.emulator_control import KEY as API_KEY
+from tests.quick import QUICK, breaks_once, posts
 
-QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
 PUSHED = ("return_value", "expected_seconds", "estimated_cost", "request_id", "vidu_request")
-
-
-def posts(emulator):
-    return [sent for sent in emulator.requests if sent["method"] == "POST"]
 
 
 def stored(context):
     return context["task_state_store"].get(KEY)
-
-
-def breaks_once(context, result=None):
-    """A post-execute callable: the first try fails after all is done."""
-    if context["ti"].try_number == 1:
-        raise RuntimeError("the first try breaks")
 
 
 @pytest.fixture

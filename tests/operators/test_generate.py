@@ -21,15 +21,10 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
+from tests.quick import QUICK, posts
 from tests.records import result_of
 
 pytestmark = pytest.mark.usefixtures("soon")
-
-QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
-
-
-def posts(emulator):
-    return [sent for sent in emulator.requests if sent["method"] == "POST"]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +56,7 @@ def store_connection(bed, emulator, conn_id: str, **extra) -> str:
     return conn_id
 
 
-COUNT = 100
+COUNT, MANY = 100, 1000
 
 
 def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_true(batch, bed, emulator):
@@ -89,15 +88,13 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, bed, emulator, seed):
-    # Slow enough to be killed in between: 200 submits take four seconds.
-    paced = store_connection(bed, emulator, "vidu_paced", max_requests_per_minute=3000)
-    run = batch(count=200, failing=19, conn=paced)
+    run = batch(count=MANY, failing=19)
     until("the worker", run.hops)
     pid = run.hops()[0]
-    run.accepted()
-    time.sleep(random.Random(seed).uniform(0, 4))
+    accepted = random.Random(seed).randrange(1, MANY)
+    run.accepted(accepted)
     run.kill(pid)
-    run.ends(200)
+    run.ends(300)
     lines = run.manifest()
     records = {record["task_id"]: record["body"]["input"]["prompt"] for record in emulator.tasks}
     assert len(set(records.values())) == len(records)
@@ -108,9 +105,32 @@ def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_los
     assert len(uncertain) <= CONCURRENT_SUBMITS
     counts = Counter(line["outcome"] for line in lines.values())
     assert counts.keys() <= {"success", "failed", "uncertain"}
-    assert counts.total() == 200
+    assert counts.total() == MANY
     # pytest -s shows how far each came.
-    print(f"{len(run.hops())} hops before the kill took effect, {len(run.hops(2))} after it: {dict(counts)}")
+    print(f"killed after {accepted} submits, {len(run.hops(2))} hops after it: {dict(counts)}")
+
+
+def stored(run) -> dict[str, int]:
+    """Return the number of each stored file, which is another one when it is written again."""
+    return {path.name: path.stat().st_ino for path in (run.desk / "videos").glob("*.mp4")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_worker_killed_while_it_stores_pays_nothing_twice_and_stores_the_rest(batch, bed, emulator, seed):
+    run = batch(count=COUNT)
+    until("the second hop", lambda: len(run.hops()) == 2)
+    few = random.Random(seed).randrange(COUNT)
+    until(f"{few} stored videos", lambda: len(stored(run)) >= few)
+    run.kill(run.hops()[1])
+    before = stored(run)
+    assert run.ends(300) == "success", bed.failures(run.dag_id, run.run_id)
+    assert run.hops(2), "the kill came too late"
+    lines = run.manifest()
+    assert sorted(line["task_id"] for line in lines.values()) == sorted(record["task_id"] for record in emulator.tasks)
+    assert {(line["outcome"], len(line["files"])) for line in lines.values()} == {("success", 1)}
+    assert sorted(stored(run)) == [f"{name}.mp4" for name in lines]
+    # What was whole before the kill is not written again.
+    assert before.items() <= stored(run).items()
 
 
 def test_a_nights_batch_calls_each_video_as_its_picture_is(bed, emulator, tmp_path):

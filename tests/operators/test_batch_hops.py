@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch's hops tell each other."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+)
+
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.batch_submits import Submits
+from airflow_provider_vidu.transfers.store import VideoStore
+from tests.quick import Store, asked, context_of, deferred, lines, many, posts
+
+pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
+
+
+def test_the_hops_tell_each_other_little(slow_emulator, videos, monkeypatch):
+    """A thousand tasks with ids of 36 characters."""
+    monkeypatch.setattr(Submits, "_submit_chunk", accept_without_sending)
+    stop = deferred(videos, many(1000), Store())
+    _, kwargs = stop.trigger.serialize()
+    assert sum(len(group[2]) for group in kwargs["groups"]) == 1000
+    assert {len(task_id) for group in kwargs["groups"] for task_id in group[2]} == {36}
+    assert len(json.dumps(kwargs)) < 64_000
+    assert len(json.dumps(stop.kwargs)) < 1_000
+
+
+def accept_without_sending(self, items):
+    from airflow_provider_vidu.protocol.response import Submission
+
+    for item in items:
+        self.results[item.custom_id] = Submission(f"{item.custom_id:-<36}", "")
+
+
+def finished(stop, videos, event, store, map_index=-1, **changes):
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=[], destination=str(videos), **changes)
+    context = context_of(store, map_index=map_index)
+    if stop is None:
+        return operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    return operator.resume_execution(stop.method_name, {**stop.kwargs, "event": event}, context)
+
+
+def test_the_second_hop_believes_the_first_and_not_what_the_dag_asks_for_by_now(emulator, videos):
+    stop = deferred(videos, many(2), store := Store())
+    time.sleep(0.2)
+    assert finished(stop, videos / "elsewhere", {"status": "strange"}, store)["counts"] == {"success": 2}
+    assert sorted(path.name for path in videos.glob("*.mp4")) == ["kite-000.mp4", "kite-001.mp4"]
+
+
+def test_a_trigger_that_airflow_gave_up_does_not_keep_ready_videos_from_being_stored(emulator, videos):
+    deferred(videos, many(2), store := Store())
+    time.sleep(0.2)
+    assert finished(None, videos, None, store)["counts"] == {"success": 2}
+
+
+def test_what_the_first_hop_noted_has_to_be_there(emulator, videos):
+    stop = deferred(videos, many(2), store := Store())
+    (notes,) = videos.glob("*.waiting")
+    notes.unlink()
+    with pytest.raises(ViduDownloadError, match="which has gone"):
+        finished(stop, videos, None, store)
+
+
+def test_a_batch_without_a_connection_to_fetch_videos_tells_of_each(emulator, videos, monkeypatch):
+    stop = deferred(videos, many(2), store := Store())
+    time.sleep(0.2)
+
+    def broken(self, items):
+        raise ViduRequestError("no connection")
+        yield
+
+    monkeypatch.setattr(VideoStore, "store_all", broken)
+    with pytest.raises(AirflowException, match=r"2 not_stored.*kite-000: not_stored: no connection"):
+        finished(stop, videos, None, store)
+
+
+def test_mapped_batches_with_one_manifest_lose_nothing_and_pay_nothing_twice(emulator, videos):
+    manifest, hops = f"{videos}/all.jsonl", []
+    for index, names in enumerate(("ab", "cd")):
+        store, given = Store(), [asked(name) for name in names]
+        hops.append((deferred(videos, given, store, map_index=index, manifest=manifest), store))
+    time.sleep(0.2)
+    for index, (stop, store) in enumerate(hops):
+        assert finished(stop, videos, None, store, index)["counts"] == {"success": 2}
+        assert [line["custom_id"] for line in lines(videos)] == list(("ab", "cd")[index])
+    assert sorted(path.name for path in videos.iterdir()) == ["a.mp4", "all.jsonl", "b.mp4", "c.mp4", "d.mp4"]
+    assert len(posts(emulator)) == 4
+
+
+def test_tasks_that_this_task_did_not_submit_are_not_taken_for_its_own(emulator, videos):
+    stop = deferred(videos, many(2), Store())
+    other = Store(vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", "another"]}})
+    with pytest.raises(ViduDownloadError, match=r"for 'kite-000', which this task did not submit\. A retry takes up"):
+        finished(stop, videos, None, other)
