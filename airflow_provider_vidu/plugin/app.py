@@ -8,6 +8,7 @@ from it what is no global of this module.
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -45,7 +46,20 @@ _HEADERS = {
     "Cache-Control": "private, no-cache",
 }
 
-app = FastAPI(title="Vidu videos", dependencies=[Depends(get_user)], openapi_url=None, docs_url=None, redoc_url=None)
+
+def _without_nul(request: Request) -> None:
+    # PostgreSQL takes no such text, not even to look for it.
+    if "\0" in unquote(str(request.url)):
+        raise HTTPException(404)
+
+
+app = FastAPI(
+    title="Vidu videos",
+    dependencies=[Depends(get_user), Depends(_without_nul)],
+    openapi_url=None,
+    docs_url=None,
+    redoc_url=None,
+)
 app.include_router(media.router)
 app.include_router(videos.router)
 
@@ -75,5 +89,5 @@ def _asset(name: str, request: Request) -> Response:
 def _static(name: str, request: Request) -> Response:
     # Only names that are listed, so that no path is ever made of what was asked for.
     if (path := _FILES.get(name)) is None:
-        raise HTTPException(404, "Not found")
+        raise HTTPException(404)
     return _STATIC.file_response(path, path.stat(), request.scope)

@@ -33,7 +33,8 @@ router = APIRouter()
 
 
 @router.get(
-    "/videos",
+    # The DAG's id in the path: Airflow 3.1.0 does not look for it in the query, and would ask for any DAG.
+    "/videos/{dag_id}/{run_id}",
     dependencies=[
         Depends(requires_access_dag("GET", DagAccessEntity.XCOM)),
         Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE)),

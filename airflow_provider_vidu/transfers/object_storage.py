@@ -27,7 +27,8 @@ class ViduToObjectStorageOperator(BaseOperator):
     A broken connection is taken up where it broke off; where a link has expired, the status is asked for a fresh one
     once. A file is written under a temporary name and moved when it is complete, so that whoever watches the
     destination never sees half a video; one that is complete already is kept. The API key is not sent to the host that
-    serves the videos. For a bucket a video passes through the worker's temporary directory.
+    serves the videos. For a bucket a video passes through the worker's temporary directory. Also pushes the XCom
+    ``vidu_task_id``, by which the tabs of Airflow's UI find the stored copy.
 
     :param result: what ``ViduTaskSensor`` returned; give this or ``vidu_task_id``. (templated)
     :param vidu_task_id: Vidu's id of a finished task, whose urls are asked for. (templated)
@@ -77,6 +78,8 @@ class ViduToObjectStorageOperator(BaseOperator):
             store = VideoStore(self.destination, self.vidu_conn_id, self.log)
             result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
             files = store.store(result, index=max(0, context["ti"].map_index or 0))
+            # The files' names need not tell whose video they hold.
+            context["ti"].xcom_push(key="vidu_task_id", value=result["task_id"])
         except ViduRequestError as error:
             raise AirflowFailException(str(error)) from error
         announce(context, files=files, seconds=result.get("video_seconds"), cost=self._cost())

@@ -145,15 +145,16 @@ class AirflowBed:
             self.start_process(f"triggerer-{number}", "triggerer", "--skip-serve-logs")
         self._until("Airflow to be healthy", self._is_healthy)
 
-    def start_process(self, name: str, *command: str) -> None:
+    def start_process(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
         """Start one more ``airflow`` process, stopped with the others.
 
         :param name: Name in :attr:`processes` and of its log file.
         :param command: Arguments of the ``airflow`` command.
+        :param env: Environment variables that only this process gets.
         """
         with signals_held():
             log = self.home / "logs" / f"{name}.log"
-            self.processes[name] = spawn(python("airflow", *command), log, self.env)
+            self.processes[name] = spawn(python("airflow", *command), log, self.env | dict(env or {}))
 
     def stop(self) -> None:
         """End every process of this bed; a second call does nothing."""
@@ -220,19 +221,20 @@ class AirflowBed:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}", response=answer)
         return answer.json() if accept == "application/json" and answer.content else answer.text
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, paused: bool = False) -> str:
         """Start a run as soon as the DAG is known, and return its run id.
 
         :param dag_id: DAG to run; unpaused first.
         :param conf: The run's configuration, which is also its params.
+        :param paused: Pause the DAG instead, so that its tasks are there but never run.
         """
-        self._until(f"DAG {dag_id}", lambda: self._unpause(dag_id), timeout=60)
+        self._until(f"DAG {dag_id}", lambda: self._pause(dag_id, paused), timeout=60)
         body = {"logical_date": None, "conf": dict(conf or {})}
         return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
-    def _unpause(self, dag_id: str) -> bool:
+    def _pause(self, dag_id: str, paused: bool) -> bool:
         try:
-            self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+            self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": paused})
         except requests.HTTPError as error:
             if error.response.status_code != 404:
                 raise

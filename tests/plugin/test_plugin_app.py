@@ -61,6 +61,31 @@ def ask(web):
     web.app.dependency_overrides.pop(media._returned, None)
 
 
+def paths(web, of_a_dag):
+    """Every route of the application, those that tell of a DAG or the others."""
+    values = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "file": "0", "name": "task.js"}
+    paths = [route.path for route in web.app.routes]
+    # Airflow 3.1.0 asks for the right to any DAG at all where the path does not name one.
+    return [path.format(**values) for path in paths if ("{dag_id}" in path) == of_a_dag]
+
+
+def test_every_route_demands_a_login(web, monkeypatch):
+    monkeypatch.setattr(web.app, "dependency_overrides", {})
+    found = [*paths(web, of_a_dag=True), *paths(web, of_a_dag=False)]
+    assert len(found) >= 5
+    assert {path: web.get(path).status_code for path in found} == dict.fromkeys(found, 401)
+
+
+def test_only_the_pages_themselves_are_for_users_who_may_see_no_dag(web, monkeypatch):
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+
+    nobody = {get_user: lambda: SimpleAuthManagerUser(username="nobody", role=None)}
+    monkeypatch.setattr(web.app, "dependency_overrides", nobody)
+    assert paths(web, of_a_dag=False) == ["/task", "/run", "/assets/task.js"]
+    assert {web.get(path).status_code for path in paths(web, of_a_dag=True)} == {403}
+
+
 @pytest.mark.parametrize("path", ["/task", "/run", "/assets/task.js", "/assets/none", f"/media/{TASK}/0", "/none"])
 def test_every_answer_tells_the_browser_to_trust_nothing_but_the_package_itself(web, path):
     told = web.get(path).headers

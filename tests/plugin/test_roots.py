@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from airflow_provider_vidu.get_provider_info import get_provider_info
 from airflow_provider_vidu.plugin.roots import MAX_CHARACTERS, Found, Root, find, read_root
 
 LOCAL = Root("", ("data", "videos"))
@@ -121,3 +125,14 @@ def test_what_is_no_root_is_refused_by_name(text):
     with pytest.raises(ValueError, match="given, allowed: absolute paths") as refused:
         read_root(text)
     assert str(refused.value).startswith(repr(text))
+
+
+def test_the_documented_roots_are_roots():
+    page = (Path(__file__).parents[2] / "docs" / "ui.md").read_text("utf-8")
+    (documented,) = re.findall(r"^media_roots = (.+)$", page, re.MULTILINE)
+    option = get_provider_info()["config"]["vidu"]["options"]["media_roots"]
+    assert option["example"] == documented
+    assert [str(read_root(text.strip())) for text in documented.split(",")] == documented.split(", ")
+    (schemes,) = re.findall(r"an object store \(([^)]+)\)", page)
+    with pytest.raises(ValueError, match=f"one of {schemes.replace('`', '')}, such as"):
+        read_root("sftp://host")

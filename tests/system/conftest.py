@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 from tests.bed.airflow_bed import AirflowBed
 from tests.bed.browser import chromium
 from tests.bed.emulator_process import EmulatorProcess
+from tests.bed.guarded import GuardedServer
 from tests.bed.trouble import CarefulRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +41,16 @@ def bed_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def bed(emulator_process: EmulatorProcess, bed_home: Path) -> Iterator[AirflowBed]:
+def bed(
+    emulator_process: EmulatorProcess, bed_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowBed]:
     dags = bed_home / "dags"
     dags.mkdir()
     (dags / "example").symlink_to(ROOT / "example_dags")
     (dags / "system").symlink_to(ROOT / "tests" / "system" / "dags")
     env = {
+        # Below it lies what tests store, and much that nobody shall see.
+        "AIRFLOW__VIDU__MEDIA_ROOTS": f"{tmp_path_factory.getbasetemp()}, s3://shop@bucket/shown",
         # What died is noticed within the time of a test.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -54,6 +59,12 @@ def bed(emulator_process: EmulatorProcess, bed_home: Path) -> Iterator[AirflowBe
     }
     with AirflowBed(bed_home, dags, env=env, connections={"vidu_default": emulator_process.connection}) as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+def guarded(bed: AirflowBed) -> GuardedServer:
+    """The same Airflow, seen by users who have to log in."""
+    return GuardedServer(bed)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def test_every_url_is_stored_and_its_uri_returned(store, finish, emulator, tmp_p
     names = [f"{result['task_id']}.mp4", f"{result['task_id']}-2.mp4"]
     assert ran.xcom("store") == [(directory / name).as_uri() for name in names]
     assert sorted(files(directory)) == sorted(names)
+    assert ran.xcom("store", "vidu_task_id") == result["task_id"]
     assert all((directory / name).read_bytes()[4:8] == b"ftyp" for name in names)
 
 

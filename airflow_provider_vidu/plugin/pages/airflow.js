@@ -33,28 +33,27 @@ async function ask(route, values) {
   return answer.json();
 }
 
+function route(name, ...parts) {
+  return [name, page.dag_id, page.run_id, ...parts].map(encodeURIComponent).join("/");
+}
+
 // All of a run's task instances that have to do with Vidu, or those of one task; and whether stored files can be played.
 export async function instances(task_id = null, map_index = null) {
-  const { dag_id, run_id } = page;
   const found = [];
   let answer = { next: 0 };
   while (answer.next !== null) {
-    answer = await ask("videos", { dag_id, run_id, task_id, map_index, offset: answer.next });
+    answer = await ask(route("videos"), { task_id, map_index, offset: answer.next });
     found.push(...answer.instances);
   }
   return { instances: found, media: answer.media };
 }
 
-const path = (...parts) => parts.map(encodeURIComponent).join("/");
-
-const below = ({ task_id, map_index }) => path(page.dag_id, page.run_id, task_id, map_index);
-
 // A batch's lines, some of them at a time: {lines, next}.
-export function manifestLines(task, start) {
-  return ask(`manifest/${below(task)}`, { start });
+export function manifestLines({ task_id, map_index }, start) {
+  return ask(route("manifest", task_id, map_index), { start });
 }
 
 // Where a stored file is played from: the page names the task and a number, the server knows the file.
-export function mediaAddress({ task, item, file }) {
-  return `media/${below(task)}/${item === undefined ? file : `${item}.${file}`}`;
+export function mediaAddress({ task: { task_id, map_index }, item, file }) {
+  return route("media", task_id, map_index, item === undefined ? file : `${item}.${file}`);
 }

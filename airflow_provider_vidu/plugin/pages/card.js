@@ -96,7 +96,7 @@ export function whole(video, media) {
     prompt(video),
     firstFrame(video),
   ];
-  const title = element("h1", {}, told(video.name));
+  const title = element("h1", {}, t("video"));
   return element(
     "article",
     { className: "whole" },
