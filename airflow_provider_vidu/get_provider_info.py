@@ -56,6 +56,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_vidu.transfers.object_storage",
             }
         ],
+        "extra-links": ["airflow_provider_vidu.links.ViduVideoLink"],
         "connection-types": [
             {
                 "hook-class-name": "airflow_provider_vidu.hooks.vidu.ViduHook",
