@@ -31,8 +31,8 @@ function row(key, ...value) {
 }
 
 function askedFor(video) {
-  const { request, seconds, unreadable } = video;
-  if (!request) return unreadable ? row("prompt", t("tooLarge")) : [];
+  const { request, seconds, isTooLarge } = video;
+  if (!request) return isTooLarge ? row("prompt", t("tooLarge")) : [];
   const length = seconds ?? request.duration;
   const unset = t("asDefault");
   return [
@@ -68,7 +68,6 @@ export function frameImage(video) {
   const src = webAddress(video.request?.firstFrame ?? "");
   if (!src) return null;
   const image = element("img", { referrerPolicy: "no-referrer", loading: "lazy", alt: t("firstFrameOf", { name: plain(video.name) }) });
-  image.addEventListener("error", () => image.remove());
   image.src = src;
   return image;
 }
@@ -76,7 +75,9 @@ export function frameImage(video) {
 export function firstFrame(video) {
   const named = video.request?.firstFrame;
   if (!named) return null;
-  const shown = frameImage(video) ?? element("p", {}, told(named, "id"));
+  const words = element("p", {}, told(named, "id"));
+  const shown = frameImage(video) ?? words;
+  shown.addEventListener("error", () => shown.replaceWith(words));
   return element("section", { className: "frame", ariaLabel: t("firstFrame") }, element("h2", {}, t("firstFrame")), shown);
 }
 
@@ -124,13 +125,18 @@ function folded(video) {
   return inside;
 }
 
+// What stands in the place of a video that is not there.
+function still(video) {
+  const image = frameImage(video);
+  const words = element("p", { className: "still", ariaHidden: "true" }, t(video.state));
+  image?.addEventListener("error", () => image.replaceWith(words));
+  return [image ?? words];
+}
+
 // A card of the gallery. What it shows is loaded by whoever sees it come into view: `card.fill()`.
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
-  const fill = () => {
-    const seen = video.state === "success" ? players(video, media) : [frameImage(video)];
-    screen.replaceChildren(...seen.filter(Boolean));
-  };
+  const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : still(video)));
   const name = element("h3", {}, told(video.name));
   const words = video.request?.prompt;
   const made = element(
