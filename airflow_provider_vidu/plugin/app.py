@@ -50,7 +50,7 @@ _HEADERS = {
 def _without_nul(request: Request) -> None:
     # PostgreSQL takes no such text, not even to look for it.
     if "\0" in unquote(str(request.url)):
-        raise HTTPException(404, "Not found")
+        raise HTTPException(404)
 
 
 app = FastAPI(
@@ -89,5 +89,5 @@ def _asset(name: str, request: Request) -> Response:
 def _static(name: str, request: Request) -> Response:
     # Only names that are listed, so that no path is ever made of what was asked for.
     if (path := _FILES.get(name)) is None:
-        raise HTTPException(404, "Not found")
+        raise HTTPException(404)
     return _STATIC.file_response(path, path.stat(), request.scope)

@@ -142,15 +142,10 @@ def _manifest(roots: _Roots, returned: _Returned, start: Annotated[int, Query(ge
 def _lines(returned: Any, start: int, roots: list[Root], count: int) -> tuple[list[dict[str, Any]], int | None]:
     stored = open_stored(returned.get("manifest") if isinstance(returned, dict) else None, roots)
     with stored.file:
-        stored.file.seek(max(0, start - 1))
+        stored.file.seek(start)
         data = stored.file.read(CHUNK_BYTES)
-    if start:
-        # A line is named by where it begins.
-        before, data = data[:1], data[1:]
-        if before != b"\n":
-            raise NotServed(f"No line begins at byte {start}")
     found: list[dict[str, Any]] = []
-    # Whole lines only; what follows them is the next page's.
+    # Whole lines only; what follows them is the next page's. From the middle of a line on there is no line.
     for line in data.split(b"\n")[:-1][:count]:
         try:
             record = record_of(line)

@@ -168,12 +168,17 @@ def test_a_root_that_is_not_there_shows_nothing(bucket, tmp_path):
 
 
 def test_an_object_is_read_piece_by_piece(bucket, monkeypatch):
+    from s3fs import S3File
+
     from airflow_provider_vidu.plugin import stored
 
+    fetch, fetched = S3File._fetch_range, []
+    monkeypatch.setattr(S3File, "_fetch_range", lambda *asked: fetched.append(asked[1:]) or fetch(*asked))
     body = bytes(range(256)) * 40
     bucket.put_object(Bucket="bucket", Key="shown/long.mp4", Body=body)
     monkeypatch.setattr(stored, "CHUNK_BYTES", 1000)
     found = open_stored("s3://store@bucket/shown/long.mp4", [read_root("s3://store@bucket/shown")])
     pieces = list(found.chunks(range(5, 3005)))
+    assert fetched == [(5, 1005), (1005, 2005), (2005, 3005)]
     assert [len(piece) for piece in pieces] == [1000, 1000, 1000]
     assert b"".join(pieces) == body[5:3005]
