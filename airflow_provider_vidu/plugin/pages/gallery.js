@@ -89,7 +89,7 @@ export class Gallery {
     this.notices = element("div", { className: "notices" });
     this.list = element("ul", { className: "cards", ariaLabel: t("videos") });
     this.none = message("", "none");
-    this.more = element("button", { type: "button", className: "more" }, t("more"));
+    this.more = element("button", { type: "button", className: "more", hidden: true }, t("more"));
     this.more.addEventListener("click", () => this.#showMore());
     this.root.replaceChildren(element("header", {}, this.totals, this.#filters()), this.notices, this.none, this.list, this.more);
     this.end.disconnect();
@@ -162,7 +162,7 @@ export class Gallery {
     const rows = [
       ["totalVideos", number(found.success)],
       ["totalSeconds", number(found.seconds)],
-      ["totalCost", t("cost", { money: money(found.cost) }), unpriced],
+      ["totalCost", found.cost || !unpriced ? t("cost", { money: money(found.cost) }) : t("costUnknown"), unpriced],
       ["totalFailed", number(found.failed)],
     ];
     this.totals.replaceChildren(

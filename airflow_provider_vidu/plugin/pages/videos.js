@@ -4,6 +4,7 @@
 const MOST_FILES = 20;
 // As in protocol/batch.py.
 const OUTCOMES = ["success", "failed", "refused", "uncertain", "unsubmitted", "timeout", "lost", "not_stored"];
+const AT_WORK = ["running", "deferred", "up_for_reschedule"];
 const OVER = ["failed", "upstream_failed", "success", "skipped", "removed"];
 
 const record = (value) => (value && typeof value === "object" && !Array.isArray(value) ? value : {});
@@ -96,7 +97,7 @@ function waitOf(members) {
   return {
     ...(wait ?? members[0]).progress,
     expected: first(...members.map(({ progress }) => progress.expected)),
-    isSubmitted: members.some(({ viduTaskId }) => viduTaskId),
+    isSubmitted: members.some(({ viduTaskId, submits, state }) => viduTaskId || (!submits && AT_WORK.includes(state))),
     isLeft: !wait,
   };
 }
