@@ -56,6 +56,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_vidu.transfers.object_storage",
             }
         ],
+        "extra-links": ["airflow_provider_vidu.links.ViduVideoLink"],
         "connection-types": [
             {
                 "hook-class-name": "airflow_provider_vidu.hooks.vidu.ViduHook",
@@ -65,7 +66,7 @@ def get_provider_info() -> dict[str, Any]:
                     "auth_scheme": {
                         "label": "Authorization scheme",
                         "schema": {"type": ["string", "null"], "enum": ["key", "bearer"], "default": "key"},
-                        "description": "How the API key is sent: alone (key, the default) or as a Bearer token.",
+                        "description": "How the API key is sent: alone (key) or as a Bearer token (bearer).",
                     },
                     "timeout": {
                         "label": "Time-out",
@@ -79,14 +80,21 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "verify": {
                         "label": "Verify TLS",
-                        "schema": {"type": ["boolean", "null"]},
-                        "description": "Whether to check the server's certificate; yes when empty.",
+                        # A switch that is neither on nor off looks as if it were off.
+                        "schema": {"type": ["boolean", "null"], "default": True},
+                        "description": "Whether to check the server's certificate. The path of a CA bundle goes into "
+                        "the JSON below.",
                     },
                 },
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "login"],
                     "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "https://api.modelverse.cn"},
+                    # Airflow shows no sentence of help beside these: this is the only place for a word of it.
+                    "placeholders": {
+                        "host": "https://api.modelverse.cn",
+                        "password": "The key from the ModelVerse console",
+                        "port": "443",
+                    },
                 },
             }
         ],

@@ -14,14 +14,15 @@ import airflow_provider_vidu
 
 PACKAGE = Path(airflow_provider_vidu.__file__).parent
 NAME = PACKAGE.name
-SURFACE = {"operators", "sensors", "transfers"}
+SURFACE = {"links", "operators", "sensors", "transfers"}
 # The arrows: what stands on the left may import what stands on the right, itself, and nothing else of ours.
 ARROWS = {
     "exceptions": set(),
     "protocol": {"exceptions"},
     "hooks": {"protocol", "exceptions"},
     "triggers": {"hooks", "protocol", "exceptions"},
-    **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions"} for part in SURFACE},
+    "links": set(),
+    **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions"} for part in SURFACE - {"links"}},
     "plugin": {*SURFACE, "protocol"},
     "emulator": {"protocol"},
     "get_provider_info": set(),

@@ -174,12 +174,12 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
 
 
 def _verify(value: Any, name: str) -> bool | str:
-    if value is None:
+    if value is None or str(value).lower() == "true":
         # requests honours these two by itself; this keeps the async hook in step with it.
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if isinstance(value, bool) or (isinstance(value, str) and os.path.exists(value)):
+    if str(value).lower() == "false":
+        return False
+    if isinstance(value, str) and os.path.exists(value):
         return value
     raise _wrong(name, "verify", value, "true, false or the path of a CA bundle")
 

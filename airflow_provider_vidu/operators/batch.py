@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
 from airflow_provider_vidu.operators.literals import (
     is_lazy_list,
@@ -80,6 +81,7 @@ class ViduGenerateBatchOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("requests", "destination", "manifest", "vidu_conn_id")
+    operator_extra_links = (ViduVideoLink(),)
 
     def __init__(
         self,

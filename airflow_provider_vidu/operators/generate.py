@@ -91,14 +91,16 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :raises AirflowException: the generation has failed, and a retry, which is paid, may succeed.
         :raises ViduError: the wait ended without a video, or it could not be stored; a retry pays nothing.
         """
-        try:
-            self._check_wait()
-        except ViduRequestError as error:
-            raise AirflowFailException(str(error)) from error
         from airflow_provider_vidu.operators.generation import Generation
+        from airflow_provider_vidu.operators.report import failure_shown
 
-        memory, attempt = self._accepted(context)
-        return Generation(self, context, memory).begin(attempt)
+        with failure_shown(context):
+            try:
+                self._check_wait()
+            except ViduRequestError as error:
+                raise AirflowFailException(str(error)) from error
+            memory, attempt = self._accepted(context)
+            return Generation(self, context, memory).begin(attempt)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, vidu_task_id: str, cost: float | None, remembered: bool
@@ -126,6 +128,12 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param context: Airflow's context of the task instance.
         :return: the result.
         """
+        from airflow_provider_vidu.operators.report import failure_shown
+
+        with failure_shown(context):
+            return self._resume(next_method, next_kwargs, context)
+
+    def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         from airflow_provider_vidu.operators.generation import Generation
 
         if next_method == self.execute_complete.__name__:

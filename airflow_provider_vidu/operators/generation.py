@@ -15,7 +15,7 @@ from airflow_provider_vidu.exceptions import ViduError, ViduEventError
 from airflow_provider_vidu.operators.durable import Attempt
 from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success
+from airflow_provider_vidu.operators.report import announce, count_failure, count_success, show_news
 from airflow_provider_vidu.protocol.errors import Family, family_of
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.transfers.store import VideoStore, place_of
@@ -111,6 +111,7 @@ class Generation:
             if not self._operator.deferrable:
                 time.sleep(watch.first_ask(time.time(), random.random()))  # noqa: S311 - a jitter
             while not isinstance(verdict := look(watch, self._operator.vidu_conn_id, self._log), Outcome):
+                show_news(self._context, watch)
                 if self._operator.deferrable:
                     return None
                 time.sleep(verdict.seconds)

@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
+
+from airflow_provider_vidu.exceptions import ViduError
+from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -63,3 +70,50 @@ def announce(context: Context, *, seconds: float | None, cost: float | None, **m
             context["outlet_events"][outlet].extra.update(told)
         except Exception:
             log.exception("The asset event of %s could not be told: %s", outlet, told)
+
+
+def show_news(context: Context, watch: Watch) -> None:
+    """
+    Push the XCom ``vidu_progress`` where a wait on the worker has news.
+
+    :param context: Airflow's context of the task instance.
+    :param watch: the wait.
+    """
+    if news := watch.news():
+        _show(context, PROGRESS_KEY, news)
+
+
+def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> None:
+    """
+    Push the XCom ``vidu_failure``: ``reason``, and ``task_id``, whose failure it is.
+
+    :param context: Airflow's context of the task instance.
+    :param error: what the task fails with.
+    :param vidu_task_id: Vidu's id of the task, empty where there is none or another XCom tells it.
+    """
+    _show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
+
+
+@contextmanager
+def failure_shown(context: Context, vidu_task_id: str = "") -> Iterator[None]:
+    """
+    Push the XCom of :func:`show_failure` where a ``with`` block fails.
+
+    :param context: Airflow's context of the task instance.
+    :param vidu_task_id: as there.
+    """
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except (AirflowException, ViduError) as error:
+        show_failure(context, error, vidu_task_id)
+        raise
+
+
+def _show(context: Context, key: str, value: dict[str, Any]) -> None:
+    try:
+        context["ti"].xcom_push(key=key, value=value)
+    except Exception:
+        # Nothing but the UI reads it, so no task fails because of it.
+        log.exception("The XCom %s could not be pushed", key)

@@ -13,6 +13,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
+from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
 from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, known_later
 from airflow_provider_vidu.protocol import request
@@ -37,7 +38,7 @@ class ViduSubmitOperator(BaseOperator):
 
     Also pushes the XComs ``request_id``, ``expected_seconds`` (typical time of generation, or ``None``),
     ``estimated_cost`` (CNY by the dated price table, or ``None``) and ``vidu_request`` (what was asked for, without
-    the content of files).
+    the content of files); where it fails, ``vidu_failure`` (the reason).
 
     It is paid once: what was surely not accepted (rate limit, failed connection) is sent again a few times, then
     left to Airflow's retries, as is a bad key. A refused request and a submit whose outcome is unknown fail the task
@@ -96,6 +97,7 @@ class ViduSubmitOperator(BaseOperator):
         "extra_parameters",
         "vidu_conn_id",
     )
+    operator_extra_links = (ViduVideoLink(),)
 
     def __init__(
         self,
@@ -229,8 +231,11 @@ class ViduSubmitOperator(BaseOperator):
         :raises ViduSubmissionUncertainError: the outcome is unknown and ``on_uncertain`` is ``resubmit``.
         :raises ViduError: any other kind: nothing was sent or accepted, nothing was paid, a retry can help.
         """
-        memory, attempt = self._accepted(context)
-        memory.deliver(attempt)
+        from airflow_provider_vidu.operators.report import failure_shown
+
+        with failure_shown(context):
+            memory, attempt = self._accepted(context)
+            memory.deliver(attempt)
         return attempt.vidu_task_id
 
     def _accepted(self, context: Context) -> tuple[Memory, Attempt]:

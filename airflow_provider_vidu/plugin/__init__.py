@@ -12,6 +12,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_vidu.links import VIDEO_TAB
+
 PREFIX = "/vidu"
 """Where Airflow's api-server mounts the application."""
 
@@ -25,7 +27,7 @@ class ViduPlugin(AirflowPlugin):
 
     name = "vidu"
     external_views = [  # noqa: RUF012 - Airflow removes views from this very list
-        {"name": "Video", "href": _TASK, "destination": "task_instance", "url_route": "vidu_video"},
+        {"name": "Video", "href": _TASK, "destination": "task_instance", "url_route": VIDEO_TAB},
         {"name": "Videos", "href": _RUN, "destination": "dag_run", "url_route": "vidu_videos"},
     ]
 

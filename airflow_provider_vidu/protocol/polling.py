@@ -38,6 +38,11 @@ RESEND_SECONDS = 2.0
 FAULT_SECONDS = 2.0
 """How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
 
+PROGRESS_KEY = "vidu_progress"
+"""The XCom that :meth:`Watch.news` goes to, for Airflow's UI."""
+MOST_NEWS = 3
+"""How often a wait has news, so that a server whose status words alternate does not fill the database."""
+
 _SUSPICIOUS = (ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
 """What ends a wait when it does not pass. All other errors are ridden out to the deadline."""
 TIMES_BELIEVED = 4
@@ -171,7 +176,8 @@ class Watch:
         self.expected_seconds = expected_seconds
         self.generating_since = started_at if submitted_at is None else submitted_at
         self._pending_at, self._is_pending = float("-inf"), False
-        self.word = ""
+        self.word = self._told = ""
+        self._news = 0
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
         self._same = _NOTHING
@@ -275,6 +281,24 @@ class Watch:
             f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} {goes_on} "
             f"{how_to_resume(self.vidu_task_id)}",
         )
+
+    def news(self) -> dict[str, Any] | None:
+        """
+        Tell how the wait goes on, where the status word has changed since it was told.
+
+        :return: ``task_id``; ``state``, the status word; ``submitted_at``, epoch seconds at which the generation began
+            at the earliest; ``expected_seconds``, ``None`` when unknown. ``None`` where there is no new word, or there
+            were too many.
+        """
+        if self.word == self._told or self._news == MOST_NEWS:
+            return None
+        self._told, self._news = self.word, self._news + 1
+        return {
+            "task_id": self.vidu_task_id,
+            "state": self.word,
+            "submitted_at": self.generating_since,
+            "expected_seconds": self.expected_seconds,
+        }
 
     def _step(self, now: float, jitter: float) -> float:
         if self.expected_seconds is None:

@@ -19,8 +19,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_vidu.exceptions import ViduEventError
+from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.literals import seconds_of_wait
-from airflow_provider_vidu.operators.report import count_failure, count_success
+from airflow_provider_vidu.operators.report import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import identifier
 from airflow_provider_vidu.protocol.texts import shown
@@ -38,6 +39,9 @@ class ViduTaskSensor(BaseSensorOperator):
     raises ``AirflowSensorTimeout``; a failed or lost task raises ``AirflowFailException``, since asking again
     cannot help; ``soft_fail`` and ``never_fail`` skip instead, in every mode.
 
+    While it waits, the XCom ``vidu_progress`` tells the last status word; where it fails, ``vidu_failure`` tells the
+    reason. Both are for Airflow's UI.
+
     The result is ``{"task_id", "urls", "video_seconds", "submit_time", "finish_time", "expires_at",
     "request_id"}``; times are epoch seconds. ``urls`` are bearer links: who reads the XCom can fetch the video.
 
@@ -51,6 +55,7 @@ class ViduTaskSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("vidu_task_id", "vidu_conn_id", "expected_seconds")
+    operator_extra_links = (ViduVideoLink(),)
 
     def __init__(
         self,
@@ -82,12 +87,12 @@ class ViduTaskSensor(BaseSensorOperator):
         try:
             self._watch = self._new_watch(self._began(context))
             if self.deferrable:
-                return self._defer_unless_ended()
+                return self._defer_unless_ended(context)
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowTaskTimeout):
-            self._raise(AirflowSensorTimeout(self._watch.timed_out().message))
+            self._raise(context, AirflowSensorTimeout(self._watch.timed_out().message))
         except AirflowFailException as error:
-            self._raise(error)
+            self._raise(context, error)
         except AirflowSkipException as skip:
             # Airflow's own texts name neither the task nor the reason.
             reason = skip.__cause__ or self._watch.timed_out().message
@@ -137,20 +142,21 @@ class ViduTaskSensor(BaseSensorOperator):
         :param context: Airflow's context of the task instance.
         :return: whether the task is ready, with the result.
         """
-        outcome = self._look()
+        outcome = self._look(context)
         return PokeReturnValue(True, self._finish(outcome)) if outcome else False
 
-    def _look(self) -> Outcome | None:
+    def _look(self, context: Context) -> Outcome | None:
         from airflow_provider_vidu.hooks.look import look
 
         verdict = look(self._watch, self.vidu_conn_id, self.log)
         if isinstance(verdict, Outcome):
             return verdict
         self.log.info("Vidu task %s is %s", self.vidu_task_id, self._watch.word or "not readable yet")
+        show_news(context, self._watch)
         return None
 
-    def _defer_unless_ended(self) -> dict[str, Any]:
-        outcome = self._look()
+    def _defer_unless_ended(self, context: Context) -> dict[str, Any]:
+        outcome = self._look(context)
         if outcome:
             return self._finish(outcome)
         watch = self._watch
@@ -192,6 +198,10 @@ class ViduTaskSensor(BaseSensorOperator):
         :param context: Airflow's context of the task instance.
         :return: the result.
         """
+        with failure_shown(context, str(self.vidu_task_id)):
+            return self._resume(next_method, next_kwargs, context)
+
+    def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowFailException:
@@ -222,7 +232,8 @@ class ViduTaskSensor(BaseSensorOperator):
             count_failure()
         raise AirflowFailException(outcome.message)
 
-    def _raise(self, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:
+    def _raise(self, context: Context, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:
         if self.soft_fail or self.never_fail:
             raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
+        show_failure(context, error, str(self.vidu_task_id))
         raise error

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.literals import is_literal, is_unmapped
-from airflow_provider_vidu.operators.report import announce
+from airflow_provider_vidu.operators.report import announce, failure_shown
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.response import TaskState, identifier
 from airflow_provider_vidu.transfers.destination import Destination
@@ -43,6 +44,7 @@ class ViduToObjectStorageOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("result", "vidu_task_id", "destination", "estimated_cost", "vidu_conn_id")
+    operator_extra_links = (ViduVideoLink(),)
 
     def __init__(
         self,
@@ -74,14 +76,15 @@ class ViduToObjectStorageOperator(BaseOperator):
         :raises AirflowFailException: the task has no video, or an argument is wrong. Airflow does not retry it.
         :raises ViduDownloadError: when a video was not stored whole; a retry is free while its link lives.
         """
-        try:
-            store = VideoStore(self.destination, self.vidu_conn_id, self.log)
-            result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
-            files = store.store(result, index=place_of(context))
-            # The files' names need not tell whose video they hold.
-            context["ti"].xcom_push(key="vidu_task_id", value=result["task_id"])
-        except ViduRequestError as error:
-            raise AirflowFailException(str(error)) from error
+        with failure_shown(context):
+            try:
+                store = VideoStore(self.destination, self.vidu_conn_id, self.log)
+                result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
+                files = store.store(result, index=place_of(context))
+                # The files' names need not tell whose video they hold.
+                context["ti"].xcom_push(key="vidu_task_id", value=result["task_id"])
+            except ViduRequestError as error:
+                raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)
         return files
 

@@ -18,6 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
+from airflow_provider_vidu.triggers.progress import forget, tell
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
@@ -115,7 +116,8 @@ class ViduTaskTrigger(BaseTrigger):
     Ask for a task's status until it ends, and fire exactly one event.
 
     The event is ``{"status": "success" | "failed" | "timeout" | "lost", "task": {…} | None, "message": str}``.
-    Passing faults are ridden out to the deadline. Asking is free; the task itself cannot be cancelled.
+    Passing faults are ridden out to the deadline. Asking is free; the task itself cannot be cancelled. Meanwhile the
+    XCom ``vidu_progress`` tells the status word, on Airflow that can write it from a trigger.
 
     :param vidu_task_id: Vidu's id of the task.
     :param vidu_conn_id: connection of type ``vidu``.
@@ -187,6 +189,8 @@ class ViduTaskTrigger(BaseTrigger):
                 f"The wait for Vidu task {self.vidu_task_id} broke with {type(error).__name__}; the triggerer's log "
                 f"tells more. The task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}",
             )
+        finally:
+            forget(self)
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
     async def _watch(self) -> Outcome:
@@ -216,6 +220,8 @@ class ViduTaskTrigger(BaseTrigger):
             self.logger().warning("Vidu task %s: %s", self.vidu_task_id, verdict.note)
         if watch.word != word:
             self.logger().info("Vidu task %s is %s", self.vidu_task_id, watch.word)
+        if news := watch.news():
+            tell(self, news)
         return verdict.seconds
 
     async def on_kill(self) -> None:

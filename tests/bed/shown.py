@@ -62,9 +62,9 @@ def tell(bed: AirflowBed, run_id: str, told: Iterable[Told]) -> None:
     ]
     engine = create_engine(bed.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with engine.begin() as connection:
-        connection.execute(text(_STATES), instances)
-        if xcoms:
-            connection.execute(text(_XCOMS), xcoms)
+        for statement, values in ((_STATES, instances), (_XCOMS, xcoms)):
+            if values:
+                connection.execute(text(statement), values)
     engine.dispose()
 
 

@@ -90,9 +90,10 @@ def test_verify_is_understood_as_a_truth_value_and_as_its_text(verify, expected)
     assert read_settings(connection({"verify": verify})).verify is expected
 
 
-def test_both_hooks_take_the_environments_ca_bundle(monkeypatch):
+@pytest.mark.parametrize("verify", [None, True, "true"])
+def test_both_hooks_take_the_environments_ca_bundle(monkeypatch, verify):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/bundle.pem")
-    assert read_settings(connection()).verify == "/etc/ssl/bundle.pem"
+    assert read_settings(connection({"verify": verify})).verify == "/etc/ssl/bundle.pem"
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,25 @@ def test_the_watch_keeps_the_last_word():
     assert wait.word == "Running"
 
 
+def test_there_is_news_when_the_status_word_has_changed_three_times_at_most():
+    waiting = watch(expected_seconds=30.0, submitted_at=START)
+    assert waiting.news() is None
+    told_of = []
+    for now, word in enumerate(("Pending", "Pending", "Running", "Running", "Odd", "Running", "Odd"), int(START)):
+        waiting.observe(float(now), told(word))
+        told_of.append(waiting.news())
+    known = {"task_id": TASK, "expected_seconds": 30.0}
+    assert told_of == [
+        {**known, "state": "Pending", "submitted_at": START},
+        None,
+        {**known, "state": "Running", "submitted_at": START + 1},
+        None,
+        {**known, "state": "Odd", "submitted_at": START + 1},
+        None,
+        None,
+    ]
+
+
 def test_faults_are_ridden_out_for_as_long_as_the_deadline_allows():
     wait = watch(deadline=1e9)
     waits = {wait.observe(1000.0 + 15 * number, DOWN, 1.0).seconds for number in range(3000)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -47,6 +48,19 @@ def test_every_mode_returns_the_same_result(wait, emulator):
     assert ran.xcom("wait") == result_of(task, seconds=1)
 
 
+# Before each poke of a rescheduled task Airflow clears what it pushed, so there the last poke leaves nothing.
+@pytest.mark.parametrize("mode", ["deferrable", "poke"])
+def test_the_last_status_word_of_a_wait_is_told(run_dag, emulator, mode):
+    task_id = submitted()
+    emulator.arm({"on": "status", "fault": "unknown_word", "word": "Queueing", "times": 2})
+    arguments = {"poke_interval": 0.2, "expected_seconds": 0.1, **MODES[mode]}
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id, **arguments))
+    progress = ran.xcom("wait", "vidu_progress")
+    began = progress.pop("submitted_at")
+    assert progress == {"task_id": task_id, "state": "Queueing", "expected_seconds": 0.1}
+    assert 0 <= time.time() - began < 60
+
+
 ENDS = {
     "failed": ("fail-by-moderation", None, AirflowFailException, "CreationPolicyViolation"),
     "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "is out of reach"),
@@ -69,7 +83,9 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, 
         assert type(ran.error) is error
         assert text in str(ran.error)
         assert task_id in str(ran.error)
+        assert ran.xcom("wait", "vidu_failure") == {"task_id": task_id, "reason": str(ran.error)}
     else:
+        assert ran.xcom("wait", "vidu_failure") is None
         told = [line for line in capfd.readouterr().out.splitlines() if "kipped" in line and task_id in line]
         assert any(text in line for line in told)
         assert end == "failed" or any(how_to_resume(task_id) in line.replace("\\", "") for line in told)

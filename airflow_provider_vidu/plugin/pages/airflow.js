@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the pages ask of Airflow's api-server, with the user's own cookie.
 
+function decoded(value) {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
 // Not by URLSearchParams: Airflow 3.1 leaves the "+" of a run id as it is, which would become a blank.
 const given = new Map(
   location.search
     .slice(1)
     .split("&")
-    .map((pair) => pair.split("=").map(decodeURIComponent)),
+    .map((pair) => pair.split("=").map(decoded)),
 );
 
 // Airflow leaves the placeholder as it is where there is nothing to put in its place.

@@ -6,7 +6,7 @@ import { players } from "./player.js";
 import { progress } from "./progress.js";
 import { distance, money, number, t, time } from "./text.js";
 
-export function badge({ state, outcome }) {
+function badge({ state, outcome }) {
   const key = `outcome_${outcome}`;
   return element("span", { className: `badge ${state}` }, t(outcome && state === "failed" ? key : state));
 }
@@ -31,8 +31,8 @@ function row(key, ...value) {
 }
 
 function askedFor(video) {
-  const { request, seconds, unreadable } = video;
-  if (!request) return unreadable ? row("prompt", t("tooLarge")) : [];
+  const { request, seconds, isTooLarge } = video;
+  if (!request) return isTooLarge ? row("prompt", t("tooLarge")) : [];
   const length = seconds ?? request.duration;
   const unset = t("asDefault");
   return [
@@ -45,7 +45,7 @@ function askedFor(video) {
   ];
 }
 
-export function facts(video) {
+function facts(video) {
   const id = video.viduTaskId;
   const files = video.stored.filter(({ uri }) => uri).map(({ uri }) => element("div", {}, told(uri, "id")));
   return element(
@@ -58,43 +58,44 @@ export function facts(video) {
   );
 }
 
-export function prompt({ request }) {
+function prompt({ request }, heading) {
   if (!request) return null;
   const words = element("p", { className: "prompt", tabIndex: 0 }, request.prompt ? told(request.prompt) : t("noPrompt"));
-  return element("section", { ariaLabel: t("prompt") }, element("h2", {}, t("prompt")), words);
+  return element("section", {}, element(heading, {}, t("prompt")), words);
 }
 
-export function frameImage(video) {
+function frameImage(video) {
   const src = webAddress(video.request?.firstFrame ?? "");
   if (!src) return null;
   const image = element("img", { referrerPolicy: "no-referrer", loading: "lazy", alt: t("firstFrameOf", { name: plain(video.name) }) });
-  image.addEventListener("error", () => image.remove());
   image.src = src;
   return image;
 }
 
-export function firstFrame(video) {
+function firstFrame(video, heading) {
   const named = video.request?.firstFrame;
   if (!named) return null;
-  const shown = frameImage(video) ?? element("p", {}, told(named, "id"));
-  return element("section", { className: "frame", ariaLabel: t("firstFrame") }, element("h2", {}, t("firstFrame")), shown);
+  const words = element("p", {}, told(named, "id"));
+  const shown = frameImage(video) ?? words;
+  shown.addEventListener("error", () => shown.replaceWith(words));
+  return element("section", { className: "frame" }, element(heading, {}, t("firstFrame")), shown);
 }
 
-export function failure({ failure, state }) {
+function failure({ failure, state }, heading) {
   if (!failure) return null;
   const { name, reason, upstream } = failure;
   const words = reason ? told(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: told(name) }) : "";
   const title = t(state === "success" ? "whyNotStored" : "whyFailed");
-  return element("section", { className: "failure", ariaLabel: title }, element("h2", {}, title), element("p", {}, words));
+  return element("section", { className: "failure" }, element(heading, {}, title), element("p", {}, words));
 }
 
 export function whole(video, media) {
   const main = [
     video.state === "success" ? players(video, media) : null,
     video.progress ? progress(video.progress) : null,
-    failure(video),
-    prompt(video),
-    firstFrame(video),
+    failure(video, "h2"),
+    prompt(video, "h2"),
+    firstFrame(video, "h2"),
   ];
   const title = element("h1", {}, t("video"));
   return element(
@@ -120,17 +121,22 @@ function summary({ request, seconds, cost: price }) {
 
 function folded(video) {
   const inside = element("details", {}, element("summary", {}, t("details")));
-  inside.addEventListener("toggle", () => inside.append(...[prompt(video), firstFrame(video), facts(video)].filter(Boolean)), { once: true });
+  inside.addEventListener("toggle", () => inside.append(...[prompt(video, "h4"), firstFrame(video, "h4"), facts(video)].filter(Boolean)), { once: true });
   return inside;
+}
+
+// What stands in the place of a video that is not there.
+function still(video) {
+  const image = frameImage(video);
+  const words = element("p", { className: "still", ariaHidden: "true" }, t(video.state));
+  image?.addEventListener("error", () => image.replaceWith(words));
+  return [image ?? words];
 }
 
 // A card of the gallery. What it shows is loaded by whoever sees it come into view: `card.fill()`.
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
-  const fill = () => {
-    const seen = video.state === "success" ? players(video, media) : [frameImage(video)];
-    screen.replaceChildren(...seen.filter(Boolean));
-  };
+  const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : still(video)));
   const name = element("h3", {}, told(video.name));
   const words = video.request?.prompt;
   const made = element(
@@ -139,7 +145,7 @@ export function card(video, media) {
     screen,
     element("div", { className: "heading" }, name, badge(video)),
     video.progress ? progress(video.progress) : null,
-    failure(video),
+    failure(video, "h4"),
     words ? element("p", { className: "excerpt" }, told(words)) : null,
     summary(video),
     folded(video),

@@ -3,8 +3,7 @@
 
 import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
-import { element, message, plain, say, sentence, told } from "./parts.js";
-import { progress } from "./progress.js";
+import { element, message, say, sentence, told } from "./parts.js";
 import { money, number, t } from "./text.js";
 import { added, totals, totalsOfBatch, videoOfLine, videosOf } from "./videos.js";
 
@@ -37,15 +36,16 @@ class Batch {
   }
 }
 
-function notice({ told: { name, state, reason, progress: far, viduTaskId, over, summary }, trouble }, media) {
+// What a batch tells beside its videos.
+function notice({ told: { name, state, reason, over }, trouble }, media) {
   const title = element("h2", {}, told(name));
   const parts = [];
-  if (!over) parts.push(progress({ ...far, started: far.total !== undefined || viduTaskId !== "" }), message(t("batchEmpty", { name: plain(name) })));
+  if (!over) parts.push(element("p", {}, t("batchWaits")));
   if (["failed", "upstream_failed"].includes(state)) {
     const words = reason ? told(reason) : state === "failed" ? sentence("seeLog", { name: told(name) }) : t("upstreamFailed");
     parts.push(element("p", { className: "failure" }, words));
   }
-  if (trouble) parts.push(message(t("batchNoManifest", { name: plain(name), why: t(media ? "manifestGone" : "mediaOff") })));
+  if (trouble) parts.push(element("p", {}, t(media ? "manifestGone" : "mediaOff")));
   return parts.length ? element("section", { className: "notice" }, title, ...parts) : null;
 }
 
@@ -89,7 +89,7 @@ export class Gallery {
     this.notices = element("div", { className: "notices" });
     this.list = element("ul", { className: "cards", ariaLabel: t("videos") });
     this.none = message("", "none");
-    this.more = element("button", { type: "button", className: "more" }, t("more"));
+    this.more = element("button", { type: "button", className: "more", hidden: true }, t("more"));
     this.more.addEventListener("click", () => this.#showMore());
     this.root.replaceChildren(element("header", {}, this.totals, this.#filters()), this.notices, this.none, this.list, this.more);
     this.end.disconnect();
@@ -162,7 +162,7 @@ export class Gallery {
     const rows = [
       ["totalVideos", number(found.success)],
       ["totalSeconds", number(found.seconds)],
-      ["totalCost", t("cost", { money: money(found.cost) }), unpriced],
+      ["totalCost", found.cost || !unpriced ? t("cost", { money: money(found.cost) }) : t("costUnknown"), unpriced],
       ["totalFailed", number(found.failed)],
     ];
     this.totals.replaceChildren(

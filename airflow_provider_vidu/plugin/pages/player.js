@@ -2,7 +2,7 @@
 // The players of a video: the stored copy first, the result link after it while it is valid.
 
 import { mediaAddress } from "./airflow.js";
-import { element, message, webAddress } from "./parts.js";
+import { element, message, plain, webAddress } from "./parts.js";
 import { t } from "./text.js";
 
 function isExpired({ expiresAt }) {
@@ -11,7 +11,7 @@ function isExpired({ expiresAt }) {
 
 // For each file of a video, the addresses to try in turn.
 function sources(video, media) {
-  const count = Math.max(video.urls.length, video.stored.length);
+  const count = Math.max(1, video.urls.length, video.stored.length);
   return Array.from({ length: count }, (_, index) => {
     const copy = video.stored[index];
     const url = isExpired(video) ? null : webAddress(video.urls[index] ?? "");
@@ -39,7 +39,7 @@ export function players(video, media, preload = "metadata") {
   const count = all.length;
   return all.map((addresses, index) => {
     if (!addresses.length) return element("div", { className: "player" }, message(whyNone(video, media), "absent"));
-    const label = t(count > 1 ? "playerOf" : "player", { name: video.name, number: index + 1, count });
+    const label = t(count > 1 ? "playerOf" : "player", { name: plain(video.name), number: index + 1, count });
     return player(addresses, label, preload);
   });
 }

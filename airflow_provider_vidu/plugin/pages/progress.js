@@ -4,26 +4,23 @@
 import { element, sentence, told } from "./parts.js";
 import { duration, t } from "./text.js";
 
-function lastWord({ word, started, total, done, failed }) {
-  if (total !== undefined) return t("batchProgress", { done, total, failed });
-  if (!started) return t("notSubmitted");
+function lastWord({ word, isSubmitted, isLeft }) {
+  if (!isSubmitted) return t("notSubmitted");
+  if (isLeft) return t("nobodyWaits");
   return word ? sentence("lastWord", { word: told(word) }) : t("submitted");
 }
 
 export function progress(found) {
-  const { since, expected, started, total, done } = found;
+  const { since, expected, isSubmitted, isLeft } = found;
   const part = element("div", { className: "progress" });
-  if (total !== undefined) {
-    part.append(element("progress", { max: total, value: done, ariaLabel: t("waitingFor") }));
-  } else if (started) {
-    part.append(element("progress", { ariaLabel: t("waitingFor") }));
+  const words = element("p", {}, lastWord(found));
+  if (!isSubmitted || isLeft || since === null) {
+    part.append(words);
+    return part;
   }
-  part.append(element("p", { className: "word" }, lastWord(found)));
-  if (started && since !== null) {
-    part.append(element("p", { className: "elapsed" }));
-    Object.assign(part.dataset, { since, expected: expected ?? "", counts: total !== undefined });
-    count(part);
-  }
+  part.append(element("progress", { ariaLabel: t("waitingFor") }), words, element("p", { className: "elapsed" }));
+  Object.assign(part.dataset, { since, expected: expected ?? "" });
+  count(part);
   return part;
 }
 
@@ -33,7 +30,7 @@ function count(part) {
   const values = { elapsed: duration(elapsed), expected: duration(expected) };
   const words = t(expected ? "elapsedOf" : "elapsed", values);
   part.querySelector(".elapsed").textContent = words;
-  if (!expected || part.dataset.counts === "true") return;
+  if (!expected) return;
   const bar = part.querySelector("progress");
   bar.max = expected;
   bar.value = Math.min(elapsed, expected);

@@ -4,6 +4,7 @@
 const MOST_FILES = 20;
 // As in protocol/batch.py.
 const OUTCOMES = ["success", "failed", "refused", "uncertain", "unsubmitted", "timeout", "lost", "not_stored"];
+const AT_WORK = ["running", "deferred", "up_for_reschedule"];
 const OVER = ["failed", "upstream_failed", "success", "skipped", "removed"];
 
 const record = (value) => (value && typeof value === "object" && !Array.isArray(value) ? value : {});
@@ -19,8 +20,6 @@ function moment(value) {
   return Number.isFinite(seconds) && Math.abs(seconds) <= 8.64e12 ? seconds : null;
 }
 
-export const isOver = ({ state }) => OVER.includes(state);
-
 // What one task instance tells.
 export function facts(instance) {
   const xcoms = record(instance.xcoms);
@@ -29,18 +28,22 @@ export function facts(instance) {
   const result = record(returned);
   const failure = record(xcoms.vidu_failure);
   const progress = record(xcoms.vidu_progress);
+  const isAlone = operator === "ViduGenerateVideoOperator";
   const submits = ["ViduSubmitOperator", "ViduGenerateVideoOperator"].includes(operator) || "vidu_request" in xcoms;
   const stores = operator === "ViduToObjectStorageOperator" || Array.isArray(returned);
   return {
     task: { task_id: instance.task_id, map_index: instance.map_index },
     name: instance.map_index < 0 ? instance.task_id : `${instance.task_id} [${instance.map_index}]`,
     state: instance.state,
-    over: isOver(instance),
+    over: OVER.includes(instance.state),
     isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,
-    isAlone: operator === "ViduGenerateVideoOperator",
+    isAlone,
     submits,
     stores,
-    request: submits ? asked(request) : null,
+    request: asked(request),
+    // The server leaves out what is too large.
+    isTooLarge: request === null,
+    hasMade: instance.state === "success" && !stores && (!submits || isAlone),
     viduTaskId: first(
       ...[result.task_id, xcoms.vidu_task_id, submits && returned, failure.task_id, progress.task_id].map(text),
     ),
@@ -53,14 +56,9 @@ export function facts(instance) {
       word: text(progress.state),
       since: first(moment(progress.submitted_at), moment(instance.start_date)),
       expected: first(amount(progress.expected_seconds), amount(xcoms.expected_seconds)),
-      ...counted(progress),
     },
     summary: result,
   };
-}
-
-function counted({ done, total, failed }) {
-  return amount(total) === null ? {} : { done: amount(done) ?? 0, total, failed: amount(failed) ?? 0 };
 }
 
 // The parts of a request that are shown; null where it is absent or too large.
@@ -84,7 +82,7 @@ function asked(request) {
 
 function stateOf(members) {
   const any = (...states) => members.some(({ state }) => states.includes(state));
-  if (members.some(({ urls, files }) => urls.length || files.length)) return "success";
+  if (members.some(({ urls, files, hasMade }) => urls.length || files.length || hasMade)) return "success";
   if (any("failed", "upstream_failed")) return "failed";
   return members.every(({ over }) => over) && any("skipped", "removed") ? "skipped" : "waiting";
 }
@@ -94,13 +92,22 @@ function stored(files, task, item) {
   return texts(files).map((uri, file) => ({ uri, task, item, file }));
 }
 
+function waitOf(members) {
+  const wait = members.find(({ over }) => !over);
+  return {
+    ...(wait ?? members[0]).progress,
+    expected: first(...members.map(({ progress }) => progress.expected)),
+    isSubmitted: members.some(({ viduTaskId, submits, state }) => viduTaskId || (!submits && AT_WORK.includes(state))),
+    isLeft: !wait,
+  };
+}
+
 // One video, of which several tasks may tell: submit, sensor and transfer.
 export function video(members) {
   const best = (value) => members.map(value).find((found) => (Array.isArray(found) ? found.length : found)) ?? null;
   const state = stateOf(members);
   const request = best(({ request }) => request);
   const failed = members.find(({ state }) => state === "failed") ?? members.find(({ state }) => state === "upstream_failed");
-  const wait = members.find(({ over }) => !over) ?? members[0];
   const storer = members.find(({ files }) => files.length);
   return {
     id: JSON.stringify(members[0].task),
@@ -109,7 +116,7 @@ export function video(members) {
     state,
     viduTaskId: best(({ viduTaskId }) => viduTaskId) ?? "",
     request,
-    unreadable: !request && members.some(({ submits, state }) => submits && state === "success"),
+    isTooLarge: members.some(({ isTooLarge }) => isTooLarge),
     cost: request?.cost ?? null,
     urls: best(({ urls }) => urls) ?? [],
     expiresAt: best(({ expiresAt }) => expiresAt),
@@ -117,7 +124,7 @@ export function video(members) {
     stored: storer ? stored(storer.files, storer.task) : [],
     failure: failed ? { name: failed.name, reason: failed.reason, upstream: failed.state === "upstream_failed" } : null,
     outcome: "",
-    progress: state === "waiting" ? { ...wait.progress, started: members.some(({ viduTaskId }) => viduTaskId) } : null,
+    progress: state === "waiting" ? waitOf(members) : null,
   };
 }
 
@@ -133,7 +140,7 @@ export function videoOfLine(task, line) {
     state,
     viduTaskId: text(task_id),
     request: asked({ ...record(request), estimated_cost }),
-    unreadable: false,
+    isTooLarge: false,
     cost: amount(estimated_cost),
     urls: [],
     expiresAt: null,

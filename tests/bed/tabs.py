@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tabs of the plugin in Airflow's UI, as a browser shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Frame, Locator, Page
+
+
+def open_run(page: Page, dag_id: str, run_id: str) -> Frame:
+    """Open the tab "Videos" of a run, and return what is in it once it has loaded."""
+    return _opened(page, f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/plugin/vidu_videos")
+
+
+def open_task(page: Page, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> Frame:
+    """Open the tab "Video" of a task instance, and return what is in it once it has loaded.
+
+    :param map_index: Index of a mapped task; none for an ordinary one.
+    """
+    mapped = "" if map_index is None else f"/mapped/{map_index}"
+    return _opened(page, f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/{task_id}{mapped}/plugin/vidu_video")
+
+
+def _opened(page: Page, path: str) -> Frame:
+    page.goto(path)
+    frame = page.locator("iframe").element_handle(timeout=60_000).content_frame()
+    assert frame is not None
+    frame.locator("#page[aria-busy=false]").wait_for(timeout=60_000)
+    return frame
+
+
+def played(video: Locator) -> dict[str, Any]:
+    """Play a video for some tenths of a second, and return where it came from and how far it came."""
+    return dict(
+        video.evaluate(
+            """async (video) => {
+                video.muted = true;
+                await video.play();
+                while (video.currentTime < 0.3 && !video.ended) await new Promise((resolve) => setTimeout(resolve, 50));
+                video.pause();
+                return {src: video.currentSrc, readyState: video.readyState, moved: video.currentTime > 0};
+            }"""
+        )
+    )
+
+
+def facts(frame: Frame) -> dict[str, str]:
+    """Return what the tab of a task tells of its video: values by their names."""
+    terms = frame.locator(".facts dt").all_inner_texts()
+    return dict(zip(terms, frame.locator(".facts dd").all_inner_texts(), strict=True))

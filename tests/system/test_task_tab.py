@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tab "Video" of a task instance, in a real browser on a real Airflow."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.bed.shown import DAG_ID, Told, shown, tell
+from tests.bed.tabs import facts, open_run, open_task, played
+
+pytestmark = pytest.mark.system
+
+DAY = 24 * 3600
+REQUEST = {
+    "model": "viduq2-turbo",
+    "input": {"prompt": "a kite", "first_frame_url": "/pictures/kite.png"},
+    "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p", "seed": 7},
+    "estimated_cost": 1.25,
+    "estimated_by": "prices of 2026-04-15",
+}
+
+
+def result(*urls, expires_in=DAY - 100, **more):
+    now = time.time()
+    times = {"submit_time": now - 200, "finish_time": now - 100, "expires_at": now + expires_in}
+    return {"task_id": "vidu-1", "urls": list(urls), "video_seconds": 5, "request_id": "", **times, **more}
+
+
+@pytest.fixture(scope="module")
+def done(bed, emulator_process, tmp_path_factory):
+    """A run of submit, wait and store that has ended."""
+    emulator_process.control("POST", "reset")
+    run_id = bed.trigger("careful", {"desk": str(tmp_path_factory.mktemp("desk"))})
+    assert bed.wait("careful", run_id) == "success", bed.failures("careful", run_id)
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def url(bed, done):
+    """Where the emulator serves a video."""
+    return bed.xcom("careful", done, "wait")["urls"][0]
+
+
+@pytest.mark.parametrize("task_id", ["submit", "wait", "store"])
+def test_each_task_of_a_video_shows_all_of_it(bed, page, done, task_id):
+    frame = open_task(page, "careful", done, task_id)
+    vidu_task_id, (file,) = bed.xcom("careful", done, "submit"), bed.xcom("careful", done, "store")
+    told = facts(frame)
+    link = told.pop("Link")
+    assert re.fullmatch(r"valid until \w+ \d+, \d{4}, \d+:\d\d.[AP]M \(in 23 hours\)", link), link
+    assert told == {
+        "Model": "viduq2",
+        "Job": "text2video",
+        "Length": "1 s",
+        "Resolution": "540p",
+        "Seed": "random",
+        "Cost estimate": "about ¥0.31, by the prices of 2026-04-15",
+        "Vidu task id": f"{vidu_task_id}\nCopy",
+        "Stored as": file,
+    }
+    assert frame.locator(".prompt").inner_text() == "a kite"
+    film = played(frame.get_by_label("Video of submit"))
+    assert film.pop("src").endswith("/store/-1/0")
+    assert film == {"readyState": 4, "moved": True}
+
+
+def test_the_task_id_is_copied(page, done, bed):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    frame = open_task(page, "careful", done, "wait")
+    frame.get_by_role("button", name="Copy the Vidu task id").click()
+    expect(frame.get_by_role("status")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == bed.xcom("careful", done, "submit")
+
+
+def test_what_was_not_stored_is_played_from_its_links(bed, page, url):
+    urls = [f"{url}&number={number}" for number in range(2)]
+    run_id = shown(bed, [Told({"vidu_request": REQUEST, "return_value": result(*urls, files=[])})])
+    frame = open_task(page, DAG_ID, run_id, "one")
+    films = [played(frame.get_by_label(f"Video {number} of 2 of one")) for number in (1, 2)]
+    assert [film["src"] for film in films] == urls
+    assert all(film["moved"] for film in films)
+    assert facts(frame)["Seed"] == "7"
+
+
+def test_a_link_serves_where_the_stored_copy_may_not_be_read(bed, page, url):
+    value = result(url, files=["file:///etc/kite.mp4"])
+    run_id = shown(bed, [Told({"vidu_request": REQUEST, "return_value": value})])
+    assert played(open_task(page, DAG_ID, run_id, "one").locator("video"))["src"] == url
+
+
+@pytest.mark.parametrize(
+    ("files", "state"),
+    [
+        ([], "The link has expired, and no task of this run has stored the video."),
+        (["file:///etc/kite.mp4"], "The video cannot be played here: it has gone, or this server may not read it."),
+    ],
+)
+def test_of_an_expired_link_the_copy_is_shown_or_why_there_is_none(bed, page, url, files, state):
+    value = result(url, expires_in=-2 * DAY, files=files)
+    run_id = shown(bed, [Told({"vidu_request": REQUEST, "return_value": value})])
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    frame = open_task(page, DAG_ID, run_id, "one")
+    expect(frame.get_by_text(state)).to_be_visible()
+    assert re.match(r"expired 2 days ago, on \w+ \d", facts(frame)["Link"])
+    assert url not in requested
+
+
+def test_an_expired_link_of_a_sensor_leads_to_what_the_transfer_stored(bed, page, done, url):
+    (file,) = bed.xcom("careful", done, "store")
+    run_id = shown(
+        bed,
+        [
+            Told({"vidu_request": REQUEST, "return_value": "vidu-1"}, "one", operator="ViduSubmitOperator"),
+            Told({"return_value": result(url, expires_in=-1)}, "two", operator="ViduTaskSensor"),
+            Told({"return_value": [file], "vidu_task_id": "vidu-1"}, "three", operator="ViduToObjectStorageOperator"),
+        ],
+    )
+    film = played(open_task(page, DAG_ID, run_id, "two").locator("video"))
+    assert film["src"].endswith("/three/-1/0")
+    assert film["moved"]
+
+
+def test_a_mapped_task_shows_its_own_video(bed, emulator, page, tmp_path):
+    run_id = bed.trigger("careful_mapped", {"desk": str(tmp_path)})
+    assert bed.wait("careful_mapped", run_id, 180) == "success", bed.failures("careful_mapped", run_id)
+    frame = open_task(page, "careful_mapped", run_id, "wait", 1)
+    assert frame.locator(".prompt").inner_text() == "mapped 1"
+    assert played(frame.locator("video"))["src"] == bed.xcom("careful_mapped", run_id, "wait", map_index=1)["urls"][0]
+    cards = open_run(page, "careful_mapped", run_id).get_by_role("listitem")
+    assert cards.locator(".excerpt").all_inner_texts() == ["mapped 0", "mapped 1", "mapped 2"]
+    assert played(cards.nth(2).locator("video"))["moved"]
+
+
+def test_a_batch_shows_its_videos(bed, emulator, page, tmp_path):
+    run_id = bed.trigger("batches", {"desk": str(tmp_path), "count": 3, "failing": 1})
+    assert bed.wait("batches", run_id) == "failed"
+    for tab in (partial(open_task, task_id="batch"), open_run):
+        frame = tab(page, "batches", run_id)
+        cards = frame.get_by_role("listitem")
+        assert cards.locator("h3").all_inner_texts() == ["item-00000", "item-00001", "item-00002"]
+        assert cards.locator(".badge").all_inner_texts() == ["Failed", "Ready", "Ready"]
+        assert "CreationPolicyViolation" in cards.nth(0).locator(".failure").inner_text()
+        assert re.search(r"/batch/-1/[1-9]\d*\.0$", played(cards.nth(1).locator("video"))["src"])
+        assert frame.locator(".totals dd").all_inner_texts()[:2] == ["2", "2"]
+
+
+def test_a_deferred_task_is_waited_for_and_then_shows_its_video(bed, emulator, page, tmp_path):
+    emulator.hold()
+    run_id = bed.trigger("careful", {"desk": str(tmp_path)})
+    while {"wait": "deferred"}.items() - {
+        t["task_id"]: t["state"] for t in bed.task_instances("careful", run_id)
+    }.items():
+        time.sleep(0.2)
+    frame = open_task(page, "careful", run_id, "wait")
+    assert frame.locator(".badge").inner_text() == "Waiting"
+    elapsed = frame.locator(".elapsed")
+    expect(elapsed).to_have_text(re.compile(r"^\d+ s since the submit$"))
+    before = elapsed.inner_text()
+    expect(elapsed).not_to_have_text(before)
+    emulator.release()
+    expect(frame.locator(".badge")).to_have_text("Ready", timeout=60_000)
+    assert played(frame.locator("video"))["moved"]
+
+
+def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, url):
+    now = time.time()
+    progress = {"task_id": "vidu-1", "state": "Pending", "since": now, "submitted_at": now - 30, "expected_seconds": 90}
+    waiting = Told({"vidu_request": REQUEST, "vidu_progress": progress}, state="deferred")
+    run_id = shown(bed, [waiting])
+    frame = open_task(page, DAG_ID, run_id, "one")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.frame == frame else None)
+    expect(frame.locator(".progress")).to_contain_text("Vidu says: Pending")
+    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^\d+ s of typically 1:30$"))
+    assert 30 <= frame.get_by_role("progressbar").evaluate("bar => bar.value") < 90
+    tell(bed, run_id, [waiting._replace(xcoms={"vidu_progress": {**progress, "state": "Running"}})])
+    expect(frame.locator(".progress")).to_contain_text("Vidu says: Running", timeout=30_000)
+    expect(frame.get_by_role("status")).to_have_text("Waiting. Running")
+    tell(bed, run_id, [Told({"return_value": result(url)})])
+    expect(frame.get_by_role("status")).to_have_text("Ready. ", timeout=30_000)
+    assert {path.split("?")[0] for path in asked} == {
+        f"{bed.url}/vidu/videos/{DAG_ID}/{run_id.replace(':', '%3A').replace('+', '%2B')}",
+        url.split("?")[0],
+    }
+    asked.clear()
+    page.wait_for_timeout(7_000)
+    assert [path for path in asked if "/videos/" in path] == []
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Told({"vidu_failure": {"task_id": "vidu-1", "reason": "It was refused."}}, state="failed"), "It was refused."),
+        (Told({}, state="failed"), "The log of one tells why."),
+        (Told({}, state="upstream_failed"), "A task before it has failed."),
+    ],
+)
+def test_a_failure_has_its_reason(bed, page, told, words):
+    frame = open_task(page, DAG_ID, shown(bed, [told]), "one")
+    assert frame.locator(".badge").inner_text() == "Failed"
+    assert frame.locator(".failure").all_inner_texts() == [f"Why it failed\n\n{words}"]
+
+
+def test_a_task_without_a_video_says_so(bed, page):
+    run_id = shown(bed, [])
+    assert open_task(page, DAG_ID, run_id, "one").locator("#page").inner_text() == (
+        "There is nothing to show: this task has not told of any Vidu video."
+    )
+    assert open_run(page, DAG_ID, run_id).locator("#page").inner_text() == (
+        "There is nothing to show: no task of this run has told of a Vidu video."
+    )
