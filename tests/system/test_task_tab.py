@@ -193,6 +193,16 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     assert [path for path in asked if "/videos/" in path] == []
 
 
+def test_a_failed_generation_has_vidus_own_reason(bed, emulator, page, tmp_path):
+    run_id = bed.trigger("careful", {"desk": str(tmp_path), "prompt": "fail-by-moderation"})
+    assert bed.wait("careful", run_id) == "failed"
+    for task_id in ("submit", "wait"):
+        frame = open_task(page, "careful", run_id, task_id)
+        assert frame.locator(".badge").inner_text() == "Failed"
+        assert "the video was refused by moderation" in frame.locator(".failure").inner_text()
+        assert frame.locator(".prompt").inner_text() == "fail-by-moderation"
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
