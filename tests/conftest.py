@@ -85,6 +85,7 @@ class Ran:
     def __init__(self, dag: Any, run: Any, errors: dict[str, BaseException]) -> None:
         self.errors = errors
         self.states = {ti.task_id: ti.state for ti in run.get_task_instances()}
+        self.dag_id, self.run_id = dag.dag_id, run.run_id
         self._key = {"dag_ids": dag.dag_id, "run_id": run.run_id}
 
     def xcom(self, task_id: str, key: str = "return_value") -> Any:

@@ -3,13 +3,29 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
-from playwright.sync_api import Page
+import pytest
+from playwright.sync_api import Frame, Page
 
+from tests.bed.airflow_bed import AirflowBed
 from tests.bed.form import vidu_form
+from tests.bed.shown import DAG_ID, Told, shown
+from tests.bed.tabs import open_run, open_task
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
+PROMPTS = (
+    "A lighthouse at dawn, seen from the sea",
+    "The boat comes closer while the clouds drift across the evening sky",
+    "It lands at the foot of the lighthouse",
+)
 
 
 def test_the_form_of_a_connection(page: Page) -> None:
@@ -22,3 +38,76 @@ def test_the_form_of_a_connection(page: Page) -> None:
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     form.get_by_text("Whether to check").wait_for()
     form.screenshot(path=IMAGES / "form-extra.png")
+
+
+@pytest.fixture
+def pictures() -> Iterator[str]:
+    """Where the example's picture is served, as a shop serves those of its goods."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "example_dags" / "images"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_tab_of_a_task(bed: AirflowBed, page: Page, pictures: str, tmp_path: Path) -> None:
+    conf = {"image": f"{pictures}/lighthouse.jpg", "destination": f"file://{tmp_path}"}
+    run_id = bed.trigger("example_vidu_img2video", conf)
+    assert bed.wait("example_vidu_img2video", run_id) == "success", bed.failures("example_vidu_img2video", run_id)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    frame = open_task(page, "example_vidu_img2video", run_id, "wait")
+    _settled(frame)
+    page.screenshot(path=IMAGES / "video.png")
+
+
+def test_the_tab_of_a_run(bed: AirflowBed, page: Page, tmp_path: Path) -> None:
+    run_id = shown(bed, _gallery(_urls(bed, tmp_path)))
+    for name, theme, language in (("videos", "light", "en"), ("videos-dark-zh", "dark", "zh-CN")):
+        page.evaluate("settings => Object.assign(localStorage, settings)", {"theme": theme, "i18nextLng": language})
+        frame = open_run(page, DAG_ID, run_id)
+        _settled(frame)
+        page.screenshot(path=IMAGES / f"{name}.png")
+
+
+def _urls(bed: AirflowBed, directory: Path) -> list[str]:
+    """Let the storyboard be made, and return where its shots are served."""
+    run_id = bed.trigger("example_vidu_storyboard", {"destination": f"file://{directory}"})
+    assert bed.wait("example_vidu_storyboard", run_id, 240) == "success", bed.failures(
+        "example_vidu_storyboard", run_id
+    )
+    return [bed.xcom("example_vidu_storyboard", run_id, shot)["urls"][0] for shot in ("opening", "approach", "arrival")]
+
+
+def _gallery(urls: list[str]) -> Iterator[Told]:
+    now = time.time()
+    for number in range(48):
+        vidu_task_id = f"{number:032x}"
+        xcoms: dict[str, Any] = {
+            "vidu_task_id": vidu_task_id,
+            "vidu_request": {
+                "model": "viduq2-turbo",
+                "input": {"prompt": PROMPTS[number % 3]},
+                "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p"},
+                "estimated_cost": 1.25,
+                "estimated_by": "prices of 2026-04-15",
+            },
+        }
+        tell = partial(Told, task_id="many", map_index=number)
+        if number % 12 == 3:
+            reason = f"Vidu task {vidu_task_id} ended as Failure: the video was refused by moderation."
+            yield tell({**xcoms, "vidu_failure": {"task_id": vidu_task_id, "reason": reason}}, state="failed")
+        elif number % 12 == 4:
+            progress = {"task_id": vidu_task_id, "state": "Running", "submitted_at": now - 17, "expected_seconds": 26.4}
+            yield tell({**xcoms, "vidu_progress": progress}, state="deferred")
+        else:
+            result = {"task_id": vidu_task_id, "urls": [urls[number % len(urls)]], "video_seconds": 5}
+            yield tell({**xcoms, "return_value": {**result, "expires_at": now + 23.9 * 3600}})
+
+
+def _settled(frame: Frame) -> None:
+    """Wait until every video in view shows its first picture."""
+    frame.wait_for_function(
+        "() => [...document.querySelectorAll('video')].length && "
+        "[...document.querySelectorAll('video')].every((one) => one.readyState > 1)"
+    )
+    frame.wait_for_timeout(1500)

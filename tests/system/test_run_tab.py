@@ -82,7 +82,7 @@ def seen(frame):
         """(cards) => cards.filter((card) => {
             const {top, bottom} = card.querySelector(".screen").getBoundingClientRect();
             return bottom > 0 && top < innerHeight;
-        }).map((card) => Number(/\\[(\\d+)\\]/.exec(card.querySelector("h3").textContent)[1]))"""
+        }).map((card) => Number(/\\[(\\d+)\\]/.exec(card.querySelector(".name").textContent)[1]))"""
     )
 
 
@@ -230,20 +230,14 @@ def test_nothing_keeps_the_tabs_from_whoever_hears_or_hardly_sees_them(page, run
 
 def test_the_gallery_reads_well(page, run_id):
     frame = open_run(page, DAG_ID, run_id)
-    assert frame.get_by_role("group", name="Show").aria_snapshot() == (
-        '- group "Show":\n'
-        '  - radio "All 500" [checked]\n'
-        '  - radio "Ready 450"\n'
-        '  - radio "Waiting 25"\n'
-        '  - radio "Failed 25"\n'
-        '  - radio "Skipped 0"'
-    )
+    choices = frame.get_by_role("group", name="Show").aria_snapshot()
+    assert re.findall('radio "(.*)"', choices) == ["All 500", "Ready 450", "Waiting 25", "Failed 25", "Skipped 0"]
     expect(frame.get_by_role("list", name="Videos").get_by_role("listitem").nth(7)).to_match_aria_snapshot(
         """
         - listitem:
-          - heading "many [7]" [level=3]
+          - heading "many [7]" [level=2]
           - text: Failed
-          - heading "Why it failed" [level=4]
+          - heading "Why it failed" [level=3]
           - paragraph: kite 7 was refused
         """
     )

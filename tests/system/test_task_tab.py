@@ -143,7 +143,7 @@ def test_a_batch_shows_its_videos(bed, emulator, page, tmp_path):
     for tab in (partial(open_task, task_id="batch"), open_run):
         frame = tab(page, "batches", run_id)
         cards = frame.get_by_role("listitem")
-        assert cards.locator("h3").all_inner_texts() == ["item-00000", "item-00001", "item-00002"]
+        assert cards.locator(".name").all_inner_texts() == ["item-00000", "item-00001", "item-00002"]
         assert cards.locator(".badge").all_inner_texts() == ["Failed", "Ready", "Ready"]
         assert "CreationPolicyViolation" in cards.nth(0).locator(".failure").inner_text()
         assert re.search(r"/batch/-1/[1-9]\d*\.0$", played(cards.nth(1).locator("video"))["src"])
@@ -160,7 +160,7 @@ def test_a_deferred_task_is_waited_for_and_then_shows_its_video(bed, emulator, p
     frame = open_task(page, "careful", run_id, "wait")
     assert frame.locator(".badge").inner_text() == "Waiting"
     elapsed = frame.locator(".elapsed")
-    expect(elapsed).to_have_text(re.compile(r"^\d+ s since the submit$"))
+    expect(elapsed).to_have_text(re.compile(r"^\d+ s of typically 4 s$"))
     before = elapsed.inner_text()
     expect(elapsed).not_to_have_text(before)
     emulator.release()
@@ -191,6 +191,16 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     asked.clear()
     page.wait_for_timeout(7_000)
     assert [path for path in asked if "/videos/" in path] == []
+
+
+def test_a_failed_generation_has_vidus_own_reason(bed, emulator, page, tmp_path):
+    run_id = bed.trigger("careful", {"desk": str(tmp_path), "prompt": "fail-by-moderation"})
+    assert bed.wait("careful", run_id) == "failed"
+    for task_id in ("submit", "wait"):
+        frame = open_task(page, "careful", run_id, task_id)
+        assert frame.locator(".badge").inner_text() == "Failed"
+        assert "the video was refused by moderation" in frame.locator(".failure").inner_text()
+        assert frame.locator(".prompt").inner_text() == "fail-by-moderation"
 
 
 @pytest.mark.parametrize(

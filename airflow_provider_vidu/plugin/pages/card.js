@@ -121,7 +121,7 @@ function summary({ request, seconds, cost: price }) {
 
 function folded(video) {
   const inside = element("details", {}, element("summary", {}, t("details")));
-  inside.addEventListener("toggle", () => inside.append(...[prompt(video, "h4"), firstFrame(video, "h4"), facts(video)].filter(Boolean)), { once: true });
+  inside.addEventListener("toggle", () => inside.append(...[prompt(video, "h3"), firstFrame(video, "h3"), facts(video)].filter(Boolean)), { once: true });
   return inside;
 }
 
@@ -137,7 +137,7 @@ function still(video) {
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
   const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : still(video)));
-  const name = element("h3", {}, told(video.name));
+  const name = element("h2", { className: "name" }, told(video.name));
   const words = video.request?.prompt;
   const made = element(
     "li",
@@ -145,7 +145,7 @@ export function card(video, media) {
     screen,
     element("div", { className: "heading" }, name, badge(video)),
     video.progress ? progress(video.progress) : null,
-    failure(video, "h4"),
+    failure(video, "h3"),
     words ? element("p", { className: "excerpt" }, told(words)) : null,
     summary(video),
     folded(video),

@@ -91,7 +91,9 @@ export class Gallery {
     this.none = message("", "none");
     this.more = element("button", { type: "button", className: "more", hidden: true }, t("more"));
     this.more.addEventListener("click", () => this.#showMore());
-    this.root.replaceChildren(element("header", {}, this.totals, this.#filters()), this.notices, this.none, this.list, this.more);
+    const title = element("h1", { className: "unseen" }, t("videos"));
+    const header = element("header", {}, title, this.totals, this.#filters());
+    this.root.replaceChildren(header, this.notices, this.none, this.list, this.more);
     this.end.disconnect();
     this.end.observe(this.more);
   }

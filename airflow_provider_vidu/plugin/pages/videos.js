@@ -10,7 +10,7 @@ const OVER = ["failed", "upstream_failed", "success", "skipped", "removed"];
 const record = (value) => (value && typeof value === "object" && !Array.isArray(value) ? value : {});
 const text = (value) => (typeof value === "string" ? value : "");
 const texts = (value) => (Array.isArray(value) ? value.slice(0, MOST_FILES).map(text) : []);
-const amount = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+const amount = (value) => (typeof value === "number" && Math.abs(value) < 1e12 ? value : null);
 const first = (...values) => values.find((value) => value !== null && value !== "") ?? values.at(-1);
 
 // Epoch seconds from what is either such a number or an ISO time.

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said of the pages without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import airflow_provider_vidu
+from airflow_provider_vidu.plugin import videos
+from airflow_provider_vidu.protocol.batch import OUTCOMES
+
+PAGES = Path(airflow_provider_vidu.__file__).parent / "plugin" / "pages"
+SCRIPTS = {path.name: path.read_text("utf-8") for path in PAGES.glob("*.js")}
+TEXTS = {
+    key: tuple(map(json.loads, pair))
+    for key, *pair in re.findall(r'^  (\w+): \[("[^"]*"), ("[^"]*")\],$', SCRIPTS["text.js"], re.MULTILINE)
+}
+
+
+def test_every_text_is_there_in_two_languages_with_the_same_places_and_is_used():
+    table = SCRIPTS["text.js"].partition("const TEXTS = {\n")[2].partition("\n};")[0]
+    assert len(TEXTS) == len(table.splitlines())
+    others = "".join(text for name, text in SCRIPTS.items() if name != "text.js") + SCRIPTS["text.js"].replace(
+        table, ""
+    )
+    for key, (english, chinese) in TEXTS.items():
+        places = [sorted(re.findall(r"\{\w+\}", text)) for text in (english, chinese)]
+        assert places[0] == places[1], key
+        assert f'"{key}"' in others or key.startswith("outcome_"), key
+
+
+def test_the_pages_know_every_outcome_of_a_batch():
+    (known,) = re.findall(r"const OUTCOMES = (\[.*\]);", SCRIPTS["videos.js"])
+    assert tuple(json.loads(known)) == OUTCOMES
+    told = {key.removeprefix("outcome_") for key in TEXTS if key.startswith("outcome_")}
+    assert told == {*OUTCOMES} - {"success"}
+
+
+def test_the_pages_know_the_operators_by_the_servers_names():
+    named = set(re.findall(r'"(Vidu\w+)"', SCRIPTS["videos.js"]))
+    assert named <= set(videos.OPERATORS)
+
+
+def test_no_text_becomes_markup_or_a_script():
+    for name, text in SCRIPTS.items():
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text), (
+            name
+        )
+    for page in PAGES.glob("*.html"):
+        text = page.read_text("utf-8")
+        assert not re.search(r"<style|\son\w+=|\sstyle=|<script(?! type=\"module\" src=\"assets/)", text), page.name
