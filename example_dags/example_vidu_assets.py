@@ -39,9 +39,12 @@ with DAG(
 def publish(*, triggering_asset_events) -> list[dict]:
     """Write a catalogue beside each new video, which a web site could read."""
     made = [event.extra for event in triggering_asset_events[VIDEOS]]
-    for video in made:
-        for file in video["files"]:
-            ObjectStoragePath(f"{file}.json").write_text(json.dumps(video))
+    for told in made:
+        # A batch tells of its manifest, which tells of each of its videos.
+        lines = ObjectStoragePath(told["manifest"]).read_text().splitlines() if "manifest" in told else []
+        for video in map(json.loads, lines) if lines else [told]:
+            for file in video["files"]:
+                ObjectStoragePath(f"{file}.json").write_text(json.dumps(video))
     return made
 
 

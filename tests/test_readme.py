@@ -59,14 +59,15 @@ def test_the_dags_of_the_readme_run(run_snippet, emulator, tmp_path):
     assert re.fullmatch(rf"file://{tmp_path}/videos/\d{{4}}-\d\d-\d\d/{second['task_id']}\.mp4", file)
     assert batch.xcom("videos")["counts"] == {"success": 2}
     assert {path.name for path in tmp_path.glob("videos/*/*ing.mp4")} == {"morning.mp4", "evening.mp4"}
-    (manifest,) = tmp_path.glob("videos/*/manifest-*-videos.jsonl")
+    (manifest,) = tmp_path.glob("videos/*/manifest-*-videos-*.jsonl")
     told, shown = (json.loads(text) for text in (manifest.read_text("utf-8").splitlines()[0], *snippets("json")))
     assert list(shown) == list(told)
     # The run has another picture, another day and ids of its own.
     told["request"]["input"]["first_frame_url"] = shown["request"]["input"]["first_frame_url"]
     told["task_id"] = shown["task_id"]
     told["files"] = [
-        re.sub(r".*/videos/[\d-]+/", "s3://aws_default@videos/2026-11-25/", file) for file in told["files"]
+        re.sub(r".*/videos/[^/]+/", "s3://aws_default@videos/scheduled__2026-11-25T02:00:00+00:00/", file)
+        for file in told["files"]
     ]
     assert told == shown
 

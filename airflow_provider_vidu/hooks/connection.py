@@ -174,10 +174,10 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
 
 
 def _verify(value: Any, name: str) -> bool | str:
-    if value is None or value is True or str(value).lower() == "true":
+    if value is None or str(value).lower() == "true":
         # requests honours these two by itself; this keeps the async hook in step with it.
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    if value is False or str(value).lower() == "false":
+    if str(value).lower() == "false":
         return False
     if isinstance(value, str) and os.path.exists(value):
         return value

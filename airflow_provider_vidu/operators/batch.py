@@ -47,11 +47,13 @@ class ViduGenerateBatchOperator(BaseOperator):
     retries.
 
     The manifest is JSON Lines, one for each request, in their order: ``custom_id``, ``request`` (files by their names),
-    ``outcome``, ``reason``, ``task_id``, ``files``, ``video_seconds`` and ``estimated_cost``. Outcomes are ``success``;
+    ``outcome``, ``reason``, ``task_id``, ``files``, ``video_seconds``, ``earlier_task_ids`` and ``estimated_cost`` (of
+    all that was submitted for it, or perhaps was). Outcomes are ``success``;
     ``failed`` (the generation), ``refused`` (surely not paid), ``uncertain`` (perhaps paid), ``unsubmitted`` (never
     sent), ``timeout`` and ``lost`` (paid, the task goes on), ``not_stored`` (paid and ready). It is written even where
     the task fails. Where a retry asks for something else under a custom id, its video stays that of the earlier
-    request, and ``reason`` says so. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``.
+    request, and ``reason`` says so. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``, and pushes
+    the same as ``return_value`` where it fails.
 
     :param requests: a list of ``{"custom_id", "model", "vidu_type" (img2video by default), …}`` with every field of the
         API by its own name, as ``ViduSubmitOperator`` takes them, and its ``extra_input`` and ``extra_parameters``. A
@@ -60,9 +62,10 @@ class ViduGenerateBatchOperator(BaseOperator):
         (templated)
     :param destination: where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
         ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. (templated)
-    :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>.jsonl`` in the
-        destination's directory. One of your own needs ``{{ run_id }}`` in its name, and ``{{ ti.map_index }}`` where
-        the task is mapped: batches that share a manifest replace each other's. (templated)
+    :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in
+        the destination's directory, the mark being eight digits that no other task instance has. One of your own needs
+        ``{{ run_id }}`` in its name, and ``{{ ti.map_index }}`` where the task is mapped: batches that share a manifest
+        replace each other's. (templated)
     :param vidu_conn_id: connection of type ``vidu``. (templated)
     :param fail_on: when the task fails: ``any`` item without a video (default), ``all`` of them, or more than a share
         such as ``0.05``. A batch whose submits were stopped fails in any case.
@@ -110,12 +113,17 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.timeout = timeout
         self._run: BatchRun | None = None
         if not is_unmapped(self):
-            self._check_options()
+            self.check_options()
             # A template or an XCom for the whole list is known when the task runs.
             if is_lazy_list(requests) or isinstance(requests, list):
                 self._check_literals()
 
-    def _check_options(self) -> None:
+    def check_options(self) -> None:
+        """
+        Check what is not templated.
+
+        :raises ViduRequestError: when it is wrong. Nothing was sent.
+        """
         # Only here, since it brings all that is known of errors.
         from airflow_provider_vidu.protocol import batch
 
@@ -128,7 +136,10 @@ class ViduGenerateBatchOperator(BaseOperator):
     def _check_literals(self) -> None:
         from airflow_provider_vidu.operators.items import read_items
 
-        items = read_items(self.requests, self.destination)
+        if any(not isinstance(one, Mapping) and not is_literal(one) for one in self.requests):
+            # Some are other tasks' outputs.
+            return
+        items = read_items(self.requests, self.destination, rendered=False)
         if is_literal(self.requests) and self.max_cost is not None and not isinstance(self.prices, str):
             prices = prices_of(self.prices)
             check_cost({item.custom_id: item.estimate(prices) for item in items}, self.max_cost, prices)
@@ -161,6 +172,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param path: where the manifest is written.
         :param destination: where the videos are stored.
         :return: the manifest's URI and totals.
+        :raises AirflowFailException: the batch has failed in a way that no retry mends.
+        :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
+        :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help and pays nothing.
         """
         from airflow_provider_vidu.operators.batch_run import BatchRun
 

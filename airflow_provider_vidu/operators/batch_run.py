@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.operators import manifest as manifests
+from airflow_provider_vidu.operators.batch_texts import failure, paid_by_earlier_tries
 from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
 from airflow_provider_vidu.operators.costs import check_cost, prices_of
 from airflow_provider_vidu.operators.first_hop import FirstHop
@@ -27,17 +27,16 @@ from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.transfers.store import VideoStore, located, probe
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-    from airflow_provider_vidu.protocol.prices import Estimate, Prices
+    from airflow_provider_vidu.protocol.prices import Estimate
 
 _WAITING = ".waiting"
 """What ends the name of the file that holds what was submitted, while the batch is on its way."""
@@ -91,66 +90,84 @@ class BatchRun:
         :return: the manifest's URI and totals.
         """
         began = time.time()
-        items, estimates, prices, store = self._checked()
-        waiting = self._waiting_path(self._operator.destination)
-        with self._hop(store, self._manifest_path(), waiting) as hop:
+        items = self._items()
+        with self._hop(self._operator.destination, self._manifest_path()) as hop:
             hop.ledger.read()
-            first = FirstHop(items, estimates, hop.ledger, hop.loop, self._operator.vidu_conn_id, self._log)
-            self._first_hop = first
+            self._refuse_to_forget(hop)
+            self._first_hop = first = FirstHop(items, hop.ledger, hop.loop, hop.store)
             if self._stopped_by:
                 first.stop(self._stopped_by)
             try:
                 first.take_up(hop.path, resubmit=self._operator.on_uncertain == "resubmit")
                 new = first.new
-                check_cost({item.custom_id: estimates[item.custom_id] for item in new}, self._operator.max_cost, prices)
+                estimates = self._estimates(new)
             except ViduRequestError as error:
-                raise AirflowFailException(f"{error}{_paid(hop.ledger, self._log)}") from error
+                raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.ledger, self._log)}") from error
             first.attach()
             for note in sorted({note for item in new for note in notes(item.asked())}):
                 self._log.warning("%s", note)
-            try:
-                manifests.write(waiting, first.records.values())
-            except ViduDownloadError as error:
+            for path in (hop.path, hop.waiting):
                 # Where nothing can be written, nothing shall be paid.
-                raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
+                probe(located(path))
+            manifests.write(hop.waiting, first.records.values())
             if new:
                 self._is_submitted = True
                 try:
-                    first.submit(new)
+                    first.submit(new, estimates)
                 finally:
-                    manifests.write(waiting, first.records.values())
+                    self._note(hop.waiting, first)
             if first.running:
                 self._wait(hop, first, began)
                 first.answers.clear()
             return self._finish(hop, list(first.records.values()), first.answers)
 
-    def _checked(self) -> tuple[list[Item], dict[str, Estimate], Prices, VideoStore]:
+    def _items(self) -> list[Item]:
         try:
-            self._operator._check_options()
-            items = read_items(self._operator.requests, self._operator.destination)
-            prices = prices_of(self._operator.prices)
-            estimates = {item.custom_id: item.estimate(prices) for item in items}
-            return (
-                items,
-                estimates,
-                prices,
-                VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log),
-            )
+            self._operator.check_options()
+            return read_items(self._operator.requests, self._operator.destination, rendered=True)
         except ViduRequestError as error:
             ledger = Ledger(self._context, log=self._log)
             ledger.read()
-            raise AirflowFailException(f"{error}{_paid(ledger, self._log)}") from error
+            raise AirflowFailException(f"{error}{paid_by_earlier_tries(ledger, self._log)}") from error
+
+    def _estimates(self, new: Sequence[Item]) -> dict[str, Estimate]:
+        if not new:
+            # What is paid already is not kept waiting by a price table that has gone.
+            return {}
+        prices = prices_of(self._operator.prices)
+        estimates = {item.custom_id: item.estimate(prices) for item in new}
+        check_cost(estimates, self._operator.max_cost, prices)
+        return estimates
+
+    def _refuse_to_forget(self, hop: Hop) -> None:
+        """Pay for nothing where an earlier try was ended before it could tell what it submitted."""
+        if hop.ledger.remembers or not manifests.exists(hop.waiting):
+            return
+        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(hop.waiting) if one.task_id]
+        self._log.error("Submitted by an earlier try, as far as it could tell: %s", told)
+        raise AirflowFailException(
+            f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {hop.waiting} "
+            f"tells of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that "
+            "file away and clear the task to have all of it made and paid anew. Nothing was sent."
+        )
+
+    def _note(self, waiting: str, first: FirstHop) -> None:
+        try:
+            manifests.write(waiting, first.records.values())
+        except ViduDownloadError as error:
+            accepted = [f"{one.custom_id}: Vidu task {one.task_id}" for one in first.running]
+            self._log.error("Submitted: %s", accepted)
+            raise ViduDownloadError(
+                f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log names all. On "
+                "Airflow 3.3 and newer a retry or a clear takes them up at no cost."
+            ) from error
 
     def _manifest_path(self) -> str:
         operator = self._operator
         return operator.manifest or manifests.default_name(operator.destination, self._context)
 
-    def _waiting_path(self, destination: str) -> str:
-        # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
-        return manifests.default_name(destination, self._context) + _WAITING
-
     @contextmanager
-    def _hop(self, store: VideoStore, path: str, waiting: str) -> Iterator[Hop]:
+    def _hop(self, destination: str, path: str) -> Iterator[Hop]:
         """Give a hop what it needs; where nothing is remembered, let no error of it be retried once all is paid."""
         from airflow_provider_vidu.hooks.loop import HookLoop
 
@@ -159,6 +176,9 @@ class BatchRun:
             no_blind_retry(lambda: ledger.remembers or not self._is_submitted, _NOT_RETRIED),
             HookLoop(self._operator.vidu_conn_id) as loop,
         ):
+            store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
+            # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
+            waiting = manifests.default_name(destination, self._context) + _WAITING
             yield Hop(ledger, loop, store, path, waiting)
 
     def _wait(self, hop: Hop, first: FirstHop, began: float) -> None:
@@ -203,19 +223,18 @@ class BatchRun:
             # Each task is asked for in any case.
             self._log.warning("%s", error)
         path, destination = path or self._manifest_path(), destination or self._operator.destination
-        store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
-        waiting = self._waiting_path(destination)
         self._is_submitted = True
-        with self._hop(store, path, waiting) as hop:
-            records = manifests.read(waiting)
+        with self._hop(destination, path) as hop:
+            records = manifests.read(hop.waiting)
             if not records:
-                raise ViduDownloadError(f"What was submitted stood in {waiting}, which has gone.")
+                raise ViduDownloadError(f"What was submitted stood in {hop.waiting}, which has gone.")
             hop.ledger.read()
             if hop.ledger.remembers and (strange := [record for record in records if not hop.ledger.knows(record)]):
                 raise ViduDownloadError(
-                    f"{waiting} tells of Vidu task {strange[0].task_id} for {strange[0].custom_id!r}, which this task "
-                    "did not submit. A retry takes up what it did submit, at no cost."
+                    f"{hop.waiting} tells of Vidu task {strange[0].task_id} for {strange[0].custom_id!r}, which this "
+                    "task did not submit. A retry takes up what it did submit, at no cost."
                 )
+            hop.ledger.catch_up(records)
             return self._finish(hop, records, {})
 
     def stop(self, reason: str) -> None:
@@ -250,9 +269,12 @@ class BatchRun:
         price = "an unknown price" if cost is None else f"about ¥{cost:g}"
         self._log.info("%s, %s. The manifest is %s", told, price, uri)
         if batch.is_failure(counts, self._operator.fail_on):
-            self._push(totals)
-            raise self._failure(found, told, uri)
-        announce(self._context, files=[], seconds=seconds, cost=cost, manifest=uri, counts=counts)
+            if self._operator.do_xcom_push:
+                self._push(totals)
+            raise failure(found, told, uri, resubmit=self._operator.on_uncertain == "resubmit")
+        if missed := [f"{one.custom_id}: {one.outcome}: {one.reason}" for one in found if one.outcome != SUCCESS]:
+            self._log.warning("%d of %d items have no video: %s", len(missed), len(found), few(missed, "; "))
+        announce(self._context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
         hop.ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
         return totals
 
@@ -262,34 +284,3 @@ class BatchRun:
             self._context["ti"].xcom_push(key="return_value", value=totals)
         except Exception:
             self._log.exception("The totals could not be pushed: %s", totals)
-
-    def _failure(self, found: Sequence[Record], told: str, uri: str) -> AirflowException:
-        missed = [record for record in found if record.outcome != SUCCESS]
-        helped = Counter(
-            record.outcome
-            for record in missed
-            if batch.retry_can_help(record.outcome, record.reason, resubmit=self._operator.on_uncertain == "resubmit")
-        )
-        paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
-        first = few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
-        retry = (
-            f"A retry can help {helped.total()} of them, and submits and pays {paid} anew."
-            if helped
-            else "No retry can help any of them, so Airflow does not make one."
-        )
-        kind = AirflowException if helped else AirflowFailException
-        return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")
-
-
-def _paid(ledger: Ledger, log: Logger) -> str:
-    """Say what earlier tries have paid for, where a try goes no further."""
-    paid = {name: attempt.vidu_task_id for name, attempt in ledger.attempts.items() if attempt.vidu_task_id}
-    if not paid:
-        return ""
-    log.error("Submitted by earlier tries, by custom id: %s", paid)
-    first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
-    return (
-        f" Earlier tries have submitted {len(paid)} Vidu tasks, which are ready or run on and are billed: {first}; the "
-        "log names all. Once the batch is mended, clear the task: it takes them up under the same custom ids, at no "
-        "cost. Or fetch each with ViduTaskSensor(vidu_task_id=…)."
-    )

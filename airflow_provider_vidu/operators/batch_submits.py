@@ -42,17 +42,13 @@ class Submits:
 
     :param loop: where the requests are sent from.
     :param ledger: where what is sent is remembered.
-    :param estimates: of each item, by custom id.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
     """
 
-    def __init__(
-        self, loop: HookLoop, ledger: Ledger, estimates: Mapping[str, Estimate], vidu_conn_id: str, log: Logger
-    ) -> None:
+    def __init__(self, loop: HookLoop, ledger: Ledger, vidu_conn_id: str, log: Logger) -> None:
         self._loop = loop
         self._ledger = ledger
-        self._estimates = estimates
         self._vidu_conn_id = vidu_conn_id
         self._log = log
         self.results: dict[str, Submission | ViduError] = {}
@@ -68,11 +64,12 @@ class Submits:
         """
         self.stopped_by = self.stopped_by or str(reason)
 
-    def submit(self, items: Sequence[Item]) -> None:
+    def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """
         Submit items until all are, or something stops it.
 
         :param items: the items.
+        :param estimates: of each, by custom id.
         """
         told_at = time.monotonic()
         for first in range(0, len(items), CONCURRENT_SUBMITS):
@@ -82,20 +79,23 @@ class Submits:
                 told_at = time.monotonic()
                 self._log.info("Submitted %d of %d", first, len(items))
             try:
-                self._submit_chunk(items[first : first + CONCURRENT_SUBMITS])
+                self._submit_chunk(items[first : first + CONCURRENT_SUBMITS], estimates)
             except Exception as error:
                 # What was accepted before is waited for all the same.
                 self._log.exception("The submits broke off")
                 self.stop(f"{type(error).__name__}: {error}")
 
-    def _submit_chunk(self, items: Sequence[Item]) -> None:
+    def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         bodies = self._loop.run(lambda _: self._read(items))
         # The task may have been killed while its files were read.
         if not bodies or self.stopped_by:
             return
         marks = {
             item.custom_id: Mark(
-                fingerprint(bodies[item.custom_id], self._vidu_conn_id), fingerprint(item.asked(), self._vidu_conn_id)
+                fingerprint(bodies[item.custom_id], self._vidu_conn_id),
+                fingerprint(item.asked(), self._vidu_conn_id),
+                estimates[item.custom_id].price_cny,
+                estimates[item.custom_id].typical_seconds,
             )
             for item in items
             if item.custom_id in bodies
@@ -123,7 +123,7 @@ class Submits:
         if accepted:
             self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
         for name in accepted:
-            count_submission(self._estimates[name].price_cny)
+            count_submission(marks[name].price)
         for name, result in found.items():
             if isinstance(result, ViduError):
                 self._log.warning("%s: %s", name, result)

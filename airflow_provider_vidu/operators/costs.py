@@ -81,7 +81,8 @@ def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices
     if max_cost is None:
         return
     unknown = [(custom_id, cost.missing) for custom_id, cost in estimates.items() if cost.price_cny is None]
-    total = sum(cost.price_cny or 0.0 for cost in estimates.values())
+    # As exactly as prices are given, since sums of them are not exact.
+    total = round(sum(cost.price_cny or 0.0 for cost in estimates.values()), 5)
     if unknown:
         custom_id, missing = unknown[0]
         which = f"for {len(unknown)} of {len(estimates)} items, the first of them {custom_id!r}, " if custom_id else ""

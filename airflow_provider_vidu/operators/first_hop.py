@@ -16,7 +16,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.operators import manifest
+from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.operators.collect import Answer, ask_all
 from airflow_provider_vidu.operators.items import Item
@@ -27,12 +27,10 @@ from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS
+from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS, VideoStore
 from airflow_provider_vidu.triggers.batch import Group
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import Logger
-
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.operators.durable import Attempt
     from airflow_provider_vidu.protocol.prices import Estimate
@@ -46,29 +44,19 @@ class FirstHop:
     Brings every item as far as it can be brought without waiting.
 
     :param items: the batch.
-    :param estimates: of each item, by custom id.
     :param ledger: what earlier tries left.
     :param loop: where requests are sent from.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param log: the operator's logger.
+    :param store: where its videos are stored.
     """
 
-    def __init__(
-        self,
-        items: Sequence[Item],
-        estimates: Mapping[str, Estimate],
-        ledger: Ledger,
-        loop: HookLoop,
-        vidu_conn_id: str,
-        log: Logger,
-    ) -> None:
+    def __init__(self, items: Sequence[Item], ledger: Ledger, loop: HookLoop, store: VideoStore) -> None:
         self._items = items
-        self._estimates = estimates
         self._ledger = ledger
         self._loop = loop
-        self._vidu_conn_id = vidu_conn_id
-        self._log = log
-        self._submits = Submits(loop, ledger, estimates, vidu_conn_id, log)
+        self._store = store
+        self._vidu_conn_id = store.vidu_conn_id
+        self._log = store.log
+        self._submits = Submits(loop, ledger, store.vidu_conn_id, store.log)
         self.records = {
             item.custom_id: Record(item.custom_id, item.asked(), UNSUBMITTED, "It was not reached.") for item in items
         }
@@ -100,8 +88,8 @@ class FirstHop:
         """Group what is to be waited for by what its tasks have in common."""
         groups: dict[tuple[float | None, float | None], list[str]] = {}
         for record in self.running:
-            cost = self._estimates[record.custom_id]
-            groups.setdefault((cost.typical_seconds, cost.price_cny), []).append(record.task_id)
+            mark = self._ledger.marks[record.custom_id]
+            groups.setdefault((mark.seconds, mark.price), []).append(record.task_id)
         return [[*key, vidu_task_ids] for key, vidu_task_ids in groups.items()]
 
     def take_up(self, path: str, *, resubmit: bool) -> None:
@@ -110,7 +98,8 @@ class FirstHop:
 
         :param path: where that try would have written its manifest.
         :param resubmit: whether what is uncertain is submitted again.
-        :raises AirflowFailException: when the custom ids are not those of the try before. Nothing was sent.
+        :raises AirflowFailException: when the custom ids, or the places of the items, are not those of the try before.
+            Nothing was sent.
         :raises ViduDownloadError: when nobody knows what is stored already. Nothing was sent.
         """
         attempts = self._ledger.attempts
@@ -119,7 +108,8 @@ class FirstHop:
             self._log.warning("Not asked for any more, but billed where it has an id: %s", told)
             self._refuse_new_names(left)
         begun = {name: attempt for name, attempt in attempts.items() if name in self.records}
-        kept = self._kept(begun, path) if begun else {}
+        kept = self._kept(attempts, path)
+        self._refuse_to_store_over(kept)
         for item in self._items:
             if item.custom_id in kept:
                 # A manifest's line tells of the request that its video was made for.
@@ -136,15 +126,33 @@ class FirstHop:
 
     def _refuse_new_names(self, left: Mapping[str, Attempt]) -> None:
         """Pay for nothing on a retry where custom ids that are made anew at each parse make all items look new."""
-        paid = {name: one.vidu_task_id for name, one in left.items() if one.vidu_task_id and not self._is_cleared(one)}
+        paid = {name: one.vidu_task_id for name, one in left.items() if not self._is_cleared(one)}
         new = [name for name in self.records if name not in self._ledger.attempts]
         if paid and new:
-            gone = few([f"{name}: Vidu task {vidu_task_id}" for name, vidu_task_id in paid.items()])
+            gone = few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
-                f"The custom ids changed between tries: {len(paid)} that were submitted are not asked for any more "
-                f"({gone}), {len(new)} are new ({few(new)}). Nothing was sent, and what was submitted runs on and is "
-                "billed. Give each item the same custom id whenever the DAG is parsed; clear the task to pay for the "
-                "new ones."
+                f"The custom ids changed between tries: {len(paid)} that were submitted, or perhaps were, are not "
+                f"asked for any more ({gone}), {len(new)} are new ({few(new)}). Nothing was sent, and what was "
+                "submitted runs on and is billed. Give each item the same custom id whenever the DAG is parsed; clear "
+                "the task to pay for the new ones."
+            )
+
+    def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
+        """Pay for nothing that would be stored over a video of another item, which is paid as well."""
+        owners = {file: name for name, record in kept.items() for file in record.files}
+        clashes = []
+        for item in self._items if owners else ():
+            attempt = self._ledger.attempts.get(item.custom_id)
+            vidu_task_id = attempt.vidu_task_id if attempt else ""
+            # Of a task that is not there yet only the name is unknown, and no other has it.
+            uri = self._store.uri(vidu_task_id or f"{item.place:064}", item.custom_id, item.place)
+            if item.custom_id not in kept and owners.get(uri, item.custom_id) != item.custom_id:
+                clashes.append(f"{item.custom_id} over {owners[uri]} at {uri}")
+        if clashes:
+            raise AirflowFailException(
+                "The places of items changed between tries, so that videos would be stored over others: "
+                f"{few(clashes)}. Nothing was sent. Give the requests their former order, or a destination with "
+                "{custom_id}."
             )
 
     def attach(self) -> None:
@@ -175,19 +183,17 @@ class FirstHop:
             self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id)
 
     def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "") -> None:
-        earlier, cost = self._ledger.earlier_than(custom_id, vidu_task_id), self._estimates[custom_id].price_cny
-        paid = len(earlier) + (outcome not in (REFUSED, UNSUBMITTED))
         self.records[custom_id] = self.records[custom_id]._replace(
             outcome=outcome,
             reason=reason,
             task_id=vidu_task_id,
-            earlier_task_ids=earlier,
-            estimated_cost=round(cost * paid, 5) if cost is not None and paid else None,
+            earlier_task_ids=self._ledger.earlier_than(custom_id, vidu_task_id),
+            estimated_cost=self._ledger.cost(custom_id),
         )
 
     def _changed(self, item: Item) -> str:
         """Say where a video was asked for by another request than its item's now."""
-        if self._ledger.asked[item.custom_id] == fingerprint(item.asked(), self._vidu_conn_id):
+        if self._ledger.marks[item.custom_id].asked == fingerprint(item.asked(), self._vidu_conn_id):
             return ""
         self._log.warning("%s: %s Are the custom ids those of the try before?", item.custom_id, _OF_ANOTHER_REQUEST)
         return _OF_ANOTHER_REQUEST
@@ -203,7 +209,7 @@ class FirstHop:
             self._log.warning("The request of %s cannot be made again: %s", item.custom_id, error)
             return None
 
-    def _kept(self, begun: Mapping[str, Attempt], path: str) -> dict[str, Record]:
+    def _kept(self, attempts: Mapping[str, Attempt], path: str) -> dict[str, Record]:
         """
         Find what an earlier try has stored, and its file is there still.
 
@@ -211,24 +217,24 @@ class FirstHop:
             paid for again.
         """
         try:
-            return self._present(manifest.read(path), begun)
+            return self._present(manifests.read(path), attempts)
         except ViduDownloadError as error:
             raise ViduDownloadError(
                 f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry "
                 "can help. A manifest that is broken itself has to be moved away."
             ) from error
 
-    def _present(self, earlier: Sequence[Record], begun: Mapping[str, Attempt]) -> dict[str, Record]:
+    def _present(self, earlier: Sequence[Record], attempts: Mapping[str, Attempt]) -> dict[str, Record]:
         stored = [
             record
             for record in earlier
             if record.outcome == SUCCESS
-            and (attempt := begun.get(record.custom_id))
+            and (attempt := attempts.get(record.custom_id))
             and attempt.vidu_task_id == record.task_id
             and not (attempt.delivered and self._is_cleared(attempt))
         ]
         with ThreadPoolExecutor(CONCURRENT_VIDEOS) as pool:
-            present = list(pool.map(lambda record: all(map(manifest.exists, record.files)), stored))
+            present = list(pool.map(lambda record: all(map(manifests.exists, record.files)), stored))
         return {record.custom_id: record for record, is_there in zip(stored, present, strict=True) if is_there}
 
     def stop(self, reason: str) -> None:
@@ -239,22 +245,26 @@ class FirstHop:
         """
         self._submits.stop(reason)
 
-    def submit(self, items: Sequence[Item]) -> None:
+    def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """
         Submit items, and note what came of it.
 
         :param items: the items.
+        :param estimates: of each, by custom id.
         """
-        known = [cost for item in items if (cost := self._estimates[item.custom_id].price_cny) is not None]
-        price = f"about ¥{sum(known):g}" + (f" for the {len(known)} of known price" if len(known) < len(items) else "")
+        known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
+        price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
+        if 0 < len(known) < len(items):
+            price += f" for the {len(known)} of known price"
         self._log.info("Submitting %d of %d items: %s", len(items), len(self._items), price)
         try:
-            self._submits.submit(items)
+            self._submits.submit(items, estimates)
         finally:
             if self._submits.stopped_by:
                 self._log.error("Not all was submitted: %s", self._submits.stopped_by)
             for item in items:
                 self._tell_of_submit(item.custom_id)
+            self._ledger.catch_up(self.records.values())
 
     def _tell_of_submit(self, custom_id: str) -> None:
         match self._submits.results.get(custom_id):

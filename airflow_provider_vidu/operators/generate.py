@@ -67,6 +67,18 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if found:
             raise request.refusal(found)
 
+    def ready_to_pay(self, context: Context) -> None:
+        """
+        Find out whether the destination can be written.
+
+        :param context: Airflow's context of the task instance.
+        :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
+        """
+        if self.destination is not None:
+            from airflow_provider_vidu.transfers.store import located, place_of, probe
+
+            probe(located(Destination(self.destination).path("probe", index=place_of(context))))
+
     # It submits as the submit operator does, but returns more than an id.
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """

@@ -18,7 +18,7 @@ from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success, show_news
 from airflow_provider_vidu.protocol.errors import Family, family_of
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.transfers.store import VideoStore, place_of
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Generation:
                 raise AirflowException(outcome.message)
             result = {**outcome.task, "files": self._store(outcome.task)}
         count_success(result["video_seconds"])
-        announce(self._context, files=result["files"], seconds=result["video_seconds"], cost=cost)
+        announce(self._context, seconds=result["video_seconds"], cost=cost, files=result["files"])
         if self._memory.remembered:
             self._memory.deliver(self._memory.remembered)
         return result
@@ -172,7 +172,8 @@ class Generation:
     def _store(self, result: dict[str, Any]) -> list[str]:
         if self._operator.destination is None:
             return []
-        return VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log).store(result)
+        store = VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log)
+        return store.store(result, index=place_of(self._context))
 
     def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
         from airflow_provider_vidu.hooks.vidu import ViduHook

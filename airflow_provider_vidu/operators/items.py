@@ -39,10 +39,7 @@ class Item(NamedTuple):
 
     def asked(self) -> request.Body:
         """Give the body as its author gave it: files by their names, data URIs in a few words."""
-        body: request.Body = request.without_data(
-            request.assemble(self.vidu_type, self.model, self.values, **self.extras)
-        )
-        return body
+        return request.asked(self.vidu_type, self.model, self.values, **self.extras)
 
     def body(self, warn: Warn) -> request.Body:
         """
@@ -62,9 +59,15 @@ class Item(NamedTuple):
         """
         return estimate(self.asked(), prices)
 
-    def problems(self) -> Iterator[str]:
-        """Find what is wrong with it, apart from what templates and files will tell later."""
-        if is_literal(self.custom_id) and (problem := custom_id_problem(self.custom_id, names_a_file=False)):
+    def problems(self, *, rendered: bool) -> Iterator[str]:
+        """
+        Find what is wrong with it, apart from what templates and files will tell later.
+
+        :param rendered: whether it holds no templates any more, whatever it looks like.
+        :return: a sentence for each problem.
+        """
+        problem = custom_id_problem(self.custom_id, names_a_file=False)
+        if problem and (rendered or is_literal(self.custom_id)):
             yield problem
         if not (is_literal(self.vidu_type) and is_literal(self.model)):
             return
@@ -73,19 +76,24 @@ class Item(NamedTuple):
         yield from request.problems(self.vidu_type, self.model, self.values, **extras, unknown_yet=later)
 
 
-def read_items(requests: Any, destination: Any) -> list[Item]:
+def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]:
     """
     Read a batch, and check all of it that is known.
 
-    :param requests: as an author gave them, perhaps with templates in them: a list, or JSON text of one.
-    :param destination: as an author gave it, perhaps a template.
+    :param requests: as an author gave them: a list, or JSON text of one.
+    :param destination: as an author gave it.
+    :param rendered: whether they hold no templates and XComs any more, whatever they look like.
     :return: its items.
     :raises ViduRequestError: naming the first few problems. Nothing was sent.
     """
     items = [_item(index, given) for index, given in enumerate(_listed(requests))]
-    found = [f"item {item.place} ({shown(item.custom_id)}): {problem}" for item in items for problem in item.problems()]
+    found = [
+        f"item {item.place} ({shown(item.custom_id)}): {problem}"
+        for item in items
+        for problem in item.problems(rendered=rendered)
+    ]
     custom_ids = [item.custom_id for item in items]
-    if not found and is_literal(custom_ids):
+    if not found and (rendered or is_literal(custom_ids)):
         places: dict[str, list[str]] = {}
         for item in items:
             places.setdefault(item.custom_id, []).append(str(item.place))
@@ -94,8 +102,8 @@ def read_items(requests: Any, destination: Any) -> list[Item]:
             for custom_id, twice in places.items()
             if len(twice) > 1
         ]
-    if not found and is_literal(destination):
-        found += Destination(destination).problems(custom_ids if is_literal(custom_ids) else [])
+    if not found and (rendered or is_literal(destination)):
+        found += Destination(destination).problems(custom_ids if rendered or is_literal(custom_ids) else [])
     if found:
         more = [f"and {len(found) - _SHOWN_PROBLEMS} more"] if len(found) > _SHOWN_PROBLEMS else []
         raise request.refusal(found[:_SHOWN_PROBLEMS] + more)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
@@ -80,14 +80,18 @@ def plan(
 
 class Mark(NamedTuple):
     """
-    What tells whether an item asks for the same as it did.
+    What a submit asks for, and what it costs.
 
     :param sent: fingerprint of all that is sent, files by their content.
     :param asked: fingerprint of the request as its author gave it, files by their names, which costs no reading.
+    :param price: the estimate in CNY, ``None`` where unknown.
+    :param seconds: typical seconds of generation, ``None`` where unknown.
     """
 
     sent: str
     asked: str
+    price: float | None
+    seconds: float | None
 
 
 class Ledger(StateStore):
@@ -110,9 +114,12 @@ class Ledger(StateStore):
         super().__init__(context, durable=True, log=log)
         self.max_tries = context["ti"].max_tries
         self.attempts: dict[str, Attempt] = {}
-        self.asked: dict[str, str] = {}
-        """The fingerprint of each attempt's request as its author gave it, by custom id."""
-        self._task_ids: dict[str, list[str]] = {}
+        self.marks: dict[str, Mark] = {}
+        """What the last submit of each item asked for, by custom id."""
+        self._submits: dict[str, dict[float, tuple[str, float | None]]] = {}
+        """Vidu's id and the price of all that was submitted for an item, or perhaps was, by when."""
+        self._open: dict[str, float] = {}
+        """When those were submitted whose outcome the store does not tell."""
         self._chunks = 0
 
     @property
@@ -131,19 +138,21 @@ class Ledger(StateStore):
             try:
                 max_tries, begun_at = int(stored["max_tries"]), float(stored["begun_at"])
                 without = delivered["without"] if delivered and delivered["max_tries"] == max_tries else None
-                for name, (sent, asked, id_) in stored["items"].items():
+                for name, (*mark, id_) in stored["items"].items():
                     is_delivered = without is not None and name not in without
-                    self.attempts[name] = Attempt(sent, max_tries, begun_at, {}, id_, is_delivered)
-                    self.asked[name] = asked
-                    self._note(name, id_)
+                    self.marks[name] = Mark(*mark)
+                    self.attempts[name] = Attempt(mark[0], max_tries, begun_at, {}, id_, is_delivered)
+                    self._note(name, begun_at, id_)
             except (TypeError, KeyError, ValueError, AttributeError):
                 raise self.strange(chunk_key(self._chunks), stored) from None
             self._chunks += 1
 
-    def _note(self, name: str, vidu_task_id: str) -> None:
-        known = self._task_ids.setdefault(name, [])
-        if vidu_task_id and vidu_task_id not in known:
-            known.append(vidu_task_id)
+    def _note(self, name: str, begun_at: float, vidu_task_id: str) -> None:
+        # What is written again, as by attach, keeps its time.
+        self._submits.setdefault(name, {})[begun_at] = (vidu_task_id, self.marks[name].price)
+        self._open.pop(name, None)
+        if not vidu_task_id:
+            self._open[name] = begun_at
 
     def earlier_than(self, custom_id: str, vidu_task_id: str) -> tuple[str, ...]:
         """
@@ -153,7 +162,17 @@ class Ledger(StateStore):
         :param vidu_task_id: Vidu's id of its last task, empty where none is known.
         :return: Vidu's ids of the tasks, the oldest first.
         """
-        return tuple(known for known in self._task_ids.get(custom_id, ()) if known != vidu_task_id)
+        return tuple(known for known, _ in self._submits.get(custom_id, {}).values() if known not in ("", vidu_task_id))
+
+    def cost(self, custom_id: str) -> float | None:
+        """
+        Sum up what was submitted for an item, or perhaps was.
+
+        :param custom_id: the item's.
+        :return: CNY by the estimates of then, 0 where nothing was, ``None`` where one of them is unknown.
+        """
+        prices = [price for _, price in self._submits.get(custom_id, {}).values()]
+        return None if None in prices else round(sum(filter(None, prices)), 5)
 
     def knows(self, record: Record) -> bool:
         """
@@ -172,7 +191,10 @@ class Ledger(StateStore):
         :param marks: of its items, by custom id.
         :raises ViduStateError: when it cannot be stored. Nothing of it was sent.
         """
-        self._add({name: (*mark, "") for name, mark in marks.items()}, time.time())
+        self.marks.update(marks)
+        begun_at = time.time()
+        self._add(dict.fromkeys(marks, ""), begun_at)
+        self._open.update(dict.fromkeys(marks, begun_at))
 
     def settle(self, marks: Mapping[str, Mark], accepted: Mapping[str, str], unknown: Collection[str]) -> bool:
         """
@@ -184,15 +206,34 @@ class Ledger(StateStore):
             what earlier tries said of it counts again.
         :return: whether it is stored.
         """
-        kept = {
-            name: (*mark, accepted.get(name, "")) for name, mark in marks.items() if name in accepted or name in unknown
-        }
-        return self.put_or_tell(
+        kept = {name: accepted.get(name, "") for name in marks if name in accepted or name in unknown}
+        settled_at, begun_at = time.time(), {name: self._open.pop(name) for name in marks}
+        for name, vidu_task_id in kept.items():
+            self._note(name, settled_at, vidu_task_id)
+        is_stored = self.put_or_tell(
             chunk_key(self._chunks - 1),
-            self._chunk(kept, time.time()),
+            self._chunk(kept, settled_at),
             "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by "
             f"custom id: {dict(accepted)}",
         )
+        if not is_stored:
+            self._open.update(begun_at)
+        return is_stored
+
+    def catch_up(self, records: Iterable[Record]) -> None:
+        """
+        Remember the tasks of submits whose outcome could not be stored when they were accepted.
+
+        :param records: the items, with their tasks.
+        """
+        late = {record.custom_id: record.task_id for record in records if record.task_id}
+        for begun_at in sorted({self._open[name] for name in late if name in self._open}):
+            ids = {name: id_ for name, id_ in late.items() if self._open.get(name) == begun_at}
+            key, chunk = chunk_key(self._chunks), self._chunk(ids, begun_at)
+            if self.put_or_tell(key, chunk, f"Still not remembered are the Vidu tasks by custom id: {ids}"):
+                self._chunks += 1
+                for name in ids:
+                    del self._open[name]
 
     def attach(self, custom_ids: Collection[str]) -> None:
         """
@@ -206,10 +247,8 @@ class Ledger(StateStore):
         """
         cleared = [name for name in custom_ids if self.attempts[name].max_tries != self.max_tries]
         for begun_at in sorted({self.attempts[name].begun_at for name in cleared}):
-            found = {name: self.attempts[name] for name in cleared if self.attempts[name].begun_at == begun_at}
-            self._add(
-                {name: (one.fingerprint, self.asked[name], one.vidu_task_id) for name, one in found.items()}, begun_at
-            )
+            found = [name for name in cleared if self.attempts[name].begun_at == begun_at]
+            self._add({name: self.attempts[name].vidu_task_id for name in found}, begun_at)
 
     def deliver(self, without: Collection[str]) -> None:
         """
@@ -223,13 +262,10 @@ class Ledger(StateStore):
             "That the batch was delivered could not be stored; a clear would attach to its tasks.",
         )
 
-    def _add(self, items: Mapping[str, tuple[str, str, str]], begun_at: float) -> None:
-        self.put(chunk_key(self._chunks), self._chunk(items, begun_at))
+    def _add(self, ids: Mapping[str, str], begun_at: float) -> None:
+        self.put(chunk_key(self._chunks), self._chunk(ids, begun_at))
         self._chunks += 1
 
-    def _chunk(self, items: Mapping[str, tuple[str, str, str]], begun_at: float) -> dict[str, Any]:
-        return {
-            "max_tries": self.max_tries,
-            "begun_at": begun_at,
-            "items": {name: list(item) for name, item in items.items()},
-        }
+    def _chunk(self, ids: Mapping[str, str], begun_at: float) -> dict[str, Any]:
+        items = {name: [*self.marks[name], vidu_task_id] for name, vidu_task_id in ids.items()}
+        return {"max_tries": self.max_tries, "begun_at": begun_at, "items": items}

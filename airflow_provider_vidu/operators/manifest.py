@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +16,10 @@ from airflow_provider_vidu.transfers import store
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+_LONGEST_NAME = 180
+"""Characters of a manifest's own name, before what sets it apart and what ends it."""
 
 
 class Record(NamedTuple):
@@ -30,8 +34,8 @@ class Record(NamedTuple):
     :param files: URIs of the stored files.
     :param video_seconds: length of the video.
     :param earlier_task_ids: Vidu's ids of the tasks that were submitted for it before that one.
-    :param estimated_cost: CNY of all that was submitted for it, by the price table; ``None`` where unknown or surely
-        not paid.
+    :param estimated_cost: CNY of all that was submitted for it, or perhaps was, by the price table; 0 where surely
+        nothing was, ``None`` where a price is unknown.
     """
 
     custom_id: str
@@ -55,7 +59,10 @@ def default_name(destination: str, context: Context) -> str:
     """
     ti = context["ti"]
     mapped = [] if ti.map_index is None or ti.map_index < 0 else [str(ti.map_index)]
-    name = "-".join(["manifest", ti.dag_id, ti.run_id, ti.task_id, *mapped])
+    parts = [ti.dag_id, ti.run_id, ti.task_id, *mapped]
+    # Other parts may read alike, and a file's name has an end.
+    mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+    name = f"{'-'.join(['manifest', *parts])[:_LONGEST_NAME]}-{mark}"
     # What follows the first placeholder differs from video to video.
     directory, placeholder, _ = destination.partition("{")
     if placeholder or directory.endswith(".mp4"):
@@ -72,24 +79,20 @@ def write(path: str, records: Iterable[Record]) -> str:
     :return: its URI.
     :raises ViduDownloadError: when it cannot be written. What was stored is not affected.
     """
-    data = "".join(json.dumps(record._asdict(), ensure_ascii=False) + "\n" for record in records).encode()
+    data = b"".join(map(_line, records))
     target = store.located(path)
-    partial = target.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        if store.is_local(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            store.move_into_place(partial, target, len(data))
-        except BaseException:
-            store.remove(partial)
-            raise
-    except Exception as error:
-        # Every store raises what its own library does.
-        raise ViduDownloadError(
-            f"The manifest could not be written to {path}: {type(error).__name__}: {str(error).rstrip('.')}."
-        ) from error
+    with store.beside(target) as partial:
+        partial.write_bytes(data)
+        store.move_into_place(partial, target, len(data))
     return store.uri_of(target)
+
+
+def _line(record: Record) -> bytes:
+    try:
+        return f"{json.dumps(record._asdict(), ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError:
+        # Half a character, as file names may hold.
+        return f"{json.dumps(record._asdict())}\n".encode()
 
 
 def record_of(line: str | bytes) -> Record:
@@ -115,7 +118,7 @@ def read(path: str) -> list[Record]:
         # Not by str.splitlines, which takes more than "\\n" for the end of a line.
         lines = filter(None, text.split("\n"))
         return [record_of(line) for line in lines]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except Exception as error:
         raise ViduDownloadError(
@@ -135,7 +138,7 @@ def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
     :param records: its lines.
     :return: what a batch returns.
     """
-    costs = [record.estimated_cost for record in records if record.task_id or record.earlier_task_ids]
+    costs = [record.estimated_cost for record in records]
     return {
         "manifest": uri,
         "counts": dict(Counter(record.outcome for record in records)),

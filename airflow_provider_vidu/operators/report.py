@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,17 +55,16 @@ def _count(name: str, value: float) -> None:
         log.exception("The metric vidu.%s could not be counted", name)
 
 
-def announce(context: Context, *, files: Sequence[str], seconds: float | None, cost: float | None, **more: Any) -> None:
+def announce(context: Context, *, seconds: float | None, cost: float | None, **more: Any) -> None:
     """
     Tell every asset among the task's outlets what became of it, as ``extra`` of the asset event.
 
     :param context: Airflow's context of the hop that succeeds.
-    :param files: URIs of the stored files.
     :param seconds: seconds of video.
     :param cost: the estimate in CNY, ``None`` where no price is known.
-    :param more: what else the event shall hold.
+    :param more: what else the event holds: ``files``, or a batch's ``manifest`` and ``counts``.
     """
-    told = {"files": list(files), "video_seconds": seconds, "estimated_cost": cost, **more}
+    told = {"video_seconds": seconds, "estimated_cost": cost, **more}
     for outlet in context["outlets"]:
         try:
             context["outlet_events"][outlet].extra.update(told)

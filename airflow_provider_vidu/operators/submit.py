@@ -36,7 +36,7 @@ class Submit:
     def __init__(self, operator: ViduSubmitOperator, context: Context) -> None:
         self._operator = operator
         self._log = operator.log
-        self._ti = context["ti"]
+        self._context, self._ti = context, context["ti"]
         self._memory = Memory(context, durable=operator.durable, log=operator.log)
 
     def run(self) -> tuple[Memory, Attempt]:
@@ -64,7 +64,6 @@ class Submit:
             return None
 
     def _attaches_to(self, earlier: Attempt, body: request.Body | None) -> bool:
-
         from airflow_provider_vidu.hooks.look import look
 
         operator = self._operator
@@ -94,6 +93,7 @@ class Submit:
         prices = prices_of(operator.prices)
         cost = operator.check_cost(prices)
         price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by {prices.source})"
+        operator.ready_to_pay(self._context)
         self._log.info("Submitting %s with %s: %s", operator.vidu_type, operator.model, price)
         xcoms = {
             "expected_seconds": cost.typical_seconds,

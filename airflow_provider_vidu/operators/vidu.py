@@ -208,11 +208,17 @@ class ViduSubmitOperator(BaseOperator):
         check_cost({"": cost}, self.max_cost, prices)
         return cost
 
+    def ready_to_pay(self, context: Context) -> None:
+        """
+        Find out, right before something is submitted, whether what is paid could be used.
+
+        :param context: Airflow's context of the task instance.
+        :raises ViduError: when it could not. Nothing was sent; a retry can help.
+        """
+
     def asked(self) -> request.Body:
         """Give the body as its author gave it: files by their names, data URIs in a few words."""
-        body = request.assemble(self.vidu_type, self.model, self.values(), **self.extras())
-        without: request.Body = request.without_data(body)
-        return without
+        return request.asked(self.vidu_type, self.model, self.values(), **self.extras())
 
     def execute(self, context: Context) -> str:
         """

@@ -16,8 +16,8 @@ REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitt
 OUTCOMES = (SUCCESS, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, LOST, NOT_STORED)
 """What a manifest says of an item."""
 
-PAID_ANEW = (FAILED, UNCERTAIN, UNSUBMITTED)
-"""What another try submits."""
+PAID_ANEW = (FAILED, UNCERTAIN)
+"""What another try submits although it was, or perhaps was, submitted before."""
 
 _EVENT_WORDS = (SUCCESS, TIMEOUT, LOST)
 
@@ -97,14 +97,15 @@ def retry_can_help(outcome: str, reason: str, *, resubmit: bool) -> bool:
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED
 
 
-def progress_line(done: int, total: int, failed: int, cost: float, word: str = "done") -> str:
+def progress_line(done: int, total: int, failed: int, cost: float | None, word: str = "done") -> str:
     """
     Tell how far a batch has come.
 
     :param done: how many items have ended.
     :param total: how many there are.
     :param failed: how many of the ended ones have no video.
-    :param cost: CNY that the ended ones come to by their estimates.
+    :param cost: CNY that the ended ones come to by their estimates, ``None`` where unknown.
     :param word: what became of those that did not fail.
     """
-    return f"{done} of {total} {word}, {failed} failed, ~¥{cost:,.2f} so far"
+    price = "an unknown price" if cost is None else f"~¥{cost:,.2f}"
+    return f"{done} of {total} {word}, {failed} failed, {price} so far"

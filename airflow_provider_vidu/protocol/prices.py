@@ -152,4 +152,6 @@ def _missing(vidu_type: str, model: str, duration: object, resolution: object, r
         return f"{text}: it costs ¥{rate:g} for each second of a video whose length is not known beforehand"
     if vidu_type == "lip-sync":
         return f"{text}: it costs ¥{LIP_SYNC_PRICE_PER_5_SECONDS:g} for every 5 s of a video of unknown length"
+    if row_of({"model": model, "parameters": {"vidu_type": vidu_type}}) is None:
+        return f"{text} (this version does not know that pair; is it mistyped?)"
     return text

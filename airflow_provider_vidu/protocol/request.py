@@ -76,6 +76,23 @@ def assemble(
     return body
 
 
+def asked(
+    vidu_type: str,
+    model: str,
+    values: Mapping[str, Any],
+    *,
+    extra_input: Mapping[str, Any] | None = None,
+    extra_parameters: Mapping[str, Any] | None = None,
+) -> Body:
+    """
+    Put values into their places as their author gave them: files by their names, data URIs in a few words.
+
+    :return: as :func:`build`, for logs and XCom.
+    """
+    body = assemble(vidu_type, model, values, extra_input=extra_input, extra_parameters=extra_parameters)
+    return {key: without_data(value) for key, value in body.items()}
+
+
 def problems(
     vidu_type: Any,
     model: Any,

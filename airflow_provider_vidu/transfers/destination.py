@@ -78,7 +78,8 @@ class Destination:
         # No value holds a brace, so none of them is taken for a placeholder.
         path = path.replace("{task_id}", stem).replace("{index}", str(index))
         further = "" if number == 1 else f"-{number}"
-        if further and "{custom_id}" in self.template:
+        name = self.template.rpartition("/")[2]
+        if further and self._names_the_file and "{custom_id}" in name and "{task_id}" not in name:
             # Another item may be called so.
             further = f"-{stem}{further}"
         if self._names_the_file:
@@ -105,7 +106,7 @@ class Destination:
                 # Of the task ids is known that no two are the same; this many characters stand in for each.
                 path, _ = (self.path(f"{index:064}", custom_id, index, number) for number in (1, 2))
             except ViduRequestError as error:
-                found.append(f"item {index}: {str(error).rstrip('.')}")
+                found.append((f"item {index}: " if custom_id else "") + str(error).rstrip("."))
             else:
                 items.setdefault(path, []).append(index)
         for path, indexes in items.items():

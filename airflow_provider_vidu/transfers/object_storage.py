@@ -15,7 +15,7 @@ from airflow_provider_vidu.operators.report import announce, failure_shown
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.response import TaskState, identifier
 from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.transfers.store import VideoStore, place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,12 +80,12 @@ class ViduToObjectStorageOperator(BaseOperator):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log)
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
-                files = store.store(result, index=max(0, context["ti"].map_index or 0))
+                files = store.store(result, index=place_of(context))
                 # The files' names need not tell whose video they hold.
                 context["ti"].xcom_push(key="vidu_task_id", value=result["task_id"])
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
-        announce(context, files=files, seconds=result.get("video_seconds"), cost=self._cost())
+        announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)
         return files
 
     def _cost(self) -> float | None:

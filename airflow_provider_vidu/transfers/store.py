@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
@@ -22,7 +22,7 @@ from airflow_provider_vidu.transfers.destination import Destination
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk import Context, ObjectStoragePath
     from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.hooks.download import Downloader
@@ -38,9 +38,9 @@ class VideoStore:
     Stores the videos of finished tasks. Storing costs nothing, and may be repeated as long as the links live.
 
     A file is written under a temporary name and moved when it is complete, so that whoever watches the destination
-    never sees half a video. A file that is complete already is kept. Where a link has expired, the task's status is
-    asked for a fresh one once. Local directories are created, buckets are not. The API key is never sent to the host
-    that serves the videos.
+    never sees half a video. A file that is complete already, and not older than its generation, is kept; any other is
+    replaced, with a warning. Where a link has expired, the task's status is asked for a fresh one once. Local
+    directories are created, buckets are not. The API key is never sent to the host that serves the videos.
 
     :param destination: see :class:`Destination`; Jinja has to be rendered already.
     :param vidu_conn_id: connection of type ``vidu``.
@@ -59,6 +59,16 @@ class VideoStore:
 
         return ViduHook(self.vidu_conn_id).downloader()
 
+    def uri(self, task_id: str, custom_id: str, index: int) -> str:
+        """
+        Say where the first video of a task is stored.
+
+        :param task_id: Vidu's id of the task.
+        :param custom_id: its author's name for it.
+        :param index: its place in a batch.
+        """
+        return uri_of(located(self.destination.path(task_id, custom_id, index)))
+
     def store(self, result: Mapping[str, Any], custom_id: str = "", index: int = 0) -> list[str]:
         """
         Store every video of one task, one after the other.
@@ -73,8 +83,12 @@ class VideoStore:
         """
         task_id, urls = _checked(result)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
+        made_at = result.get("finish_time")
         try:
-            return [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
+            return [
+                self._store_or_refresh(task_id, urls, number, located(path), made_at)
+                for number, path in enumerate(paths)
+            ]
         except ViduDownloadError as error:
             raise ViduDownloadError(f"{error} {_paid(task_id, result)}") from error
 
@@ -104,9 +118,11 @@ class VideoStore:
         except ViduError as error:
             return index, error
 
-    def _store_or_refresh(self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath) -> str:
+    def _store_or_refresh(
+        self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath, made_at: Any
+    ) -> str:
         try:
-            return self._store(urls[number], path)
+            return self._store(urls[number], path, made_at)
         except ViduDownloadError as error:
             if not error.expired:
                 raise
@@ -115,7 +131,7 @@ class VideoStore:
         try:
             # The links of further videos are as old as this one.
             urls[:] = self._fresh_urls(task_id, len(urls))
-            return self._store(urls[number], path)
+            return self._store(urls[number], path, made_at)
         except ViduError as error:
             raise ViduDownloadError(f"{refused} A fresh link was asked for: {error}") from error
 
@@ -129,27 +145,22 @@ class VideoStore:
             )
         return status.urls
 
-    def _store(self, url: str, path: ObjectStoragePath) -> str:
-        local, uri = is_local(path), uri_of(path)
-        partial = path.parent / f".{uuid.uuid4().hex}.part"
-        with _storage_faults(uri):
-            present = _size_if_whole(path)
-            if local:
-                # On a bucket it would ask for, and could use, the right to create one.
-                path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                size = self._fetch(url, partial, present, local=local)
-                if size:
-                    move_into_place(partial, path, size)
-            except BaseException:
-                remove(partial)
-                raise
-        if size:
-            self.log.info("Stored %s bytes at %s", f"{size:,}", uri)
-        else:
-            if local:
-                remove(partial)
+    def _store(self, url: str, path: ObjectStoragePath, made_at: Any) -> str:
+        uri = uri_of(path)
+        with beside(path) as partial:
+            there = _whole(path)
+            # What was there before the video was made is another one, even of the same size.
+            is_young = there is not None and isinstance(made_at, (int, float)) and there.changed_at > made_at - 1
+            present = there.size if there and is_young else None
+            size = self._fetch(url, partial, present, local=is_local(path))
+            if size:
+                move_into_place(partial, path, size)
+        if not size:
             self.log.info("Kept %s, which is complete: %s bytes", uri, f"{present:,}")
+        elif there:
+            self.log.warning("Stored %s bytes at %s in place of another video", f"{size:,}", uri)
+        else:
+            self.log.info("Stored %s bytes at %s", f"{size:,}", uri)
         return uri
 
     def _fetch(self, url: str, partial: ObjectStoragePath, present: int | None, *, local: bool) -> int:
@@ -163,15 +174,53 @@ class VideoStore:
         return size
 
 
-def _size_if_whole(path: ObjectStoragePath) -> int | None:
+class _Whole(NamedTuple):
+    size: int
+    changed_at: float
+
+
+def _whole(path: ObjectStoragePath) -> _Whole | None:
     try:
-        size: int = path.stat().st_size
+        stat = path.stat()
         # Opening it would fetch a whole block.
         head = path.fs.cat_file(path.path, start=0, end=MP4_HEAD_BYTES)
     except OSError:
         # Also where a bucket does not let one look: what is wrong with it, writing will tell.
         return None
-    return size if is_mp4(head) else None
+    return _Whole(stat.st_size, stat.st_mtime) if is_mp4(head) else None
+
+
+@contextlib.contextmanager
+def beside(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
+    """
+    Give a place for what is to be moved to another one when it is complete. What is there in the end is removed.
+
+    :param path: where it belongs.
+    :raises ViduDownloadError: in place of whatever its store raises.
+    """
+    partial = path.parent / f".{uuid.uuid4().hex}.part"
+    with _storage_faults(uri_of(path)):
+        if is_local(path):
+            # On a bucket it would ask for, and could use, the right to create one.
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+        finally:
+            remove(partial)
+
+
+def probe(path: ObjectStoragePath) -> None:
+    """
+    Find out whether a file could be written, so that nothing is paid for where it could not.
+
+    :param path: the file, which is not touched.
+    :raises ViduDownloadError: when it could not. A retry can help.
+    """
+    try:
+        with beside(path) as partial:
+            partial.write_bytes(b"\n")
+    except ViduDownloadError as error:
+        raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
 
 
 def located(path: str) -> ObjectStoragePath:
@@ -234,8 +283,17 @@ def _storage_faults(uri: str) -> Iterator[None]:
     except Exception as error:
         # Every store raises what its own library does.
         raise ViduDownloadError(
-            f"The video could not be written to {uri}: {type(error).__name__}: {str(error).rstrip('.')}."
+            f"Nothing could be written to {uri}: {type(error).__name__}: {str(error).rstrip('.')}."
         ) from error
+
+
+def place_of(context: Context) -> int:
+    """
+    Say which of a mapped task's instances this is, from 0.
+
+    :param context: Airflow's context of the task instance.
+    """
+    return max(0, context["ti"].map_index or 0)
 
 
 def _checked(result: Any) -> tuple[str, list[str]]:

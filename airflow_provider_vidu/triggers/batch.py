@@ -40,17 +40,18 @@ class Progress:
     def __init__(self, total: int, say: Callable[..., object], word: str = "done") -> None:
         self.counts: Counter[str] = Counter()
         self._total, self._say, self._word = total, say, word
-        self._cost, self._tenth, self._said_at = 0.0, 0, time.monotonic()
+        self._cost: float | None = 0.0
+        self._tenth, self._said_at = 0, time.monotonic()
 
     def add(self, status: str, cost: float | None) -> None:
         """
         Count one.
 
         :param status: how it ended.
-        :param cost: its estimate in CNY, ``None`` where unknown.
+        :param cost: the estimate in CNY of all that was submitted for it, ``None`` where unknown.
         """
         self.counts[status] += 1
-        self._cost += cost or 0.0
+        self._cost = None if self._cost is None or cost is None else self._cost + cost
         done, now = self.counts.total(), time.monotonic()
         tenth = done * 10 // self._total
         if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:

@@ -15,14 +15,14 @@ from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.transfers.store import VideoStore
-from tests.quick import Store, asked, context_of, deferred, lines, many, posts
+from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, posts
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
 
 def test_the_hops_tell_each_other_little(slow_emulator, videos, monkeypatch):
     """A thousand tasks with ids of 36 characters."""
-    monkeypatch.setattr(Submits, "_submit_chunk", accept_without_sending)
+    monkeypatch.setattr(Submits, "_post_all", accept_without_sending)
     stop = deferred(videos, many(1000), Store())
     _, kwargs = stop.trigger.serialize()
     assert sum(len(group[2]) for group in kwargs["groups"]) == 1000
@@ -31,11 +31,11 @@ def test_the_hops_tell_each_other_little(slow_emulator, videos, monkeypatch):
     assert len(json.dumps(stop.kwargs)) < 1_000
 
 
-def accept_without_sending(self, items):
+async def accept_without_sending(self, hook, bodies):
     from airflow_provider_vidu.protocol.response import Submission
 
-    for item in items:
-        self.results[item.custom_id] = Submission(f"{item.custom_id:-<36}", "")
+    for custom_id in bodies:
+        self.results[custom_id] = Submission(f"{custom_id:-<36}", "")
 
 
 def finished(stop, videos, event, store, map_index=-1, **changes):
@@ -95,6 +95,8 @@ def test_mapped_batches_with_one_manifest_lose_nothing_and_pay_nothing_twice(emu
 
 def test_tasks_that_this_task_did_not_submit_are_not_taken_for_its_own(emulator, videos):
     stop = deferred(videos, many(2), Store())
-    other = Store(vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", "another"]}})
+    other = Store(
+        vidu_batch_0={"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", PRICE, 10.0, "another"]}}
+    )
     with pytest.raises(ViduDownloadError, match=r"for 'kite-000', which this task did not submit\. A retry takes up"):
         finished(stop, videos, None, other)

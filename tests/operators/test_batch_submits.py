@@ -76,7 +76,7 @@ def test_every_item_is_noted_before_its_post_with_no_more_than_go_together(emula
 
     async def submit(self, body):
         chunks = [value["items"].items() for key, value in store.items() if key != DELIVERED_KEY]
-        noted.append([name for items in chunks for name, (_, _, vidu_task_id) in items if not vidu_task_id])
+        noted.append([name for items in chunks for name, (*_, vidu_task_id) in items if not vidu_task_id])
         return await really_submit(self, body)
 
     monkeypatch.setattr(ViduAsyncHook, "submit", submit)
@@ -189,8 +189,8 @@ def test_a_killed_task_submits_nothing_more_and_waits_for_what_was_accepted(emul
     )
     really_submit = Submits._submit_chunk
 
-    def killed(self, items):
-        really_submit(self, items)
+    def killed(self, items, estimates):
+        really_submit(self, items, estimates)
         operator.on_kill()
 
     monkeypatch.setattr(Submits, "_submit_chunk", killed)

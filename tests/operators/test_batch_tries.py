@@ -19,7 +19,7 @@ from airflow_provider_vidu.exceptions import ViduDownloadError, ViduStateError
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.protocol import response
-from tests.quick import Store, asked, deferred, lines, many, outcomes, posts, tried
+from tests.quick import PRICE, Store, asked, deferred, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -118,23 +118,23 @@ def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_t
     store, counted = Store(), []
 
     def count(name, value=1, **_):
-        assert sum(bool(task_id) for _, _, task_id in store["vidu_batch_0"]["items"].values()) == 8
+        assert sum(bool(task_id) for *_, task_id in store["vidu_batch_0"]["items"].values()) == 8
         counted.append(value)
 
     monkeypatch.setattr(Stats, "incr", count)
     really_submit, chunks = Submits._submit_chunk, []
 
-    def over(self, items):
+    def over(self, items, estimates):
         chunks.append(items)
         if len(chunks) == 2:
             raise AirflowTaskTimeout("Time is over")
         monkeypatch.setattr(self._log, "info", over_while_logging, raising=False)
-        really_submit(self, items)
+        really_submit(self, items, estimates)
 
     def over_while_logging(text, *values):
         if text.startswith("Accepted"):
             assert "vidu_batch_0" in store
-            assert all(task_id for _, _, task_id in store["vidu_batch_0"]["items"].values())
+            assert all(task_id for *_, task_id in store["vidu_batch_0"]["items"].values())
 
     monkeypatch.setattr(Submits, "_submit_chunk", over)
     with pytest.raises(AirflowTaskTimeout):
@@ -157,12 +157,11 @@ def test_custom_ids_that_are_new_at_each_parse_are_paid_once_until_a_person_clea
     assert len(posts(emulator)) == 5
 
 
-@pytest.mark.parametrize("wrong", ["prices", "requests", "max_cost"])
+@pytest.mark.parametrize("wrong", ["requests", "max_cost"])
 def test_a_refusal_on_a_retry_names_what_was_paid_and_how_to_take_it_up(emulator, videos, wrong):
     store = Store()
     deferred(videos, many(2), store)
     given = {
-        "prices": (many(2), {"prices": "/gone.csv"}),
         "requests": ("[1]", {}),
         "max_cost": (json.dumps(many(3)), {"max_cost": 0.1}),
     }
@@ -175,8 +174,12 @@ def test_a_refusal_on_a_retry_names_what_was_paid_and_how_to_take_it_up(emulator
 
 
 def test_prices_that_cannot_be_read_for_the_moment_are_left_to_a_retry(emulator, videos, monkeypatch):
-    def away(*args, **kwargs):
-        raise ConnectionError("S3 stumbles")
+    really_read = ObjectStoragePath.read_text
+
+    def away(self, *args, **kwargs):
+        if self.name == "prices.csv":
+            raise ConnectionError("S3 stumbles")
+        return really_read(self, *args, **kwargs)
 
     monkeypatch.setattr(ObjectStoragePath, "read_text", away)
     with pytest.raises(ViduStateError, match=r"S3 stumbles.*Nothing was sent"):
@@ -186,7 +189,7 @@ def test_prices_that_cannot_be_read_for_the_moment_are_left_to_a_retry(emulator,
 
 def test_an_intent_without_an_outcome_is_uncertain_while_the_rest_proceeds(emulator, videos):
     store = Store()
-    store["vidu_batch_0"] = {"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", ""]}}
+    store["vidu_batch_0"] = {"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", PRICE, 10.0, ""]}}
     with pytest.raises(AirflowFailException, match="No retry can help"):
         tried(store, videos, many(3))
     assert outcomes(videos) == {"kite-000": "uncertain", "kite-001": "success", "kite-002": "success"}
@@ -197,7 +200,7 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     store = Store()
     tried(store, videos, many(2))
     tried(store, videos, many(1))
-    _, _, task_id = store["vidu_batch_0"]["items"]["kite-001"]
+    *_, task_id = store["vidu_batch_0"]["items"]["kite-001"]
     assert f"Not asked for any more, but billed where it has an id: {{'kite-001': '{task_id}'}}" in (
         capfd.readouterr().out
     )

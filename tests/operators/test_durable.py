@@ -419,8 +419,8 @@ def test_an_attempt_survives_the_store():
         ),
         (
             {"max_cost": 5, "model": "viduq9"},
-            "max_cost: ¥5 given, but no price is known for text2video with viduq9, duration 1, resolution 540p. Give "
-            "one with prices, or leave max_cost out",
+            "max_cost: ¥5 given, but no price is known for text2video with viduq9, duration 1, resolution 540p (this "
+            "version does not know that pair; is it mistyped?). Give one with prices, or leave max_cost out",
         ),
         (
             {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,8 +17,9 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.quick import QUICK, posts
 from tests.records import result_of
@@ -47,6 +47,25 @@ def test_a_request_becomes_a_file_and_is_paid_once(generate, emulator, tmp_path,
     assert len(posts(emulator)) == 1
     assert (ran.xcom("generate", "vidu_task_id"), ran.xcom("generate", "estimated_cost")) == (task["task_id"], 0.31)
     assert ran.xcom("generate", "vidu_request")["input"] == {"prompt": "a kite"}
+
+
+def test_each_instance_of_a_mapped_task_stores_under_its_own_index(run_dag, emulator, tmp_path):
+    ran = run_dag(
+        lambda: ViduGenerateVideoOperator.partial(
+            task_id="generate", destination=f"{tmp_path}/videos/{{index}}.mp4", **{**QUICK, "prompt": None}
+        ).expand(prompt=["a kite", "a boat"])
+    )
+    assert set(ran.states.values()) == {"success"}
+    assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == ["0.mp4", "1.mp4"]
+
+
+def test_where_nothing_can_be_written_nothing_is_paid(generate, emulator, tmp_path):
+    (tmp_path / "videos").write_text("a file")
+    ran = generate()
+    assert type(ran.error) is ViduDownloadError
+    assert f"Nothing could be written to file://{tmp_path}/videos/probe.mp4: " in str(ran.error)
+    assert str(ran.error).endswith("Nothing was sent: nothing was paid, a retry can help.")
+    assert emulator.requests == []
 
 
 def test_without_a_destination_nothing_is_stored(generate, emulator):
@@ -92,15 +111,17 @@ def test_a_retry_takes_up_a_wait_that_ran_out_of_time(generate, slow_emulator, d
 
 
 @pytest.fixture
-def blocked(tmp_path):
-    """A destination that is a file; the second try finds it gone."""
-    (tmp_path / "videos").write_text("in the way", encoding="utf-8")
+def blocked(monkeypatch):
+    """A storage that has no room in the first try."""
+    really_store, tries = VideoStore.store, []
 
-    def clear_the_way(context):
-        if context["ti"].try_number == 2:
-            Path(tmp_path / "videos").unlink(missing_ok=True)
+    def full(self, *args, **kwargs):
+        if tries[-1] == 1:
+            raise ViduDownloadError("There is no room left.")
+        return really_store(self, *args, **kwargs)
 
-    return clear_the_way
+    monkeypatch.setattr(VideoStore, "store", full)
+    return lambda context: tries.append(context["ti"].try_number)
 
 
 def test_a_fault_of_the_storage_costs_no_new_generation(generate, emulator, blocked, tmp_path):

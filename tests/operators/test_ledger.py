@@ -9,12 +9,13 @@ import pytest
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.operators.durable import Attempt
 from airflow_provider_vidu.operators.ledger import Ledger, Mark, plan
+from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.protocol.response import TaskStatus
 
 BEGUN = Attempt("f", 1, 1e9, {}, "t")
 INTENT = BEGUN._replace(vidu_task_id="")
 NOW = 1e9 + 60
-MARK = Mark("f", "r")
+MARK = Mark("f", "r", 0.5, 10.0)
 
 
 def told(word, **more):
@@ -93,7 +94,7 @@ def summary(opened):
 
 def test_an_intent_stands_until_what_came_of_it_does():
     store = Store()
-    marks = {"a": Mark("f", "r"), "b": Mark("g", "r"), "c": Mark("h", "r")}
+    marks = {"a": MARK, "b": MARK._replace(sent="g"), "c": MARK._replace(sent="h")}
     first = ledger(store)
     first.intend(marks)
     assert summary(ledger(store)) == {name: (mark.sent, "", 1, False) for name, mark in marks.items()}
@@ -134,7 +135,7 @@ def test_attaching_after_a_clear_makes_the_next_try_a_retry_and_leaves_the_rest_
     assert summary(ledger(store, max_tries=2)) == found
     accepted(store, max_tries=2, a="newest")
     assert summary(ledger(store, max_tries=2)) == {**found, "a": ("f", "newest", 2, False)}
-    assert ledger(store).asked == dict.fromkeys(found, "r")
+    assert ledger(store).marks == dict.fromkeys(found, MARK)
 
 
 def test_an_automatic_retry_rewrites_nothing():
@@ -152,8 +153,14 @@ def test_a_strange_state_is_named_before_anything_is_sent(strange):
 
 
 class Broken(Store):
+    """A task state store that takes nothing while it is ``away``."""
+
+    away = True
+
     def set(self, key, value, *, retention):
-        raise ConnectionError("Airflow is away")
+        if self.away:
+            raise ConnectionError("Airflow is away")
+        super().set(key, value, retention=retention)
 
 
 def test_an_intent_that_cannot_be_stored_lets_nothing_be_sent():
@@ -161,12 +168,53 @@ def test_an_intent_that_cannot_be_stored_lets_nothing_be_sent():
         ledger(Broken()).intend({"a": MARK})
 
 
-def test_what_cannot_be_remembered_is_logged_with_its_ids():
-    said = []
-    opened = ledger(Broken())
+def test_what_cannot_be_remembered_is_logged_with_its_ids_and_remembered_later():
+    said, store = [], Broken()
+    opened = ledger(store)
     opened.log = SimpleNamespace(exception=lambda text, *values: said.append(text % values))
-    assert opened.settle({"a": MARK}, {"a": "task-a"}, []) is False
+    marks = {"a": MARK, "b": MARK, "c": MARK}
+    store.away = False
+    opened.intend(marks)
+    store.away = True
+    assert opened.settle(marks, {"a": "task-a", "b": "task-b"}, ["c"]) is False
+    opened.catch_up([line("a", "task-a"), line("c", "")])
     assert said == [
         "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by custom id: "
-        "{'a': 'task-a'}"
+        "{'a': 'task-a', 'b': 'task-b'}",
+        "Still not remembered are the Vidu tasks by custom id: {'a': 'task-a'}",
     ]
+    store.away = False
+    opened.catch_up([line("a", "task-a"), line("c", "")])
+    # As the next hop does, which knows of them from what the first one noted.
+    ledger(store).catch_up([line("a", "task-a"), line("b", "task-b"), line("c", "")])
+    found = ledger(store)
+    assert summary(found) == {"a": ("f", "task-a", 1, False), "b": ("f", "task-b", 1, False), "c": ("f", "", 1, False)}
+    assert [found.cost(name) for name in "abc"] == [0.5] * 3
+    before = dict(store)
+    found.catch_up([line("a", "task-a"), line("b", "task-b"), line("c", "")])
+    assert store == before
+
+
+def line(custom_id, vidu_task_id):
+    return Record(custom_id, {}, "submitted", task_id=vidu_task_id)
+
+
+def test_all_that_was_submitted_for_an_item_is_told_and_summed_up():
+    store = Store()
+    accepted(store, a="first", b="only")
+    again = ledger(store)
+    again.intend({"a": MARK._replace(price=0.25)})
+    # Nobody knows what became of it.
+    assert (ledger(store).earlier_than("a", ""), ledger(store).cost("a")) == (("first",), 0.75)
+    again.settle({"a": MARK._replace(price=0.25)}, {}, [])
+    assert (ledger(store).earlier_than("a", "first"), ledger(store).cost("a")) == ((), 0.5)
+    accepted(store, a="second")
+    # A person's clear writes it once more.
+    cleared = ledger(store, max_tries=2)
+    cleared.attach(["a", "b"])
+    found = ledger(store, max_tries=2)
+    assert (found.earlier_than("a", "second"), found.cost("a")) == (("first",), 1.0)
+    assert (found.earlier_than("b", "only"), found.cost("b"), found.cost("c")) == ((), 0.5, 0)
+    unpriced = MARK._replace(price=None)
+    found.intend({"b": unpriced})
+    assert ledger(store).cost("b") is None

@@ -48,6 +48,7 @@ def test_the_form_shows_the_defaults_and_a_sentence_of_help(form):
     assert form.get_by_label("Base URL").get_attribute("placeholder") == "https://api.modelverse.cn"
     assert form.get_by_label("API key").get_attribute("placeholder") == "The key from the ModelVerse console"
     assert form.get_by_label("API key").get_attribute("type") == "password"
+    assert form.get_by_label("Port").get_attribute("placeholder") == "443"
     assert form.get_by_label("Login").count() == form.get_by_label("Schema").count() == 0
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     for text in (

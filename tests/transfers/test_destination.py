@@ -149,7 +149,11 @@ def test_without_a_custom_id_its_placeholder_is_refused():
         # "1" and 11 make the same name as "11" and 1.
         ("{custom_id}{index}.mp4", ["a", "11", *"bcdefghij", "1"], ["2 items (1, 11) to one file '111.mp4'"]),
         ("video.mp4", [""] * 1000, ["1000 items (0, 1, 2, 3, 4, …) to one file 'video.mp4'"]),
-        ("{custom_id}.mp4", ["a", "../a", "", "a"], ["item 1: custom_id: '../a'", "item 2: destination", "(0, 3)"]),
+        (
+            "{custom_id}.mp4",
+            ["a", "../a", "", "a"],
+            ["item 1: custom_id: '../a'", "destination: '{custom_id}'", "(0, 3)"],
+        ),
     ],
 )
 def test_a_batch_is_checked_before_it_is_submitted(template, custom_ids, problems):

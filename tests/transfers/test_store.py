@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,10 +101,10 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
 
 
 @pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
-def test_a_time_that_is_none_is_not_told(emulator, expires_at):
+def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
     result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
     with pytest.raises(ViduDownloadError, match="stay at its url until 24 hours after the generation finished: "):
-        store_at("nowhere").store(result)
+        store_at(tmp_path / "videos").store(result)
 
 
 def test_a_file_that_is_complete_is_kept(emulator, finish, place, caplog):
@@ -116,6 +117,18 @@ def test_a_file_that_is_complete_is_kept(emulator, finish, place, caplog):
         assert store_at(place.destination).store(result) == [f"{place.uri}/{name}"]
     assert place.files() == {name: video[:-1] + b"x"}
     assert f"Kept {place.uri}/{name}, which is complete: {len(video):,} bytes" in caplog.messages
+
+
+@pytest.mark.parametrize("finish_time", [time.time() + 3600, None, "soon", float("nan")], ids=str)
+def test_a_file_that_may_be_older_than_the_video_is_another_one_and_is_replaced(
+    emulator, finish, place, caplog, finish_time
+):
+    result = finish()
+    name, video = f"{result['task_id']}.mp4", content(result["urls"][0])
+    place.write(name, video[:-1] + b"x")
+    store_at(place.destination).store({**result, "finish_time": finish_time})
+    assert place.files() == {name: video}
+    assert f"Stored {len(video):,} bytes at {place.uri}/{name} in place of another video" in caplog.messages
 
 
 @pytest.mark.parametrize("what", ["shorter", "longer", "no video", "empty"])
@@ -217,7 +230,7 @@ def test_a_place_that_takes_no_file_is_told_with_its_own_words(emulator, finish,
     (tmp_path / "file").write_text("a file")
     (tmp_path / "video.mp4").mkdir()
     destination = destination.replace("{file}", f"{tmp_path}/file").replace("{directory}", str(tmp_path))
-    with pytest.raises(ViduDownloadError, match=rf"could not be written to .*({text}).*is paid"):
+    with pytest.raises(ViduDownloadError, match=rf"Nothing could be written to .*({text}).*is paid"):
         store_at(destination).store(finish())
     assert files(tmp_path) == ["file"]
 
