@@ -263,5 +263,5 @@ def test_time_that_is_over_while_the_reason_of_a_failure_is_pushed_does_not_let_
     operator = ViduGenerateVideoOperator(
         task_id="generate", **{**QUICK, "prompt": "forbidden-by-moderation"}, durable=False
     )
-    with pytest.raises(AirflowFailException, match="CreationPolicyViolation"):
+    with pytest.raises(AirflowFailException, match="HTTP 400"):
         operator.execute({"ti": SimpleNamespace(max_tries=1, map_index=-1, xcom_push=over)})
