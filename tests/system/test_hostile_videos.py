@@ -141,6 +141,21 @@ def test_what_is_too_large_is_not_shown(bed, watched):
     assert facts(frame) == {"Prompt": "too large to be shown here", "Vidu task id": "vidu-1\nCopy"}
 
 
+def test_nobody_is_logged_out(bed, watched):
+    logout = f"{bed.url}/api/v2/auth/logout"
+    requested = []
+    watched.on("request", lambda request: requested.append(urlsplit(request.url).path))
+    told = Told({**xcoms(logout), "return_value": result(logout) | {"expires_at": 9e9}})
+    run_id = shown(bed, [told, told._replace(task_id="two", state="deferred")])
+    for tab in ({}, {"task_id": "one"}, {"task_id": "two"}):
+        frame = open_alone(watched, DAG_ID, run_id, **tab)
+        for details in frame.locator("summary").all():
+            details.click()
+        watched.wait_for_timeout(500)
+    assert f"/vidu/videos/{DAG_ID}/{quote(run_id, safe='')}" in requested
+    assert [path for path in requested if path.endswith("logout")] == []
+
+
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "../../../etc/passwd", "file:///etc/passwd", "{desk}/../../../etc/passwd"]
 )
