@@ -57,7 +57,8 @@ export function facts(instance) {
       since: first(moment(progress.submitted_at), moment(instance.start_date)),
       expected: first(amount(progress.expected_seconds), amount(xcoms.expected_seconds)),
     },
-    summary: result,
+    hasManifest: Boolean(result.manifest),
+    totals: totalsOfBatch(result),
   };
 }
 
@@ -92,18 +93,18 @@ function stored(files, task, item) {
   return texts(files).map((uri, file) => ({ uri, task, item, file }));
 }
 
-function waitOf(members) {
+function waitOf(members, isLeft) {
   const wait = members.find(({ over }) => !over);
   return {
     ...(wait ?? members[0]).progress,
     expected: first(...members.map(({ progress }) => progress.expected)),
     isSubmitted: members.some(({ viduTaskId, submits, state }) => viduTaskId || (!submits && AT_WORK.includes(state))),
-    isLeft: !wait,
+    isLeft: isLeft && !wait,
   };
 }
 
-// One video, of which several tasks may tell: submit, sensor and transfer.
-export function video(members) {
+// One video, of which several tasks may tell: submit, sensor and transfer. `isLeft`: nobody else may yet wait for it.
+export function video(members, isLeft = false) {
   const best = (value) => members.map(value).find((found) => (Array.isArray(found) ? found.length : found)) ?? null;
   const state = stateOf(members);
   const request = best(({ request }) => request);
@@ -124,7 +125,7 @@ export function video(members) {
     stored: storer ? stored(storer.files, storer.task) : [],
     failure: failed ? { name: failed.name, reason: failed.reason, upstream: failed.state === "upstream_failed" } : null,
     outcome: "",
-    progress: state === "waiting" ? waitOf(members) : null,
+    progress: state === "waiting" ? waitOf(members, isLeft) : null,
   };
 }
 
@@ -162,7 +163,9 @@ export function videosOf(told) {
     const key = one.viduTaskId || JSON.stringify(one.task);
     groups.set(key, [...(groups.get(key) ?? []), one]);
   }
-  return [...groups.values()].map(video);
+  // Who is on its way and has not told its video's id may wait for any of them.
+  const isLeft = told.every(({ over, submits, isBatch, viduTaskId }) => over || submits || isBatch || viduTaskId);
+  return [...groups.values()].map((members) => video(members, isLeft));
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
@@ -178,21 +181,31 @@ export function totals(items) {
     seconds: sum(items.map(({ seconds }) => seconds)),
     cost: sum(paid.map(({ cost }) => cost)),
     unpriced: paid.filter(({ cost }) => cost === null).length,
+    unpricedBatches: 0,
   };
 }
 
 // The same of a batch that has ended, without a look at its manifest; null where it does not tell.
-export function totalsOfBatch({ summary }) {
+function totalsOfBatch(summary) {
   const counts = Object.entries(record(summary.counts)).map(([outcome, count]) => [outcome, amount(count) ?? 0]);
   if (!counts.length) return null;
   const success = sum(counts.filter(([outcome]) => outcome === "success").map(([, count]) => count));
   const all = sum(counts.map(([, count]) => count));
   const cost = amount(summary.estimated_cost);
-  const seconds = amount(summary.video_seconds) ?? 0;
-  return { success, waiting: 0, failed: all - success, skipped: 0, seconds, cost: cost ?? 0, unpriced: cost === null ? all : 0 };
+  return {
+    success,
+    waiting: 0,
+    failed: all - success,
+    skipped: 0,
+    seconds: amount(summary.video_seconds) ?? 0,
+    cost: cost ?? 0,
+    unpriced: 0,
+    // One price that is unknown, and it does not tell the sum of the others.
+    unpricedBatches: cost === null ? 1 : 0,
+  };
 }
 
 export function added(several) {
-  const keys = ["success", "waiting", "failed", "skipped", "seconds", "cost", "unpriced"];
+  const keys = ["success", "waiting", "failed", "skipped", "seconds", "cost", "unpriced", "unpricedBatches"];
   return Object.fromEntries(keys.map((key) => [key, sum(several.map((one) => one[key]))]));
 }
