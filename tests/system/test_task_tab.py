@@ -137,6 +137,18 @@ def test_a_mapped_task_shows_its_own_video(bed, emulator, page, tmp_path):
     assert played(cards.nth(2).locator("video"))["moved"]
 
 
+def test_a_mapped_submit_shows_what_others_tell_of_its_videos(bed, page, url):
+    told = [
+        Told({"vidu_request": REQUEST, "return_value": f"vidu-{index}"}, "many", index, operator="ViduSubmitOperator")
+        for index in range(2)
+    ]
+    told.append(Told({"return_value": result(url) | {"task_id": "vidu-0"}}, "two", operator="ViduTaskSensor"))
+    told.append(Told({"return_value": result(url) | {"task_id": "vidu-9"}}, "three", operator="ViduTaskSensor"))
+    cards = open_alone(page, DAG_ID, shown(bed, told), task_id="many").get_by_role("listitem")
+    assert cards.locator(".name").all_inner_texts() == ["many [0]", "many [1]"]
+    assert cards.locator(".badge").all_inner_texts() == ["Ready", "Waiting"]
+
+
 def test_a_batch_shows_its_videos(bed, emulator, page, tmp_path):
     run_id = bed.trigger("batches", {"desk": str(tmp_path), "count": 3, "failing": 1})
     assert bed.wait("batches", run_id) == "failed"

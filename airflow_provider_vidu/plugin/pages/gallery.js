@@ -66,13 +66,13 @@ export class Gallery {
     this.end = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#showMore());
   }
 
-  // Shows what the tasks told; again whenever they have told more.
-  async update(told, media) {
+  // Shows the videos of some tasks with what all have told of them; again whenever they have told more.
+  async update(told, media, own = told) {
     this.media = media;
-    this.videos = videosOf(told);
+    this.videos = videosOf(told, own);
     const known = this.batches;
     this.batches = new Map();
-    for (const one of told.filter(({ isBatch }) => isBatch)) {
+    for (const one of own.filter(({ isBatch }) => isBatch)) {
       const key = JSON.stringify(one);
       this.batches.set(key, known.get(key) ?? new Batch(one));
     }

@@ -20,9 +20,22 @@ function moment(value) {
   return Number.isFinite(seconds) && Math.abs(seconds) <= 8.64e12 ? seconds : null;
 }
 
+// XComs come as JSON texts. One that is not to be read is as one that is not there.
+function read(texts) {
+  const found = {};
+  for (const [key, value] of Object.entries(texts)) {
+    try {
+      found[key] = JSON.parse(value);
+    } catch {
+      continue;
+    }
+  }
+  return found;
+}
+
 // What one task instance tells.
 export function facts(instance) {
-  const xcoms = record(instance.xcoms);
+  const xcoms = read(instance.xcoms);
   const { return_value: returned, vidu_request: request } = xcoms;
   const { operator } = instance;
   const result = record(returned);
@@ -42,7 +55,7 @@ export function facts(instance) {
     stores,
     request: asked(request),
     // The server leaves out what is too large.
-    isTooLarge: request === null,
+    isTooLarge: instance.xcoms.vidu_request === null,
     hasMade: instance.state === "success" && !stores && (!submits || isAlone),
     viduTaskId: first(
       ...[result.task_id, xcoms.vidu_task_id, submits && returned, failure.task_id, progress.task_id].map(text),
@@ -112,7 +125,6 @@ export function video(members, isLeft = false) {
   const storer = members.find(({ files }) => files.length);
   return {
     id: JSON.stringify(members[0].task),
-    tasks: members.map(({ task }) => task),
     name: (members.find(({ submits }) => submits) ?? members[0]).name,
     state,
     viduTaskId: best(({ viduTaskId }) => viduTaskId) ?? "",
@@ -136,7 +148,6 @@ export function videoOfLine(task, line) {
   const state = outcome === "success" ? "success" : "failed";
   return {
     id: JSON.stringify({ ...task, item }),
-    tasks: [task],
     name: text(custom_id) || `${item}`,
     state,
     viduTaskId: text(task_id),
@@ -153,8 +164,8 @@ export function videoOfLine(task, line) {
   };
 }
 
-// The videos of a run, but for those of batches, which their manifests tell.
-export function videosOf(told) {
+// The videos of which some tasks tell, with what all of a run tell of them. Those of batches are told by their manifests.
+export function videosOf(told, own = told) {
   const groups = new Map();
   for (const one of told) {
     if (one.isBatch) continue;
@@ -165,7 +176,9 @@ export function videosOf(told) {
   }
   // Who is on its way and has not told its video's id may wait for any of them.
   const isLeft = told.every(({ over, submits, isBatch, viduTaskId }) => over || submits || isBatch || viduTaskId);
-  return [...groups.values()].map((members) => video(members, isLeft));
+  const tasks = new Set(own.map(({ task }) => JSON.stringify(task)));
+  const chosen = [...groups.values()].filter((members) => members.some(({ task }) => tasks.has(JSON.stringify(task))));
+  return chosen.map((members) => video(members, isLeft));
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
