@@ -4,6 +4,7 @@
 import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
 import { element, message, say, sentence, told } from "./parts.js";
+import { isPlaying } from "./player.js";
 import { money, number, t } from "./text.js";
 import { added, totals, videoOfLine, videosOf } from "./videos.js";
 
@@ -76,7 +77,7 @@ export class Gallery {
       const key = JSON.stringify(one);
       this.batches.set(key, known.get(key) ?? new Batch(one));
     }
-    if (!this.list) this.#build();
+    if (!this.list?.isConnected) this.#build();
     await this.#readOn();
     this.#render();
   }
@@ -191,7 +192,7 @@ export class Gallery {
   #cardOf(video) {
     const looks = JSON.stringify([video, this.media]);
     const known = this.cards.get(video.id);
-    if (known?.looks === looks) return known;
+    if (known && (known.looks === looks || isPlaying(known))) return known;
     const made = Object.assign(card(video, this.media), { looks });
     made.screen.card = made;
     this.cards.set(video.id, made);
