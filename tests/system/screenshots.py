@@ -10,8 +10,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
+from PIL import Image, ImageOps
 from playwright.sync_api import Frame, Page
 
 from tests.bed.airflow_bed import AirflowBed
@@ -23,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 PROMPTS = (
     "A lighthouse at dawn, seen from the sea",
-    "The boat comes closer while the clouds drift across the evening sky",
-    "It lands at the foot of the lighthouse",
+    "The waves calm down while the clouds drift across the evening sky",
+    "The camera rises above the cliff",
 )
 
 
@@ -60,8 +62,9 @@ def test_the_tab_of_a_task(bed: AirflowBed, page: Page, pictures: str, tmp_path:
     page.screenshot(path=IMAGES / "video.png")
 
 
-def test_the_tab_of_a_run(bed: AirflowBed, page: Page, tmp_path: Path) -> None:
-    run_id = shown(bed, _gallery(_urls(bed, tmp_path)))
+def test_the_tab_of_a_run(bed: AirflowBed, page: Page, pictures: str, tmp_path: Path) -> None:
+    run_id = shown(bed, _gallery(_urls(bed, tmp_path), f"{pictures}/lighthouse.jpg"))
+    page.set_viewport_size({"width": 1280, "height": 1080})
     for name, theme, language in (("videos", "light", "en"), ("videos-dark-zh", "dark", "zh-CN")):
         page.evaluate("settings => Object.assign(localStorage, settings)", {"theme": theme, "i18nextLng": language})
         frame = open_run(page, DAG_ID, run_id)
@@ -70,23 +73,26 @@ def test_the_tab_of_a_run(bed: AirflowBed, page: Page, tmp_path: Path) -> None:
 
 
 def _urls(bed: AirflowBed, directory: Path) -> list[str]:
-    """Let the storyboard be made, and return where its shots are served."""
-    run_id = bed.trigger("example_vidu_storyboard", {"destination": f"file://{directory}"})
-    assert bed.wait("example_vidu_storyboard", run_id, 240) == "success", bed.failures(
-        "example_vidu_storyboard", run_id
-    )
-    return [bed.xcom("example_vidu_storyboard", run_id, shot)["urls"][0] for shot in ("opening", "approach", "arrival")]
+    """Let a few pictures become videos, and return where those are served."""
+    with Image.open(ROOT / "example_dags" / "images" / "lighthouse.jpg") as picture:
+        red, green, blue = picture.split()
+        for number, bands in enumerate([(red, green, blue), (blue, green, red), (green, red, blue)]):
+            whole = Image.merge("RGB", bands)
+            (ImageOps.mirror(whole) if number == 1 else whole).save(directory / f"{number}.png")
+    run_id = bed.trigger("example_vidu_mapped", {"folder": str(directory), "destination": f"file://{directory}"})
+    assert bed.wait("example_vidu_mapped", run_id, 240) == "success", bed.failures("example_vidu_mapped", run_id)
+    return [bed.xcom("example_vidu_mapped", run_id, "wait", map_index=index)["urls"][0] for index in range(3)]
 
 
-def _gallery(urls: list[str]) -> Iterator[Told]:
+def _gallery(urls: list[str], frame: str) -> Iterator[Told]:
     now = time.time()
     for number in range(48):
-        vidu_task_id = f"{number:032x}"
+        vidu_task_id = str(uuid5(NAMESPACE_URL, str(number)))
         xcoms: dict[str, Any] = {
             "vidu_task_id": vidu_task_id,
             "vidu_request": {
                 "model": "viduq2-turbo",
-                "input": {"prompt": PROMPTS[number % 3]},
+                "input": {"prompt": PROMPTS[number % 3], "first_frame_url": frame},
                 "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p"},
                 "estimated_cost": 1.25,
                 "estimated_by": "prices of 2026-04-15",

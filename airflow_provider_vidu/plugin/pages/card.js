@@ -86,7 +86,7 @@ function failure({ failure, state }, heading) {
   const { name, reason, upstream } = failure;
   const words = reason ? told(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: told(name) }) : "";
   const title = t(state === "success" ? "whyNotStored" : "whyFailed");
-  return element("section", { className: "failure" }, element(heading, {}, title), element("p", {}, words));
+  return element("section", { className: "failure" }, element(heading, {}, title), element("p", { tabIndex: 0 }, words));
 }
 
 export function whole(video, media) {
