@@ -50,11 +50,9 @@ def test_a_request_becomes_a_file_and_is_paid_once(generate, emulator, tmp_path,
 
 
 def test_each_instance_of_a_mapped_task_stores_under_its_own_index(run_dag, emulator, tmp_path):
-    ran = run_dag(
-        lambda: ViduGenerateVideoOperator.partial(
-            task_id="generate", destination=f"{tmp_path}/videos/{{index}}.mp4", **{**QUICK, "prompt": None}
-        ).expand(prompt=["a kite", "a boat"])
-    )
+    quick = {name: value for name, value in QUICK.items() if name != "prompt"}
+    arguments = {**quick, "task_id": "generate", "destination": f"{tmp_path}/videos/{{index}}.mp4"}
+    ran = run_dag(lambda: ViduGenerateVideoOperator.partial(**arguments).expand(prompt=["a kite", "a boat"]))
     assert set(ran.states.values()) == {"success"}
     assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == ["0.mp4", "1.mp4"]
 
