@@ -4,6 +4,7 @@
 import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
 import { element, message, say, sentence, told } from "./parts.js";
+import { isPlaying } from "./player.js";
 import { money, number, t } from "./text.js";
 import { added, totals, totalsOfBatch, videoOfLine, videosOf } from "./videos.js";
 
@@ -19,7 +20,13 @@ class Batch {
     this.trouble = null;
   }
 
-  async readOn() {
+  // Once at a time, or lines would come twice.
+  readOn() {
+    this.reading ??= this.#read().finally(() => (this.reading = null));
+    return this.reading;
+  }
+
+  async #read() {
     const { task } = this.told;
     try {
       const { lines, next } = await manifestLines(task, this.next);
@@ -70,7 +77,7 @@ export class Gallery {
       const key = JSON.stringify(one);
       this.batches.set(key, known.get(key) ?? new Batch(one));
     }
-    if (!this.list) this.#build();
+    if (!this.list?.isConnected) this.#build();
     await this.#readOn();
     this.#render();
   }
@@ -182,7 +189,7 @@ export class Gallery {
   #cardOf(video) {
     const looks = JSON.stringify([video, this.media]);
     const known = this.cards.get(video.id);
-    if (known?.looks === looks) return known;
+    if (known && (known.looks === looks || isPlaying(known))) return known;
     const made = Object.assign(card(video, this.media), { looks });
     made.screen.card = made;
     this.cards.set(video.id, made);

@@ -5,6 +5,7 @@ import { instances, page } from "./airflow.js";
 import { whole } from "./card.js";
 import { Gallery } from "./gallery.js";
 import { plain, say } from "./parts.js";
+import { isPlaying } from "./player.js";
 import { open } from "./tab.js";
 import { t } from "./text.js";
 import { facts, video, videosOf } from "./videos.js";
@@ -28,16 +29,17 @@ function ofTask(told, [one]) {
 }
 
 function update({ own, told, media }) {
-  if (!own.length) return "noVideo";
+  if (!own.length) {
+    shown = null;
+    return "noVideo";
+  }
   if (own.length > 1 || own[0].isBatch) return gallery.update(own, media);
   const found = { video: ofTask(told, own), media };
-  const isNew = JSON.stringify(found) !== JSON.stringify(shown);
-  if (shown && isNew) {
-    const { state, progress } = found.video;
-    say(`${t(state)}. ${plain(progress?.word ?? "")}`);
-  }
+  if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;
+  const { state, progress } = found.video;
+  if (shown) say(`${t(state)}. ${plain(progress?.word ?? "")}`);
   shown = found;
-  if (isNew) rebuild();
+  rebuild();
   return null;
 }
 

@@ -107,14 +107,15 @@ export function video(members) {
   const best = (value) => members.map(value).find((found) => (Array.isArray(found) ? found.length : found)) ?? null;
   const state = stateOf(members);
   const request = best(({ request }) => request);
+  const viduTaskId = best(({ viduTaskId }) => viduTaskId) ?? "";
   const failed = members.find(({ state }) => state === "failed") ?? members.find(({ state }) => state === "upstream_failed");
   const storer = members.find(({ files }) => files.length);
   return {
-    id: JSON.stringify(members[0].task),
+    id: viduTaskId || JSON.stringify(members[0].task),
     tasks: members.map(({ task }) => task),
     name: (members.find(({ submits }) => submits) ?? members[0]).name,
     state,
-    viduTaskId: best(({ viduTaskId }) => viduTaskId) ?? "",
+    viduTaskId,
     request,
     isTooLarge: members.some(({ isTooLarge }) => isTooLarge),
     cost: request?.cost ?? null,
