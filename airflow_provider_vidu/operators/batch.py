@@ -53,7 +53,7 @@ class ViduGenerateBatchOperator(BaseOperator):
     sent), ``timeout`` and ``lost`` (paid, the task goes on), ``not_stored`` (paid and ready). It is written even where
     the task fails. Where a retry asks for something else under a custom id, its video stays that of the earlier
     request, and ``reason`` says so. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``, and pushes
-    the same as ``return_value`` where it fails.
+    the same as ``return_value`` where it fails, with the reason as ``vidu_failure``.
 
     :param requests: a list of ``{"custom_id", "model", "vidu_type" (img2video by default), …}`` with every field of the
         API by its own name, as ``ViduSubmitOperator`` takes them, and its ``extra_input`` and ``extra_parameters``. A
@@ -157,9 +157,11 @@ class ViduGenerateBatchOperator(BaseOperator):
         :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help.
         """
         from airflow_provider_vidu.operators.batch_run import BatchRun
+        from airflow_provider_vidu.operators.report import failure_shown
 
-        self._run = BatchRun(self, context)
-        return self._run.begin()
+        with failure_shown(context):
+            self._run = BatchRun(self, context)
+            return self._run.begin()
 
     def execute_complete(
         self, context: Context, event: Any = None, path: str | None = None, destination: str | None = None
@@ -189,10 +191,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param context: Airflow's context of the task instance.
         :return: the manifest's URI and totals.
         """
-        if next_method == self.execute_complete.__name__:
-            return super().resume_execution(next_method, next_kwargs, context)
-        self.log.error("The trigger did not end its wait (%s); is a triggerer running?", next_kwargs)
-        return self.execute_complete(context)
+        from airflow_provider_vidu.operators.report import failure_shown
+
+        with failure_shown(context):
+            if next_method == self.execute_complete.__name__:
+                return super().resume_execution(next_method, next_kwargs, context)
+            self.log.error("The trigger did not end its wait (%s); is a triggerer running?", next_kwargs)
+            return self.execute_complete(context)
 
     def on_kill(self) -> None:
         """Submit nothing more. What was accepted cannot be cancelled."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, Watch
@@ -80,7 +80,7 @@ def show_news(context: Context, watch: Watch) -> None:
     :param watch: the wait.
     """
     if news := watch.news():
-        _show(context, PROGRESS_KEY, news)
+        show(context, PROGRESS_KEY, news)
 
 
 def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> None:
@@ -91,7 +91,11 @@ def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> 
     :param error: what the task fails with.
     :param vidu_task_id: Vidu's id of the task, empty where there is none or another XCom tells it.
     """
-    _show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
+    try:
+        show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
+    except AirflowTaskTimeout:
+        # In place of the failure it would be retried, which may pay anew.
+        log.exception("The reason of the failure could not be pushed")
 
 
 @contextmanager
@@ -111,9 +115,15 @@ def failure_shown(context: Context, vidu_task_id: str = "") -> Iterator[None]:
         raise
 
 
-def _show(context: Context, key: str, value: dict[str, Any]) -> None:
+def show(context: Context, key: str, value: Any) -> None:
+    """
+    Push an XCom that nothing but the UI reads, so that no task fails because of it.
+
+    :param context: Airflow's context of the task instance.
+    :param key: its name.
+    :param value: JSON types only.
+    """
     try:
         context["ti"].xcom_push(key=key, value=value)
     except Exception:
-        # Nothing but the UI reads it, so no task fails because of it.
         log.exception("The XCom %s could not be pushed", key)

@@ -23,11 +23,13 @@ from starlette.responses import JSONResponse, StreamingResponse
 from airflow_provider_vidu.operators.manifest import record_of
 from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
 from airflow_provider_vidu.plugin.roots import Root, read_root
-from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored
+from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored, reading
 from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import without_data
 
 LINES_A_PAGE = 200
+_LINE_BYTES = 1 << 16
+"""More than most lines have."""
 
 _OFF = (
     "Stored videos are not shown, since [vidu] media_roots is empty. To show them, list there the directories or "
@@ -102,10 +104,14 @@ def _video(name: object, roots: list[Root]) -> Stored:
     if not str(name).endswith(".mp4"):
         raise NotServed(f"{name!r:.500} is not called .mp4")
     stored = open_stored(name, roots)
-    if not is_mp4(stored.file.read(MP4_HEAD_BYTES)):
-        stored.file.close()
+    try:
+        with reading():
+            if is_mp4(stored.file.read(MP4_HEAD_BYTES)):
+                return stored
         raise NotServed(f"{name!r:.500} is no MP4 file")
-    return stored
+    except NotServed:
+        stored.file.close()
+        raise
 
 
 def _played(request: Request, stored: Stored) -> Response:
@@ -141,9 +147,11 @@ def _manifest(roots: _Roots, returned: _Returned, start: Annotated[int, Query(ge
 
 def _lines(returned: Any, start: int, roots: list[Root], count: int) -> tuple[list[dict[str, Any]], int | None]:
     stored = open_stored(returned.get("manifest") if isinstance(returned, dict) else None, roots)
-    with stored.file:
+    with stored.file, reading():
         stored.file.seek(start)
-        data = stored.file.read(CHUNK_BYTES)
+        data = stored.file.read(_LINE_BYTES if count == 1 else CHUNK_BYTES)
+        if b"\n" not in data:
+            data += stored.file.read(CHUNK_BYTES - len(data))
     found: list[dict[str, Any]] = []
     # Whole lines only; what follows them is the next page's. From the middle of a line on there is no line.
     for line in data.split(b"\n")[:-1][:count]:

@@ -86,6 +86,9 @@ def _read(name: object) -> Root | None:
         return None
     if match := _IN_A_STORE.fullmatch(name):
         store, path = match[1], match[2] or ""
+        if "?versionId=" in path:
+            # Names a version of what stands before it, which is not called as this ends.
+            return None
     elif (path := name.removeprefix("file://")).startswith("/"):
         store, path = "", path[1:]
     else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -55,11 +55,22 @@ def open_stored(name: object, roots: Iterable[Root]) -> Stored:
     """
     if (found := find(name, roots)) is None:
         raise NotServed(f"{name!r:.500} is below no root")
-    try:
+    with reading():
         return _in_a_store(found) if found.root.store else _on_this_machine(found)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """
+    Read a file, whatever its store raises.
+
+    :raises NotServed: in place of it.
+    """
+    try:
+        yield
     except Exception as error:
         # Every store raises what its own library does.
-        raise NotServed(f"{name!r:.500} cannot be read: {error!r:.500}") from error
+        raise NotServed(f"It cannot be read: {error!r:.500}") from error
 
 
 def _on_this_machine(found: Found) -> Stored:

@@ -11,7 +11,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import Select, Text, case, cast, exists, func, or_, select
+from sqlalchemy import Select, Text, case, cast, exists, func, or_, select, tuple_
 
 from airflow_provider_vidu.plugin import media
 
@@ -45,8 +45,8 @@ def videos(
     run_id: str,
     session: SessionDep,
     task_id: str | None = None,
-    map_index: int | None = None,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    map_index: Annotated[int | None, Query(ge=-1, lt=1 << 31)] = None,
+    offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
 ) -> dict[str, Any]:
     """
     Give the state and the XComs of a run's task instances that have to do with Vidu.
@@ -57,15 +57,15 @@ def videos(
     :param task_id: only this task.
     :param map_index: only this map index.
     :param offset: how many instances to leave out.
-    :return: ``instances``; ``next``, the offset of the next page, ``None`` after the last; ``media``, whether stored
-        files can be played.
+    :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for what is too large; ``next``, the offset
+        of the next page, ``None`` after the last; ``media``, whether stored files can be played.
     """
     wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     instances = {
         (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
         for row in session.execute(_instances(wanted).offset(offset).limit(INSTANCES_A_PAGE))
     }
-    for row in session.execute(_xcoms(wanted, {name for name, _ in instances})):
+    for row in session.execute(_xcoms(wanted, list(instances))):
         if instance := instances.get((row.task_id, row.map_index)):
             instance["xcoms"][row.key] = row.value
     more = len(instances) == INSTANCES_A_PAGE
@@ -92,11 +92,19 @@ def _instances(wanted: dict[str, Any]) -> Select[Any]:
     )
 
 
-def _xcoms(wanted: dict[str, Any], task_ids: set[str]) -> Select[Any]:
-    short = func.length(cast(XComModel.value, Text)) <= LONGEST_VALUE
+def _xcoms(wanted: dict[str, Any], instances: list[tuple[str, int]]) -> Select[Any]:
+    # As it is stored: not all that can be read as JSON can be written as JSON, and nothing here looks into it.
+    text = cast(XComModel.value, Text)
     return select(
-        XComModel.task_id, XComModel.map_index, XComModel.key, case((short, XComModel.value)).label("value")
-    ).where(*_are(XComModel, wanted), XComModel.task_id.in_(task_ids), XComModel.key.in_(KEYS))
+        XComModel.task_id,
+        XComModel.map_index,
+        XComModel.key,
+        case((func.length(text) <= LONGEST_VALUE, text)).label("value"),
+    ).where(
+        *_are(XComModel, wanted),
+        tuple_(XComModel.task_id, XComModel.map_index).in_(instances),
+        XComModel.key.in_(KEYS),
+    )
 
 
 def _are(table: Any, wanted: dict[str, Any]) -> list[Any]:

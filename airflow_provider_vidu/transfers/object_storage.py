@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.literals import is_literal, is_unmapped
-from airflow_provider_vidu.operators.report import announce, failure_shown
+from airflow_provider_vidu.operators.report import announce, failure_shown, show
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.response import TaskState, identifier
 from airflow_provider_vidu.transfers.destination import Destination
@@ -82,7 +82,7 @@ class ViduToObjectStorageOperator(BaseOperator):
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
                 files = store.store(result, index=place_of(context))
                 # The files' names need not tell whose video they hold.
-                context["ti"].xcom_push(key="vidu_task_id", value=result["task_id"])
+                show(context, "vidu_task_id", result["task_id"])
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)

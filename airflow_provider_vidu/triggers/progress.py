@@ -21,7 +21,10 @@ _QUEUES: dict[asyncio.AbstractEventLoop, tuple[_Queue, asyncio.Task[None]]] = {}
 
 def tell(trigger: BaseTrigger, news: dict[str, Any]) -> None:
     """
-    Write a wait's progress soon. Nothing waits for it, and a failure only leaves a line in the triggerer's log.
+    Write a wait's progress soon. No wait waits for it, and a failure only leaves a line in the triggerer's log.
+
+    Airflow's triggerer passes it on between the events of all its triggers, and tries it again where the api-server
+    fails: so there is one at a time, and after a failure what else is to be told is dropped.
 
     Before Airflow 3.3 there was no way to do so without holding up the triggers of the process, so there nothing is
     written; nor where XComs have a backend of their own, which may block.
@@ -65,5 +68,6 @@ async def _write(queue: _Queue) -> None:
                 await XCom.aset(**xcom)
             except Exception:
                 log.warning("An XCom could not be written: %s", xcom, exc_info=True)
+                queue.clear()
     finally:
         del _QUEUES[asyncio.get_running_loop()]

@@ -50,7 +50,7 @@ class GuardedServer:
     def _is_up(self) -> bool:
         try:
             return requests.get(f"{self.url}/api/v2/version", timeout=10).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def session(self, name: str) -> requests.Session:

@@ -203,10 +203,10 @@ def test_totals_are_pushed_only_where_xcoms_are_wanted(emulator, videos):
     pushed = []
     for wanted in (True, False):
         context = context_of(Store())
-        context["ti"].xcom_push = lambda key, value: pushed.append((key, value["counts"]))
+        context["ti"].xcom_push = lambda key, value: pushed.append((key, value.get("counts")))
         with pytest.raises(AirflowFailException):
             rendered([UNFIT], videos, do_xcom_push=wanted).execute(context)
-    assert pushed == [("return_value", {"failed": 1})]
+    assert pushed == [("return_value", {"failed": 1}), ("vidu_failure", None), ("vidu_failure", None)]
 
 
 def test_what_was_submitted_is_named_where_it_cannot_be_noted(emulator, videos, monkeypatch):
@@ -235,3 +235,12 @@ def test_items_within_the_share_that_have_no_video_are_named_in_the_log(emulator
     tried(Store(), videos, [*many(3), UNFIT], fail_on=0.5)
     assert outcomes(videos)["unfit"] == "failed"
     assert "1 of 4 items have no video: unfit: failed: " in capfd.readouterr().out
+
+
+def test_the_reason_of_a_failure_is_shown(emulator, videos):
+    pushed = {}
+    context = context_of(Store())
+    context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
+    with pytest.raises(AirflowFailException) as raised:
+        rendered(many(2), videos, max_cost=0.1).execute(context)
+    assert pushed == {"vidu_failure": {"task_id": "", "reason": str(raised.value)}}

@@ -253,3 +253,15 @@ def test_an_execution_timeout_on_the_worker_ends_the_wait_without_paying_again(e
     assert type(ran.error) is AirflowFailException
     assert "was not ready in time" in str(ran.error)
     assert len(posts(emulator)) == 1
+
+
+def test_time_that_is_over_while_the_reason_of_a_failure_is_pushed_does_not_let_it_be_retried(emulator):
+    def over(key, value):
+        if key == "vidu_failure":
+            raise AirflowTaskTimeout("Time is over")
+
+    operator = ViduGenerateVideoOperator(
+        task_id="generate", **{**QUICK, "prompt": "forbidden-by-moderation"}, durable=False
+    )
+    with pytest.raises(AirflowFailException, match="HTTP 400"):
+        operator.execute({"ti": SimpleNamespace(max_tries=1, map_index=-1, xcom_push=over)})

@@ -27,9 +27,10 @@ INSIDE = {
     "s3://aws_default@videos/a.mp4": Found(BUCKET, ("a.mp4",)),
     "s3://aws_default@videos/a::file:///etc/passwd": Found(BUCKET, ("a::file:", "", "", "etc", "passwd")),
     "s3://aws_default@many/night/shown/a.mp4": Found(FOLDER, ("a.mp4",)),
-    "s3://aws_default@many/night/shown/a.mp4?versionId=1#x": Found(FOLDER, ("a.mp4?versionId=1#x",)),
+    "s3://aws_default@many/night/shown/a.mp4?x=1#x": Found(FOLDER, ("a.mp4?x=1#x",)),
 }
 OUTSIDE = [
+    "s3://aws_default@many/night/shown/private.heic?versionId=.mp4",
     "/etc/passwd",
     "/data/videos",
     "/data/videos-secret/a.mp4",

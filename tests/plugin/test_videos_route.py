@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from airflow.sdk import task
 
@@ -30,7 +32,10 @@ def ask(web):
     def ask(ran, **query):
         answer = web.get(f"/videos/{ran.dag_id}/{ran.run_id}", params=query)
         assert answer.status_code == 200
-        return answer.json()
+        told = answer.json()
+        for instance in told["instances"]:
+            instance["xcoms"] = {key: text and json.loads(text) for key, text in instance["xcoms"].items()}
+        return told
 
     return ask
 

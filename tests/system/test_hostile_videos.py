@@ -111,9 +111,11 @@ def test_a_text_stays_a_text(bed, watched, tmp_path, name):
 
 
 WRONG = [None, True, -1, 1e300, "", [], {}, [[["x"]]], {"a": {"b": []}}, {"toString": 1, "length": 9}, ["x", None, 3]]
+# What writes JSON gives up at about this depth.
+WRONG.append(json.loads("[" * 252 + "]" * 252))
 
 
-@pytest.mark.parametrize("value", WRONG, ids=json.dumps)
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: json.dumps(value)[:30])
 def test_what_is_of_no_type_that_was_meant_breaks_nothing(bed, watched, value):
     whole = {key: value for key in (*xcoms(""), "return_value")}
     parts = {key: dict.fromkeys(record, value) for key, record in xcoms("").items() if isinstance(record, dict)}
@@ -139,6 +141,21 @@ def test_what_is_too_large_is_not_shown(bed, watched):
     run_id = shown(bed, [Told(xcoms(TEXTS["huge"]) | {"vidu_task_id": "vidu-1"}, state="deferred")])
     frame = open_alone(watched, DAG_ID, run_id, task_id="one")
     assert facts(frame) == {"Prompt": "too large to be shown here", "Vidu task id": "vidu-1\nCopy"}
+
+
+def test_nobody_is_logged_out(bed, watched):
+    logout = f"{bed.url}/api/v2/auth/logout"
+    requested = []
+    watched.on("request", lambda request: requested.append(urlsplit(request.url).path))
+    told = Told({**xcoms(logout), "return_value": result(logout) | {"expires_at": 9e9}})
+    run_id = shown(bed, [told, told._replace(task_id="two", state="deferred")])
+    for tab in ({}, {"task_id": "one"}, {"task_id": "two"}):
+        frame = open_alone(watched, DAG_ID, run_id, **tab)
+        for details in frame.locator("summary").all():
+            details.click()
+        watched.wait_for_timeout(500)
+    assert f"/vidu/videos/{DAG_ID}/{quote(run_id, safe='')}" in requested
+    assert [path for path in requested if path.endswith("logout")] == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.bed.shown import DAG_ID, Told, shown, tell
-from tests.bed.tabs import facts, open_run, open_task, played
+from tests.bed.tabs import facts, open_alone, open_run, open_task, played
 
 pytestmark = pytest.mark.system
 
@@ -137,6 +137,18 @@ def test_a_mapped_task_shows_its_own_video(bed, emulator, page, tmp_path):
     assert played(cards.nth(2).locator("video"))["moved"]
 
 
+def test_a_mapped_submit_shows_what_others_tell_of_its_videos(bed, page, url):
+    told = [
+        Told({"vidu_request": REQUEST, "return_value": f"vidu-{index}"}, "many", index, operator="ViduSubmitOperator")
+        for index in range(2)
+    ]
+    told.append(Told({"return_value": result(url) | {"task_id": "vidu-0"}}, "two", operator="ViduTaskSensor"))
+    told.append(Told({"return_value": result(url) | {"task_id": "vidu-9"}}, "three", operator="ViduTaskSensor"))
+    cards = open_alone(page, DAG_ID, shown(bed, told), task_id="many").get_by_role("listitem")
+    assert cards.locator(".name").all_inner_texts() == ["many [0]", "many [1]"]
+    assert cards.locator(".badge").all_inner_texts() == ["Ready", "Waiting"]
+
+
 def test_a_batch_shows_its_videos(bed, emulator, page, tmp_path):
     run_id = bed.trigger("batches", {"desk": str(tmp_path), "count": 3, "failing": 1})
     assert bed.wait("batches", run_id) == "failed"
@@ -150,17 +162,14 @@ def test_a_batch_shows_its_videos(bed, emulator, page, tmp_path):
         assert frame.locator(".totals dd").all_inner_texts()[:2] == ["2", "2"]
 
 
-def test_a_deferred_task_is_waited_for_and_then_shows_its_video(bed, emulator, page, tmp_path):
+def test_a_deferred_task_is_waited_for_and_then_shows_its_video(careful, emulator, page):
     emulator.hold()
-    run_id = bed.trigger("careful", {"desk": str(tmp_path)})
-    while {"wait": "deferred"}.items() - {
-        t["task_id"]: t["state"] for t in bed.task_instances("careful", run_id)
-    }.items():
-        time.sleep(0.2)
-    frame = open_task(page, "careful", run_id, "wait")
+    run = careful()
+    run.reaches("wait", "deferred")
+    frame = open_task(page, "careful", run.run_id, "wait")
     assert frame.locator(".badge").inner_text() == "Waiting"
     elapsed = frame.locator(".elapsed")
-    expect(elapsed).to_have_text(re.compile(r"^\d+ s of typically 4 s$"))
+    expect(elapsed).to_have_text(re.compile(r"^[\d:]+( s)? of typically 4 s$"))
     before = elapsed.inner_text()
     expect(elapsed).not_to_have_text(before)
     emulator.release()
@@ -177,8 +186,8 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.frame == frame else None)
     expect(frame.locator(".progress")).to_contain_text("Vidu says: Pending")
-    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^\d+ s of typically 1:30$"))
-    assert 30 <= frame.get_by_role("progressbar").evaluate("bar => bar.value") < 90
+    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^[\d:]+( s)? of typically 1:30$"))
+    assert 30 <= frame.get_by_role("progressbar").evaluate("bar => bar.value") <= 90
     tell(bed, run_id, [waiting._replace(xcoms={"vidu_progress": {**progress, "state": "Running"}})])
     expect(frame.locator(".progress")).to_contain_text("Vidu says: Running", timeout=30_000)
     expect(frame.get_by_role("status")).to_have_text("Waiting. Running")
@@ -191,6 +200,25 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     asked.clear()
     page.wait_for_timeout(7_000)
     assert [path for path in asked if "/videos/" in path] == []
+
+
+@pytest.mark.parametrize(
+    ("sensor", "words"),
+    [
+        (None, "Submitted; no task of this run waits for the video."),
+        ("removed", "Submitted; no task of this run waits for the video."),
+        ("queued", "Submitted; no answer yet"),
+        ("deferred", "Submitted; no answer yet"),
+    ],
+)
+def test_that_nobody_waits_is_said_only_where_nobody_will(bed, page, sensor, words):
+    told = [Told({"vidu_request": REQUEST, "return_value": "vidu-1"}, operator="ViduSubmitOperator")]
+    if sensor:
+        told.append(Told({}, "two", state=sensor, operator="ViduTaskSensor"))
+    run_id = shown(bed, told)
+    for tab in ({"task_id": "one"}, {}):
+        frame = open_alone(page, DAG_ID, run_id, **tab)
+        expect(frame.locator(".progress")).to_contain_text(words)
 
 
 def test_a_failed_generation_has_vidus_own_reason(bed, emulator, page, tmp_path):
@@ -207,12 +235,14 @@ def test_whoever_watches_is_not_interrupted(bed, page, done, url):
     (file,) = bed.xcom("careful", done, "store")
     ready = Told({"return_value": result(url)}, "two", operator="ViduTaskSensor")
     storing = Told({}, "three", state="running", operator="ViduToObjectStorageOperator")
-    run_id = shown(bed, [ready, storing])
+    # As long as this one runs, the page asks.
+    other = Told({}, "one", state="running", operator="ViduTaskSensor")
+    run_id = shown(bed, [ready, storing, other])
     frame = open_task(page, DAG_ID, run_id, "two")
     film = frame.locator("video").element_handle()
     film.evaluate("film => { film.muted = film.loop = true; return film.play(); }")
     tell(bed, run_id, [storing._replace(state="success", xcoms={"return_value": [file], "vidu_task_id": "vidu-1"})])
-    # Two rounds: what was on its way may not know it yet.
+    # Two rounds of two requests: one that was on its way may not know it yet.
     for _ in range(4):
         page.wait_for_event("response", lambda answer: "/vidu/videos/" in answer.url, timeout=60_000)
     page.wait_for_timeout(500)
@@ -231,6 +261,33 @@ def test_a_failure_has_its_reason(bed, page, told, words):
     frame = open_task(page, DAG_ID, shown(bed, [told]), "one")
     assert frame.locator(".badge").inner_text() == "Failed"
     assert frame.locator(".failure").all_inner_texts() == [f"Why it failed\n\n{words}"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "You are no longer signed in. Sign in to Airflow and open this tab again."),
+        (403, "You are not allowed to see this DAG's XComs."),
+    ],
+)
+def test_who_may_look_no_longer_is_told_so_above_what_was_shown(bed, page, status, words):
+    waiting = Told({"vidu_request": REQUEST, "vidu_task_id": "vidu-1"}, state="deferred")
+    frame = open_alone(page, DAG_ID, shown(bed, [waiting]), task_id="one")
+    expect(frame.get_by_role("alert")).to_have_text("")
+    page.route("**/vidu/videos/**", lambda route: route.fulfill(status=status))
+    expect(frame.get_by_role("alert")).to_have_text(words, timeout=30_000)
+    expect(frame.get_by_role("alert")).to_be_visible()
+    expect(frame.locator(".prompt")).to_have_text("a kite")
+
+
+def test_what_is_told_late_is_shown_late(bed, page):
+    run_id = shown(bed, [])
+    page.clock.install()
+    frame = open_alone(page, DAG_ID, run_id, task_id="one")
+    expect(frame.get_by_text("There is nothing to show")).to_be_visible()
+    tell(bed, run_id, [Told({"vidu_request": REQUEST, "vidu_task_id": "vidu-1"}, state="deferred")])
+    page.clock.fast_forward(61_000)
+    expect(frame.locator(".prompt")).to_have_text("a kite")
 
 
 def test_a_task_without_a_video_says_so(bed, page):

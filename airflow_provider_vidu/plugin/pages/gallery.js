@@ -6,7 +6,7 @@ import { card } from "./card.js";
 import { element, message, say, sentence, told } from "./parts.js";
 import { isPlaying } from "./player.js";
 import { money, number, t } from "./text.js";
-import { added, totals, totalsOfBatch, videoOfLine, videosOf } from "./videos.js";
+import { added, totals, videoOfLine, videosOf } from "./videos.js";
 
 const CARDS_AT_A_TIME = 60;
 const FILTERS = ["all", "success", "waiting", "failed", "skipped"];
@@ -16,14 +16,14 @@ class Batch {
   constructor(told) {
     this.told = told;
     this.videos = [];
-    this.next = told.over && told.summary.manifest ? 0 : null;
+    this.next = told.over && told.hasManifest ? 0 : null;
     this.trouble = null;
+    this.reading = null;
   }
 
-  // Once at a time, or lines would come twice.
+  // Several may ask at once; each line is read once.
   readOn() {
-    this.reading ??= this.#read().finally(() => (this.reading = null));
-    return this.reading;
+    return (this.reading ??= this.#read().finally(() => (this.reading = null)));
   }
 
   async #read() {
@@ -39,7 +39,7 @@ class Batch {
   }
 
   get totals() {
-    return totalsOfBatch(this.told) ?? totals(this.videos);
+    return this.told.totals ?? totals(this.videos);
   }
 }
 
@@ -67,13 +67,13 @@ export class Gallery {
     this.end = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#showMore());
   }
 
-  // Shows what the tasks told; again whenever they have told more.
-  async update(told, media) {
+  // Shows the videos of some tasks with what all have told of them; again whenever they have told more.
+  async update(told, media, own = told) {
     this.media = media;
-    this.videos = videosOf(told);
+    this.videos = videosOf(told, own);
     const known = this.batches;
     this.batches = new Map();
-    for (const one of told.filter(({ isBatch }) => isBatch)) {
+    for (const one of own.filter(({ isBatch }) => isBatch)) {
       const key = JSON.stringify(one);
       this.batches.set(key, known.get(key) ?? new Batch(one));
     }
@@ -145,8 +145,10 @@ export class Gallery {
 
   // Reads manifests until there are enough cards to show.
   async #readOn() {
-    for (const batch of this.batches.values()) {
-      while (batch.next !== null && this.#matching.length < this.limit) await batch.readOn();
+    while (this.#matching.length < this.limit) {
+      const batch = [...this.batches.values()].find(({ next }) => next !== null);
+      if (!batch) return;
+      await batch.readOn();
     }
   }
 
@@ -167,7 +169,8 @@ export class Gallery {
 
   #renderTotals(found) {
     const all = found.success + found.waiting + found.failed + found.skipped;
-    const unpriced = found.unpriced ? t("withoutPrice", { count: number(found.unpriced) }) : "";
+    const counted = found.unpriced ? t("withoutPrice", { count: number(found.unpriced) }) : "";
+    const unpriced = found.unpricedBatches ? t("someWithoutPrice") : counted;
     const rows = [
       ["totalVideos", number(found.success)],
       ["totalSeconds", number(found.seconds)],

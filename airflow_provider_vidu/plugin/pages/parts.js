@@ -33,11 +33,14 @@ export function sentence(key, values) {
   return parts.map((part, index) => (index % 2 ? values[part] : part));
 }
 
-// An address that a browser may open, null for everything but http and https.
+// An address elsewhere that a browser may open by http or https, else null.
 export function webAddress(value) {
   try {
     const url = new URL(value);
-    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
+    const { href, protocol } = url;
+    // Some of Airflow's own addresses do something as soon as they are opened: they log out. Browsers turn http into https.
+    url.protocol = location.protocol;
+    return ["http:", "https:"].includes(protocol) && url.origin !== location.origin ? href : null;
   } catch {
     return null;
   }

@@ -34,6 +34,11 @@ function player(addresses, label, preload) {
   return frame;
 }
 
+// Whoever watches is not interrupted, whatever else is told meanwhile.
+export function isPlaying(part) {
+  return [...part.querySelectorAll("video")].some((film) => !film.paused);
+}
+
 export function players(video, media, preload = "metadata") {
   const all = sources(video, media);
   const count = all.length;

@@ -17,15 +17,10 @@ let shown = null;
 async function load() {
   const { instances: found, media } = await instances(page.task_id, page.map_index);
   const own = found.map(facts);
-  if (own.length !== 1 || own[0].isBatch || own[0].isAlone) return { own, told: own, media };
+  if (own.every(({ isBatch, isAlone }) => isBatch || isAlone)) return { own, told: own, media };
   // Submit, sensor and transfer each know a part of one video.
   const all = await instances();
   return { own, told: all.instances.map(facts), media };
-}
-
-function ofTask(told, [one]) {
-  const has = ({ tasks }) => tasks.some(({ task_id, map_index }) => task_id === one.task.task_id && map_index === one.task.map_index);
-  return videosOf(told).find(has) ?? video([one]);
 }
 
 function update({ own, told, media }) {
@@ -33,8 +28,8 @@ function update({ own, told, media }) {
     shown = null;
     return "noVideo";
   }
-  if (own.length > 1 || own[0].isBatch) return gallery.update(own, media);
-  const found = { video: ofTask(told, own), media };
+  if (own.length > 1 || own[0].isBatch) return gallery.update(told, media, own);
+  const found = { video: videosOf(told, own)[0] ?? video(own), media };
   if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;
   const { state, progress } = found.video;
   if (shown) say(`${t(state)}. ${plain(progress?.word ?? "")}`);

@@ -31,6 +31,7 @@ const TEXTS = {
   totalCost: ["Estimated cost", "预估费用"],
   totalFailed: ["Failed", "失败"],
   withoutPrice: ["{count} more of unknown price", "另有 {count} 个价格未知"],
+  someWithoutPrice: ["some prices are unknown", "部分价格未知"],
   costUnknown: ["unknown", "未知"],
   cost: ["about {money}", "约 {money}"],
   costBy: ["about {money}, by {source}", "约 {money}（按{source}）"],

@@ -20,9 +20,22 @@ function moment(value) {
   return Number.isFinite(seconds) && Math.abs(seconds) <= 8.64e12 ? seconds : null;
 }
 
+// XComs come as JSON texts. One that is not to be read is as one that is not there.
+function read(texts) {
+  const found = {};
+  for (const [key, value] of Object.entries(texts)) {
+    try {
+      found[key] = JSON.parse(value);
+    } catch {
+      continue;
+    }
+  }
+  return found;
+}
+
 // What one task instance tells.
 export function facts(instance) {
-  const xcoms = record(instance.xcoms);
+  const xcoms = read(instance.xcoms);
   const { return_value: returned, vidu_request: request } = xcoms;
   const { operator } = instance;
   const result = record(returned);
@@ -42,7 +55,7 @@ export function facts(instance) {
     stores,
     request: asked(request),
     // The server leaves out what is too large.
-    isTooLarge: request === null,
+    isTooLarge: instance.xcoms.vidu_request === null,
     hasMade: instance.state === "success" && !stores && (!submits || isAlone),
     viduTaskId: first(
       ...[result.task_id, xcoms.vidu_task_id, submits && returned, failure.task_id, progress.task_id].map(text),
@@ -57,7 +70,8 @@ export function facts(instance) {
       since: first(moment(progress.submitted_at), moment(instance.start_date)),
       expected: first(amount(progress.expected_seconds), amount(xcoms.expected_seconds)),
     },
-    summary: result,
+    hasManifest: Boolean(result.manifest),
+    totals: totalsOfBatch(result),
   };
 }
 
@@ -92,18 +106,18 @@ function stored(files, task, item) {
   return texts(files).map((uri, file) => ({ uri, task, item, file }));
 }
 
-function waitOf(members) {
+function waitOf(members, isLeft) {
   const wait = members.find(({ over }) => !over);
   return {
     ...(wait ?? members[0]).progress,
     expected: first(...members.map(({ progress }) => progress.expected)),
     isSubmitted: members.some(({ viduTaskId, submits, state }) => viduTaskId || (!submits && AT_WORK.includes(state))),
-    isLeft: !wait,
+    isLeft: isLeft && !wait,
   };
 }
 
-// One video, of which several tasks may tell: submit, sensor and transfer.
-export function video(members) {
+// One video, of which several tasks may tell: submit, sensor and transfer. `isLeft`: nobody else may yet wait for it.
+export function video(members, isLeft = false) {
   const best = (value) => members.map(value).find((found) => (Array.isArray(found) ? found.length : found)) ?? null;
   const state = stateOf(members);
   const request = best(({ request }) => request);
@@ -112,7 +126,6 @@ export function video(members) {
   const storer = members.find(({ files }) => files.length);
   return {
     id: viduTaskId || JSON.stringify(members[0].task),
-    tasks: members.map(({ task }) => task),
     name: (members.find(({ submits }) => submits) ?? members[0]).name,
     state,
     viduTaskId,
@@ -125,7 +138,7 @@ export function video(members) {
     stored: storer ? stored(storer.files, storer.task) : [],
     failure: failed ? { name: failed.name, reason: failed.reason, upstream: failed.state === "upstream_failed" } : null,
     outcome: "",
-    progress: state === "waiting" ? waitOf(members) : null,
+    progress: state === "waiting" ? waitOf(members, isLeft) : null,
   };
 }
 
@@ -136,7 +149,6 @@ export function videoOfLine(task, line) {
   const state = outcome === "success" ? "success" : "failed";
   return {
     id: JSON.stringify({ ...task, item }),
-    tasks: [task],
     name: text(custom_id) || `${item}`,
     state,
     viduTaskId: text(task_id),
@@ -153,8 +165,8 @@ export function videoOfLine(task, line) {
   };
 }
 
-// The videos of a run, but for those of batches, which their manifests tell.
-export function videosOf(told) {
+// The videos of which some tasks tell, with what all of a run tell of them. Those of batches are told by their manifests.
+export function videosOf(told, own = told) {
   const groups = new Map();
   for (const one of told) {
     if (one.isBatch) continue;
@@ -163,7 +175,11 @@ export function videosOf(told) {
     const key = one.viduTaskId || JSON.stringify(one.task);
     groups.set(key, [...(groups.get(key) ?? []), one]);
   }
-  return [...groups.values()].map(video);
+  // Who is on its way and has not told its video's id may wait for any of them.
+  const isLeft = told.every(({ over, submits, isBatch, viduTaskId }) => over || submits || isBatch || viduTaskId);
+  const tasks = new Set(own.map(({ task }) => JSON.stringify(task)));
+  const chosen = [...groups.values()].filter((members) => members.some(({ task }) => tasks.has(JSON.stringify(task))));
+  return chosen.map((members) => video(members, isLeft));
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
@@ -179,21 +195,31 @@ export function totals(items) {
     seconds: sum(items.map(({ seconds }) => seconds)),
     cost: sum(paid.map(({ cost }) => cost)),
     unpriced: paid.filter(({ cost }) => cost === null).length,
+    unpricedBatches: 0,
   };
 }
 
 // The same of a batch that has ended, without a look at its manifest; null where it does not tell.
-export function totalsOfBatch({ summary }) {
+function totalsOfBatch(summary) {
   const counts = Object.entries(record(summary.counts)).map(([outcome, count]) => [outcome, amount(count) ?? 0]);
   if (!counts.length) return null;
   const success = sum(counts.filter(([outcome]) => outcome === "success").map(([, count]) => count));
   const all = sum(counts.map(([, count]) => count));
   const cost = amount(summary.estimated_cost);
-  const seconds = amount(summary.video_seconds) ?? 0;
-  return { success, waiting: 0, failed: all - success, skipped: 0, seconds, cost: cost ?? 0, unpriced: cost === null ? all : 0 };
+  return {
+    success,
+    waiting: 0,
+    failed: all - success,
+    skipped: 0,
+    seconds: amount(summary.video_seconds) ?? 0,
+    cost: cost ?? 0,
+    unpriced: 0,
+    // One price that is unknown, and it does not tell the sum of the others.
+    unpricedBatches: cost === null ? 1 : 0,
+  };
 }
 
 export function added(several) {
-  const keys = ["success", "waiting", "failed", "skipped", "seconds", "cost", "unpriced"];
+  const keys = ["success", "waiting", "failed", "skipped", "seconds", "cost", "unpriced", "unpricedBatches"];
   return Object.fromEntries(keys.map((key) => [key, sum(several.map((one) => one[key]))]));
 }

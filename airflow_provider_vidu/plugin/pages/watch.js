@@ -5,7 +5,7 @@ const SECONDS = 5;
 const INSTANCES_A_SECOND = 100;
 const LONGEST_SECONDS = 60;
 
-// `load` gives {told, …}, `show` gets it, `fail` gets what went wrong.
+// `load` gives {told, …}, `show` gets it, `fail` gets what went wrong and whether Airflow is asked no more.
 export async function watch(load, show, fail) {
   let failures = 0;
   for (;;) {
@@ -14,12 +14,14 @@ export async function watch(load, show, fail) {
       const answer = await load();
       await show(answer);
       failures = 0;
-      if (answer.told.every(({ over }) => over)) return;
-      // The more there is to read, the less often it is asked for.
-      seconds = SECONDS + answer.told.length / INSTANCES_A_SECOND;
+      const { told } = answer;
+      if (told.length && told.every(({ over }) => over)) return;
+      // The more there is to read, the less often it is asked for; and rarely where there may never be anything.
+      seconds = told.length ? SECONDS + told.length / INSTANCES_A_SECOND : LONGEST_SECONDS;
     } catch (error) {
-      fail(error);
-      if ([401, 403].includes(error.status)) return;
+      const isLast = [401, 403].includes(error.status);
+      fail(error, isLast);
+      if (isLast) return;
       seconds = SECONDS * 2 ** failures++;
     }
     await new Promise((resolve) => setTimeout(resolve, Math.min(seconds, LONGEST_SECONDS) * 1000));
