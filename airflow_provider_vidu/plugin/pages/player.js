@@ -48,8 +48,3 @@ export function players(video, media, preload = "metadata") {
     return player(addresses, label, preload);
   });
 }
-
-// Whoever watches is not interrupted, whatever else is told meanwhile.
-export function isPlaying(part) {
-  return [...part.querySelectorAll("video")].some((film) => !film.paused);
-}
