@@ -56,11 +56,14 @@ def test_a_story_is_told_in_three_shots_each_from_the_last(ends, bed, emulator, 
 
 @pytest.mark.parametrize(("answer", "published"), [("Approve", 1), ("Reject", 0)])
 def test_a_person_decides_what_is_published(ends, bed, emulator, tmp_path, answer, published):
-    dag_id, answered = "example_vidu_review", []
+    dag_id, seen, answered = "example_vidu_review", [], []
 
     def look(run_id):
         states = {task["task_id"]: task["state"] for task in bed.task_instances(dag_id, run_id)}
-        if not answered and states.get("approve") in ("awaiting_input", "deferred"):
+        if states.get("approve") in ("awaiting_input", "deferred"):
+            seen.append(time.monotonic())
+        # Airflow fails the task where the answer comes while it is still putting it aside; no person is as fast.
+        if not answered and seen and seen[-1] - seen[0] > 3:
             path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
             bed.request("PATCH", path, {"chosen_options": [answer], "params_input": {}})
             answered.append(len(emulator.tasks))
