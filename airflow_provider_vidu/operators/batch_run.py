@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.batch_texts import failure, paid_by_earlier_tries
+from airflow_provider_vidu.operators.batch_texts import failure, paid_by_earlier_tries, without_video
 from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
 from airflow_provider_vidu.operators.costs import check_cost, prices_of
 from airflow_provider_vidu.operators.first_hop import FirstHop
@@ -272,8 +272,8 @@ class BatchRun:
             if self._operator.do_xcom_push:
                 self._push(totals)
             raise failure(found, told, uri, resubmit=self._operator.on_uncertain == "resubmit")
-        if missed := [f"{one.custom_id}: {one.outcome}: {one.reason}" for one in found if one.outcome != SUCCESS]:
-            self._log.warning("%d of %d items have no video: %s", len(missed), len(found), few(missed, "; "))
+        if missed := len(found) - counts.get(SUCCESS, 0):
+            self._log.warning("%d of %d items have no video: %s", missed, len(found), without_video(found))
         announce(self._context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
         hop.ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
         return totals

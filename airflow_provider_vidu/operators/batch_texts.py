@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.operators.manifest import Record
 
 
+def without_video(found: Sequence[Record]) -> str:
+    """
+    Name the first items that have no video, and why.
+
+    :param found: what became of a batch's items.
+    """
+    missed = (record for record in found if record.outcome != SUCCESS)
+    return few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
+
+
 def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> AirflowException:
     """
     Say why a batch failed, and what a retry would do and pay.
@@ -35,7 +45,6 @@ def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> 
         record.outcome for record in missed if batch.retry_can_help(record.outcome, record.reason, resubmit=resubmit)
     )
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
-    first = few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
     retry = (
         f"A retry can help {helped.total()} of them, and submits and pays {paid} anew"
         f" and {helped[batch.UNSUBMITTED]} for the first time."
@@ -43,7 +52,10 @@ def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> 
         else "No retry can help any of them, so Airflow does not make one."
     )
     kind = AirflowException if helped else AirflowFailException
-    return kind(f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: {first}")
+    return kind(
+        f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: "
+        f"{without_video(found)}"
+    )
 
 
 def paid_by_earlier_tries(ledger: Ledger, log: Logger) -> str:
