@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -35,6 +36,39 @@ class RunningEmulator:
     @property
     def requests(self) -> list[dict[str, Any]]:
         return self.control("GET", "requests")["requests"]
+
+
+class Api(RunningEmulator):
+    """A client of the emulator that hides nothing but the addresses."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.headers = {"Authorization": "emulator-key"}
+
+    def submit(self, body: object, **options: Any) -> requests.Response:
+        return self._send("POST", "/v1/tasks/submit", json=body, **options)
+
+    def status(self, task_id: str, **options: Any) -> requests.Response:
+        return self._send("GET", "/v1/tasks/status", params={"task_id": task_id}, **options)
+
+    def accepted(self, body: object) -> str:
+        response = self.submit(body)
+        assert response.status_code == 200, response.text
+        return response.json()["output"]["task_id"]
+
+    def ended(self, task_id: str) -> dict[str, Any]:
+        while (answer := self.status(task_id).json())["output"]["task_status"] in ("Pending", "Running"):
+            time.sleep(0.02)
+        return answer
+
+    def video_url(self, body: object) -> str:
+        (url,) = self.ended(self.accepted(body))["output"]["urls"]
+        return url
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        return requests.request(
+            method, self.url + path, **{"headers": self.headers, "allow_redirects": False, "timeout": 10, **options}
+        )
 
 
 def set_connection(monkeypatch: pytest.MonkeyPatch, conn_id: str = "vidu_default", **fields: Any) -> None:

@@ -1,53 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import time
 from io import BytesIO
 
 import pytest
-import requests
 from PIL import Image
 
 from airflow_provider_vidu.emulator.server import Settings, running
-from tests.emulator_control import RunningEmulator
+from tests.emulator_control import Api
 from tests.served import COLOURS, clip, data_uri, plain, serving, sound
 
-KEY = "emulator-key"
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n"
 SUBTITLES = "1\n00:00:02,000 --> 00:00:04,500\n你好, everybody\n\n2\n00:00:06,000 --> 00:00:08,000\nGood\nbye\n"
-
-
-class Api(RunningEmulator):
-    """A client of the emulator that hides nothing but the addresses."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.headers = {"Authorization": KEY}
-
-    def submit(self, body: object, **options) -> requests.Response:
-        return self._send("POST", "/v1/tasks/submit", json=body, **options)
-
-    def status(self, task_id: str, **options) -> requests.Response:
-        return self._send("GET", "/v1/tasks/status", params={"task_id": task_id}, **options)
-
-    def accepted(self, body: object) -> str:
-        response = self.submit(body)
-        assert response.status_code == 200, response.text
-        return response.json()["output"]["task_id"]
-
-    def ended(self, task_id: str) -> dict:
-        while (answer := self.status(task_id).json())["output"]["task_status"] in ("Pending", "Running"):
-            time.sleep(0.02)
-        return answer
-
-    def video_url(self, body: object) -> str:
-        (url,) = self.ended(self.accepted(body))["output"]["urls"]
-        return url
-
-    def _send(self, method: str, path: str, **options) -> requests.Response:
-        return requests.request(
-            method, self.url + path, **{"headers": self.headers, "allow_redirects": False, "timeout": 10, **options}
-        )
 
 
 @pytest.fixture(scope="package")

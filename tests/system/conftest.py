@@ -11,11 +11,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.sync_api import Browser, Page
 
+from airflow_provider_vidu.emulator.server import Settings, running
 from tests.bed.airflow_bed import AirflowBed
 from tests.bed.browser import chromium
 from tests.bed.emulator_process import EmulatorProcess
 from tests.bed.guarded import GuardedServer
 from tests.bed.trouble import CarefulRun
+from tests.emulator_control import Api
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +33,14 @@ def emulator(emulator_process: EmulatorProcess) -> EmulatorProcess:
     """The emulator that the bed's connection ``vidu_default`` leads to, with nothing remembered."""
     emulator_process.control("POST", "reset")
     return emulator_process
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """Where a video is served that stays, whatever becomes of those of the emulator that Airflow knows."""
+    with running(Settings(speed=1e6)) as address:
+        asked = {"model": "viduq2", "input": {"prompt": "a kite"}, "parameters": {"vidu_type": "text2video"}}
+        yield Api(address).video_url(asked)
 
 
 @pytest.fixture(scope="session")

@@ -50,14 +50,6 @@ def many(url):
 
 
 @pytest.fixture(scope="module")
-def url(bed, emulator_process, tmp_path_factory):
-    """Where the emulator serves a video."""
-    run_id = bed.trigger("careful", {"desk": str(tmp_path_factory.mktemp("desk"))})
-    assert bed.wait("careful", run_id) == "success", bed.failures("careful", run_id)
-    return bed.xcom("careful", run_id, "wait")["urls"][0]
-
-
-@pytest.fixture(scope="module")
 def run_id(bed, url):
     """A run of five hundred videos."""
     return shown(bed, many(url))

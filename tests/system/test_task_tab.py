@@ -40,12 +40,6 @@ def done(bed, emulator_process, tmp_path_factory):
     return run_id
 
 
-@pytest.fixture(scope="module")
-def url(bed, done):
-    """Where the emulator serves a video."""
-    return bed.xcom("careful", done, "wait")["urls"][0]
-
-
 @pytest.mark.parametrize("task_id", ["submit", "wait", "store"])
 def test_each_task_of_a_video_shows_all_of_it(bed, page, done, task_id):
     frame = open_task(page, "careful", done, task_id)
