@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_vidu.protocol.fields import Field, Kind, spoken_units
+from airflow_provider_vidu.protocol.request import problems
+from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, shown
+from tests.protocol.jobs import DATA, FRAME
+
+SECRET = "c2VjcmV0" * 200
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (f"data:image/png;base64,{SECRET}", "a data URI of 1,622 characters ('data:image/png;base64')"),
+        (f"DATA:IMAGE/PNG;BASE64,{SECRET}", "a data URI of 1,622 characters ('DATA:IMAGE/PNG;BASE64')"),
+        (f"data:{SECRET}", "a data URI of 1,605 characters"),
+        (f" \ndata:image/png;base64,{SECRET}", "a data URI of 1,624 characters"),
+        ([FRAME, f"data:image/png;base64,{SECRET}"], "a list that holds a data URI"),
+        ({"images": [f"Data:image/png;base64,{SECRET}"]}, "a dict that holds a data URI"),
+        ("x" * 78, repr("x" * 78)),
+        ("x" * 79, f"'{'x' * 79}… (81 characters)"),
+        (10**5000, "a int that is too large to show"),
+        (None, "None"),
+    ],
+    ids=range(10),
+)
+def test_a_value_is_shown_shortly_and_never_with_the_content_of_a_file(value, text):
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"images": f"data:image/png;base64,{SECRET}"},
+        {"images": [f"data:image/png,{SECRET}"]},
+        {"subjects": [{"id": "1", "images": [f" data:image/png;base64,{SECRET}"]}]},
+        {"subjects": [{"id": f"data:image/png;base64,{SECRET}", "images": []}]},
+        {"subjects": [{"id": "", "images": [f"data:image/png;base64,{SECRET}"]}]},
+        {"duration": f"data:image/png;base64,{SECRET}"},
+        {"prompt": [f"data:image/png;base64,{SECRET}"]},
+        {"seed": {"a": f"data:image/png;base64,{SECRET}"}},
+    ],
+)
+def test_no_refusal_shows_what_a_data_uri_holds(values):
+    found = problems("reference2video", "viduq2", {"prompt": "p", **values})
+    assert found
+    assert SECRET[:8] not in " ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        ("http://h", True),
+        ("https://h/a b", True),
+        ("https:///a", False),
+        ("https:// h", False),
+        ("h", False),
+        (5, False),
+    ],
+)
+def test_a_url_has_a_scheme_and_a_host(value, is_one):
+    assert is_url(value) is is_one
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        (DATA, True),
+        ("data:image/svg+xml;base64,", True),
+        ("data:;base64,", False),
+        ("data:image/png,x", False),
+        (5, False),
+    ],
+)
+def test_a_data_uri_is_of_base64_and_names_its_type(value, is_one):
+    assert is_data_uri(value) is is_one
+
+
+@settings(deadline=None, database=None, derandomize=True)
+@given(st.binary(max_size=64))
+def test_the_bytes_of_a_data_uri_are_counted_without_decoding_it(content):
+    assert data_uri_bytes(f"data:image/png;base64,{base64.b64encode(content).decode()}") == len(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [("", 0), ("abc", 3), ("字", 2), ("a字 ", 4), ("<#1#>", 0), ("a<#1#>b<#2#>", 2), ("<#", 2), ("𠀀", 2), ("ア", 1)],
+)
+def test_a_han_character_counts_two_and_a_pause_none(text, units):
+    assert spoken_units(text) == units
+
+
+def test_a_limit_on_one_side_or_none_is_not_checked_on_the_other():
+    assert Field(name="n", kind=Kind.INTEGER, high=3).problem(-9) is None
+    assert Field(name="n", kind=Kind.IMAGES).problem([]) is None
+    assert Field(name="n", kind=Kind.SUBJECTS).problem([]) is None
+    assert Field(name="n", kind=Kind.SPEECH).problem("") is None
