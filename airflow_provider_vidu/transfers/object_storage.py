@@ -79,10 +79,11 @@ class ViduToObjectStorageOperator(BaseOperator):
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log)
+                given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
+                # Neither the files' names nor a failure need tell whose video it is.
+                show(context, "vidu_task_id", identifier(given))
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
                 files = store.store(result, index=place_of(context))
-                # The files' names need not tell whose video they hold.
-                show(context, "vidu_task_id", result["task_id"])
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,20 +16,42 @@ DAG_ID = "shown"
 """Its tasks are ``one``, ``two``, ``three`` and, five hundred times, ``many``."""
 
 
+REQUEST = {
+    "model": "viduq2-turbo",
+    "input": {"prompt": "a kite", "first_frame_url": "/pictures/kite.png"},
+    "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p", "seed": 7},
+    "estimated_cost": 1.25,
+    "estimated_by": "prices of 2026-04-15",
+}
+"""A request as tasks tell it, XCom ``vidu_request``."""
+
+
+def result(*urls: str, expires_in: float = 24 * 3600 - 100, **more: Any) -> dict[str, Any]:
+    """Make the result of Vidu task ``vidu-1``, as a wait returns it.
+
+    :param urls: Where its videos are.
+    :param expires_in: Seconds until the links are no longer valid.
+    :param more: What else it tells.
+    """
+    now = time.time()
+    times = {"submit_time": now - 200, "finish_time": now - 100, "expires_at": now + expires_in}
+    return {"task_id": "vidu-1", "urls": list(urls), "video_seconds": 5, "request_id": "", **times, **more}
+
+
 class Told(NamedTuple):
     """What a task instance has told.
 
     :param xcoms: Values by key.
     :param task_id: The task.
     :param map_index: Index of a mapped task.
-    :param state: Its state.
+    :param state: Its state, ``None`` where it was cleared.
     :param operator: Name of its operator's class.
     """
 
     xcoms: Mapping[str, Any]
     task_id: str = "one"
     map_index: int = -1
-    state: str = "success"
+    state: str | None = "success"
     operator: str = "ViduGenerateVideoOperator"
 
 

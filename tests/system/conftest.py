@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from airflow_provider_vidu.emulator.server import Settings, running
 from tests.bed.airflow_bed import AirflowBed
@@ -20,6 +20,8 @@ from tests.bed.trouble import CarefulRun
 from tests.emulator_control import Api
 
 ROOT = Path(__file__).resolve().parents[2]
+# Two cores may be Airflow's, PostgreSQL's and the browser's at once.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

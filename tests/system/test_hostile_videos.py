@@ -164,11 +164,11 @@ def test_nobody_is_logged_out(bed, watched):
 def test_no_other_file_is_read(bed, watched, tmp_path, path):
     named = path.format(desk=tmp_path)
     value = {**result(""), "task_id": "vidu-1", "urls": [], "files": [named]}
-    answers = []
-    watched.on("response", lambda answer: answers.append(answer.status) if "/vidu/media/" in answer.url else None)
-    frame = open_alone(watched, DAG_ID, shown(bed, [Told({"return_value": value})]), task_id="one")
+    run_id = shown(bed, [Told({"return_value": value})])
+    with watched.expect_response("**/vidu/media/**") as answer:
+        frame = open_alone(watched, DAG_ID, run_id, task_id="one")
+    assert answer.value.status == 404
     expect(frame.get_by_text("The video cannot be played here")).to_be_visible()
-    assert set(answers) == {404}
 
 
 @pytest.mark.parametrize("text", [TEXTS["script"], TEXTS["up"], "%", "%00", "&task_id[]=one", "\ud83d"])
@@ -195,7 +195,8 @@ def test_only_the_video_and_its_first_frame_are_fetched_from_elsewhere(bed, emul
     run_id = shown(bed, [Told({"vidu_request": request, "return_value": value})])
     everything = []
     page.on("request", lambda one: everything.append(one.url))
-    open_alone(page, DAG_ID, run_id, task_id="one")
+    with page.expect_request("**/frame.png"), page.expect_request("**/video.mp4"):
+        open_alone(page, DAG_ID, run_id, task_id="one")
     page.wait_for_timeout(1000)
     assert foreign == {(f"{elsewhere}/frame.png", ""), (f"{elsewhere}/video.mp4", "")}
     assert {urlsplit(url).netloc for url in everything} == {urlsplit(bed.url).netloc, urlsplit(elsewhere).netloc}

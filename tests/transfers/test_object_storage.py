@@ -184,9 +184,12 @@ def test_a_task_that_is_not_ready_is_refused(store, finish, emulator):
 
 def test_a_failed_task_is_refused_with_the_servers_reason(store, emulator):
     body = build("text2video", "viduq2", {"prompt": "fail-by-moderation", "duration": 1})
-    ran = store(vidu_task_id=ViduHook().submit(body).task_id)
+    task_id = ViduHook().submit(body).task_id
+    ran = store(vidu_task_id=task_id)
     assert type(ran.error) is AirflowFailException
     assert "CreationPolicyViolation" in str(ran.error)
+    told = {"vidu_task_id": task_id, "vidu_failure": {"task_id": "", "reason": str(ran.error)}}
+    assert {key: ran.xcom("store", key) for key in told} == told
 
 
 def test_a_success_without_urls_may_be_asked_again(store, finish, emulator):

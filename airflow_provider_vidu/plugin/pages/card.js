@@ -22,9 +22,20 @@ function cost({ cost, request }) {
 
 function link({ expiresAt }) {
   if (expiresAt === null) return t("linkUnknown");
-  const key = expiresAt * 1000 < Date.now() ? "linkExpired" : "linkUntil";
-  return t(key, { time: time(expiresAt), distance: distance(expiresAt) });
+  const words = element("span");
+  words.dataset.expiresAt = expiresAt;
+  tellExpiry(words);
+  return words;
 }
+
+function tellExpiry(words) {
+  const expiresAt = Number(words.dataset.expiresAt);
+  const key = expiresAt * 1000 < Date.now() ? "linkExpired" : "linkUntil";
+  words.textContent = t(key, { time: time(expiresAt), distance: distance(expiresAt) });
+}
+
+// A tab may stay open for longer than a link lives.
+setInterval(() => document.querySelectorAll("[data-expires-at]").forEach(tellExpiry), 60_000);
 
 function row(key, ...value) {
   return [element("dt", {}, t(key)), element("dd", {}, ...value)];
@@ -130,13 +141,13 @@ function still(video) {
   const image = frameImage(video);
   const words = element("p", { className: "still", ariaHidden: "true" }, t(video.state));
   image?.addEventListener("error", () => image.replaceWith(words));
-  return [image ?? words];
+  return image ?? words;
 }
 
 // A card of the gallery. What it shows is loaded by whoever sees it come into view: `card.fill()`.
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
-  const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : still(video)));
+  const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : [still(video)]));
   const name = element("h2", { className: "name" }, told(video.name));
   const words = video.request?.prompt;
   const made = element(

@@ -3,7 +3,7 @@
 
 import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
-import { element, message, say, sentence, told } from "./parts.js";
+import { element, message, say, sentence, told, trouble } from "./parts.js";
 import { isPlaying } from "./player.js";
 import { money, number, t } from "./text.js";
 import { added, totals, videoOfLine, videosOf } from "./videos.js";
@@ -44,7 +44,7 @@ class Batch {
 }
 
 // What a batch tells beside its videos.
-function notice({ told: { name, state, reason, over }, trouble }, media) {
+function notice({ told: { name, state, reason, over }, trouble: unread }, media) {
   const title = element("h2", {}, told(name));
   const parts = [];
   if (!over) parts.push(element("p", {}, t("batchWaits")));
@@ -52,7 +52,7 @@ function notice({ told: { name, state, reason, over }, trouble }, media) {
     const words = reason ? told(reason) : state === "failed" ? sentence("seeLog", { name: told(name) }) : t("upstreamFailed");
     parts.push(element("p", { className: "failure" }, words));
   }
-  if (trouble) parts.push(element("p", {}, t(media ? "manifestGone" : "mediaOff")));
+  if (unread) parts.push(element("p", {}, unread.status === 404 ? t(media ? "manifestGone" : "mediaOff") : trouble(unread)));
   return parts.length ? element("section", { className: "notice" }, title, ...parts) : null;
 }
 
@@ -75,10 +75,12 @@ export class Gallery {
     this.batches = new Map();
     for (const one of own.filter(({ isBatch }) => isBatch)) {
       const key = JSON.stringify(one);
-      this.batches.set(key, known.get(key) ?? new Batch(one));
+      const before = known.get(key);
+      // What could not be read may be read by now.
+      this.batches.set(key, before && !before.trouble ? before : new Batch(one));
     }
-    if (!this.list?.isConnected) this.#build();
     await this.#readOn();
+    if (!this.list?.isConnected) this.#build();
     this.#render();
   }
 
@@ -154,11 +156,12 @@ export class Gallery {
 
   #render() {
     const wanted = this.#matching.slice(0, this.limit).map((video) => this.#cardOf(video));
+    // Whoever stays is not moved, and plays on.
+    const kept = new Set(wanted);
+    for (const old of [...this.list.children]) if (!kept.has(old)) old.remove();
     wanted.forEach((one, index) => {
-      // Whoever stays where it is plays on.
       if (this.list.children[index] !== one) this.list.insertBefore(one, this.list.children[index] ?? null);
     });
-    while (this.list.children.length > wanted.length) this.list.lastChild.remove();
     const batches = [...this.batches.values()];
     this.notices.replaceChildren(...batches.map((batch) => notice(batch, this.media)).filter(Boolean));
     this.more.hidden = batches.every(({ next }) => next === null) && this.#matching.length <= this.limit;

@@ -24,9 +24,9 @@ function whyNone(video, media) {
   return t(isExpired(video) ? "expiredNoCopy" : "noUsableLink");
 }
 
-function player(addresses, label, preload) {
+function player(addresses, label) {
   const frame = element("div", { className: "player" });
-  const film = element("video", { controls: true, preload, playsInline: true, ariaLabel: label });
+  const film = element("video", { controls: true, preload: "metadata", playsInline: true, ariaLabel: label });
   film.append(...addresses.map((src) => element("source", { src, type: "video/mp4" })));
   // Errors do not bubble: that of the last source says that none can be played.
   film.lastChild.addEventListener("error", () => frame.replaceChildren(message(t("cannotPlay"), "absent")));
@@ -39,12 +39,12 @@ export function isPlaying(part) {
   return [...part.querySelectorAll("video")].some((film) => !film.paused);
 }
 
-export function players(video, media, preload = "metadata") {
+export function players(video, media) {
   const all = sources(video, media);
   const count = all.length;
   return all.map((addresses, index) => {
     if (!addresses.length) return element("div", { className: "player" }, message(whyNone(video, media), "absent"));
     const label = t(count > 1 ? "playerOf" : "player", { name: plain(video.name), number: index + 1, count });
-    return player(addresses, label, preload);
+    return player(addresses, label);
   });
 }

@@ -20,12 +20,12 @@ function apply() {
   speak(read(LANGUAGE) || navigator.language);
 }
 
-// Calls `show` now and whenever the language changes; a theme is the style sheet's affair.
+// Calls `show` now and whenever the language changes; a theme is the style sheet's affair, and all else Airflow's own.
 export function follow(show) {
   apply();
   show();
   addEventListener("storage", ({ key }) => {
     apply();
-    if (key !== THEME) show();
+    if (key === LANGUAGE || key === null) show();
   });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What both tabs do: follow Airflow's settings, load, show, and load again while something is on its way.
 
-import { element, message, trouble } from "./parts.js";
+import { element, message, say, trouble } from "./parts.js";
 import { follow } from "./setting.js";
 import { t } from "./text.js";
 import { watch } from "./watch.js";
@@ -20,21 +20,25 @@ export function open(title, load, update, rebuild) {
     else rebuild();
   };
 
-  const say = (what) => {
+  const tell = (what) => {
     words = what;
+    main.ariaBusy = false;
     show();
   };
 
   const shown = async (answer) => {
     const nothing = await update(answer);
+    if (nothing) return tell(() => t(nothing));
     main.ariaBusy = false;
-    if (nothing) say(() => t(nothing));
-    else words = null;
+    words = null;
   };
 
   // What is shown stays, however long Airflow does not answer. That it gets no newer any more is said above it.
   const fail = (error, isLast) => {
-    if (words) return say(() => trouble(error));
+    if (words) {
+      say(trouble(error));
+      return tell(() => trouble(error));
+    }
     if (!isLast) return;
     warn = () => trouble(error);
     warning.textContent = warn();
@@ -43,5 +47,4 @@ export function open(title, load, update, rebuild) {
   main.before(warning);
   follow(show);
   watch(load, shown, fail);
-  return main;
 }

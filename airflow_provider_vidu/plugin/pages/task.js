@@ -17,8 +17,8 @@ let shown = null;
 async function load() {
   const { instances: found, media } = await instances(page.task_id, page.map_index);
   const own = found.map(facts);
-  if (own.every(({ isBatch, isAlone }) => isBatch || isAlone)) return { own, told: own, media };
-  // Submit, sensor and transfer each know a part of one video.
+  if (own.every(({ isBatch }) => isBatch)) return { own, told: own, media };
+  // Submit, sensor, generate and transfer each know a part of one video.
   const all = await instances();
   return { own, told: all.instances.map(facts), media };
 }
@@ -28,7 +28,10 @@ function update({ own, told, media }) {
     shown = null;
     return "noVideo";
   }
-  if (own.length > 1 || own[0].isBatch) return gallery.update(told, media, own);
+  if (own.length > 1 || own[0].isBatch) {
+    shown = null;
+    return gallery.update(told, media, own);
+  }
   const found = { video: videosOf(told, own)[0] ?? video(own), media };
   if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;
   const { state, progress } = found.video;

@@ -35,7 +35,9 @@ function read(texts) {
 
 // What one task instance tells.
 export function facts(instance) {
-  const xcoms = read(instance.xcoms);
+  // Airflow removes the XComs of what was cleared only when it starts again.
+  const left = instance.state === null ? {} : instance.xcoms;
+  const xcoms = read(left);
   const { return_value: returned, vidu_request: request } = xcoms;
   const { operator } = instance;
   const result = record(returned);
@@ -50,12 +52,11 @@ export function facts(instance) {
     state: instance.state,
     over: OVER.includes(instance.state),
     isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,
-    isAlone,
     submits,
     stores,
     request: asked(request),
     // The server leaves out what is too large.
-    isTooLarge: instance.xcoms.vidu_request === null,
+    isTooLarge: left.vidu_request === null,
     hasMade: instance.state === "success" && !stores && (!submits || isAlone),
     viduTaskId: first(
       ...[result.task_id, xcoms.vidu_task_id, submits && returned, failure.task_id, progress.task_id].map(text),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks Airflow again while a task is on its way and the page is looked at.
+// Asks Airflow again while the page is looked at.
 
 const SECONDS = 5;
 const INSTANCES_A_SECOND = 100;
@@ -15,9 +15,10 @@ export async function watch(load, show, fail) {
       await show(answer);
       failures = 0;
       const { told } = answer;
-      if (told.length && told.every(({ over }) => over)) return;
-      // The more there is to read, the less often it is asked for; and rarely where there may never be anything.
-      seconds = told.length ? SECONDS + told.length / INSTANCES_A_SECOND : LONGEST_SECONDS;
+      // The more there is to read, the less often it is asked for; and rarely where nothing is on its way: somebody may
+      // clear a task.
+      const isOver = told.every(({ over }) => over);
+      seconds = isOver ? LONGEST_SECONDS : SECONDS + told.length / INSTANCES_A_SECOND;
     } catch (error) {
       const isLast = [401, 403].includes(error.status);
       fail(error, isLast);
