@@ -3,12 +3,13 @@
 ### A video for each picture of a folder
 
 One mapped task for each picture and step. Every picture can be retried and cleared by itself; only `submit` costs
-money. With hundreds of pictures the batch operator needs far less time on workers.
+money. The steps are mapped together, as a task group: mapped one by one, a picture that fails would keep all the other
+videos from being stored. With hundreds of pictures the batch operator needs far less time on workers.
 """
 
 from pathlib import Path
 
-from airflow.sdk import DAG, ObjectStoragePath, Param, task
+from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
 
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
@@ -21,6 +22,30 @@ def pictures_in(folder: str) -> list[str]:
     return sorted(str(path) for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
 
 
+@task_group(prefix_group_id=False)
+def video_of(picture: str) -> None:
+    """Make and store one picture's video."""
+    submit = ViduSubmitOperator(
+        task_id="submit",
+        model="viduq2-turbo",
+        first_frame_url=picture,
+        prompt="The camera slowly moves closer",
+        duration=2,
+        resolution="540p",
+        map_index_template="{{ task.first_frame_url.rsplit('/', 1)[-1] }}",
+    )
+    wait = ViduTaskSensor(
+        task_id="wait",
+        vidu_task_id=submit.output,
+        expected_seconds="{{ ti.xcom_pull(task_ids='submit', key='expected_seconds', map_indexes=ti.map_index) }}",
+    )
+    ViduToObjectStorageOperator(
+        task_id="store",
+        result=wait.output,
+        destination="{{ params.destination }}/{index}-{task_id}.mp4",
+    )
+
+
 with DAG(
     "example_vidu_mapped",
     schedule=None,
@@ -31,19 +56,4 @@ with DAG(
         "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
     },
 ):
-    pictures = pictures_in("{{ params.folder }}")
-    submit = ViduSubmitOperator.partial(
-        task_id="submit",
-        model="viduq2-turbo",
-        prompt="The camera slowly moves closer",
-        duration=2,
-        resolution="540p",
-    ).expand(first_frame_url=pictures)
-    wait = ViduTaskSensor.partial(
-        task_id="wait",
-        expected_seconds="{{ ti.xcom_pull(task_ids='submit', key='expected_seconds', map_indexes=ti.map_index) }}",
-    ).expand(vidu_task_id=submit.output)
-    ViduToObjectStorageOperator.partial(
-        task_id="store",
-        destination="{{ params.destination }}/{index}-{task_id}.mp4",
-    ).expand(result=wait.output)
+    video_of.expand(picture=pictures_in("{{ params.folder }}"))

@@ -6,7 +6,8 @@ Every picture of a folder becomes a video, in one task: two short hops on a work
 Each video is called as its picture is; the manifest beside them tells of every one what became of it.
 
 Only `videos` costs money. Its retries submit nothing that was accepted before; clearing it after a success makes, and
-pays, all videos anew.
+pays, all videos anew. Unpausing it makes the batch of the last night that has passed at once, as Airflow does for every
+schedule.
 """
 
 from datetime import datetime, timedelta

@@ -79,9 +79,8 @@ def decide(
     if not isinstance(answer, TaskStatus):
         return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
     if answer.state is TaskState.FAILURE:
-        family = family_of(answer.error_message)
-        text = f"{earlier} ended as {answer.word}: {answer.error_message or 'no reason given'}. {family.advice}"
-        if cleared or family.retry_can_help:
+        text = f"{earlier} ended as {answer.word}: {answer.reason}"
+        if cleared or family_of(answer.error_message).retry_can_help:
             return Step.NEW, f"{text} It is submitted anew."
         return Step.FAIL, f"{text} {_CLEAR}"
     if answer.state is TaskState.SUCCESS:

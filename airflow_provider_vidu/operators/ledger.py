@@ -72,7 +72,7 @@ def plan(
         case Step.UNCERTAIN if not resubmit:
             return Plan(UNCERTAIN, why)
         case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
-            return Plan(FAILED, answer.error_message or why)
+            return Plan(FAILED, answer.reason)
         case Step.FAIL:
             return Plan(LOST, why)
     return Plan(None, why)

@@ -44,8 +44,6 @@ def videos(
     dag_id: str,
     run_id: str,
     session: SessionDep,
-    task_id: str | None = None,
-    map_index: Annotated[int | None, Query(ge=-1, lt=1 << 31)] = None,
     offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
 ) -> dict[str, Any]:
     """
@@ -54,18 +52,15 @@ def videos(
     :param dag_id: the DAG, which the user has to be allowed to read.
     :param run_id: the run.
     :param session: of the metadata database.
-    :param task_id: only this task.
-    :param map_index: only this map index.
     :param offset: how many instances to leave out.
     :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for what is too large; ``next``, the offset
         of the next page, ``None`` after the last; ``media``, whether stored files can be played.
     """
-    wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
     instances = {
         (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
-        for row in session.execute(_instances(wanted).offset(offset).limit(INSTANCES_A_PAGE))
+        for row in session.execute(_instances(dag_id, run_id).offset(offset).limit(INSTANCES_A_PAGE))
     }
-    for row in session.execute(_xcoms(wanted, list(instances))):
+    for row in session.execute(_xcoms(dag_id, run_id, list(instances))):
         if instance := instances.get((row.task_id, row.map_index)):
             instance["xcoms"][row.key] = row.value
     more = len(instances) == INSTANCES_A_PAGE
@@ -76,7 +71,7 @@ def videos(
     }
 
 
-def _instances(wanted: dict[str, Any]) -> Select[Any]:
+def _instances(dag_id: str, run_id: str) -> Select[Any]:
     ours = exists().where(
         XComModel.dag_id == TaskInstance.dag_id,
         XComModel.run_id == TaskInstance.run_id,
@@ -84,15 +79,19 @@ def _instances(wanted: dict[str, Any]) -> Select[Any]:
         XComModel.map_index == TaskInstance.map_index,
         XComModel.key.in_(MARKS),
     )
-    columns = ("task_id", "map_index", "state", "operator", "start_date")
+    columns = ("task_id", "map_index", "rendered_map_index", "state", "operator", "start_date")
     return (
-        select(*(getattr(TaskInstance, name) for name in columns))
-        .where(*_are(TaskInstance, wanted), or_(TaskInstance.operator.in_(OPERATORS), ours))
+        select(*(getattr(TaskInstance, name).label(name) for name in columns))
+        .where(
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            or_(TaskInstance.operator.in_(OPERATORS), ours),
+        )
         .order_by(TaskInstance.task_id, TaskInstance.map_index)
     )
 
 
-def _xcoms(wanted: dict[str, Any], instances: list[tuple[str, int]]) -> Select[Any]:
+def _xcoms(dag_id: str, run_id: str, instances: list[tuple[str, int]]) -> Select[Any]:
     # As it is stored: not all that can be read as JSON can be written as JSON, and nothing here looks into it.
     text = cast(XComModel.value, Text)
     return select(
@@ -101,11 +100,8 @@ def _xcoms(wanted: dict[str, Any], instances: list[tuple[str, int]]) -> Select[A
         XComModel.key,
         case((func.length(text) <= LONGEST_VALUE, text)).label("value"),
     ).where(
-        *_are(XComModel, wanted),
+        XComModel.dag_id == dag_id,
+        XComModel.run_id == run_id,
         tuple_(XComModel.task_id, XComModel.map_index).in_(instances),
         XComModel.key.in_(KEYS),
     )
-
-
-def _are(table: Any, wanted: dict[str, Any]) -> list[Any]:
-    return [getattr(table, name) == value for name, value in wanted.items() if value is not None]

@@ -89,7 +89,7 @@ def retry_can_help(outcome: str, reason: str, *, resubmit: bool) -> bool:
     Tell whether another try of the batch may bring an item that did not succeed.
 
     :param outcome: what it came to.
-    :param reason: why; for a failed generation the server's own words.
+    :param reason: why; for a failed generation the server's own words and what to do.
     :param resubmit: whether what is uncertain is submitted, and perhaps paid, again.
     """
     if outcome == FAILED:

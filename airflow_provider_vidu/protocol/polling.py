@@ -20,7 +20,6 @@ from airflow_provider_vidu.exceptions import (
     ViduTaskNotFoundError,
 )
 from airflow_provider_vidu.protocol import schedule
-from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
@@ -236,13 +235,12 @@ class Watch:
             case TaskState.SUCCESS:
                 return self._suspect(now, TaskStatus, "It succeeded, but the API names no urls.")
             case TaskState.FAILURE:
-                reason = task.error_message or "the API gave no reason"
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(
                     FAILED,
-                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {reason.rstrip('.')}. "
-                    f"{family_of(task.error_message).advice} Waiting for it again cannot help; a new submit is a new, "
-                    "paid generation. Whether failed ones are billed is not documented.",
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {task.reason} Waiting for it again "
+                    "cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
+                    "documented.",
                 )
         self._same = _NOTHING
         note = ""

@@ -22,7 +22,7 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, meaning
+from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, family_of, meaning
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
@@ -92,6 +92,12 @@ class TaskStatus(NamedTuple):
     def state(self) -> TaskState:
         """What the status word means, compared without case."""
         return STATUS_WORDS.get(self.word.lower(), TaskState.UNKNOWN)
+
+    @property
+    def reason(self) -> str:
+        """Why a generation failed, and what to do next."""
+        words = (self.error_message or "the API gave no reason").rstrip(".")
+        return f"{words}. {family_of(self.error_message).advice}"
 
     def result(self) -> dict[str, Any]:
         """

@@ -107,8 +107,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:
             raise AirflowFailException(
-                f"Vidu task {vidu_task_id} ended as {status.word}: {status.error_message or 'the API gave no reason'}. "
-                "There is no video to store."
+                f"Vidu task {vidu_task_id} ended as {status.word}: {status.reason} There is no video to store."
             )
         if status.state is not TaskState.SUCCESS:
             raise AirflowFailException(

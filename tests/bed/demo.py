@@ -42,6 +42,8 @@ ASKED = {
     "parameters": {"vidu_type": "img2video", "duration": 4, "resolution": "720p"},
 }
 """What the example DAG asks for, as far as the price depends on it."""
+VIDEOS = "/tmp/vidu-videos"
+"""Where the example DAGs store videos unless they are told otherwise."""
 SPEED = 4
 """The emulator's: fast, but slow enough that the wait for the video can be watched."""
 REAL_API = "https://api.modelverse.cn"
@@ -148,8 +150,8 @@ def up() -> int:
     print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
     print(f"Emulator: {record['emulator']}, key {KEY}  ({SPEED:g} times as fast as the API; faults under /_emulator/)")
     print(
-        f"Start {DAG_ID} there; DAGs of your own go into {os.path.relpath(DAGS)}. Videos land in /tmp/vidu-videos. "
-        "`make down` stops everything; logs are in "
+        f"Start {DAG_ID} there; DAGs of your own go into {os.path.relpath(DAGS)}. Videos land in {VIDEOS}. "
+        "`make down` stops everything and forgets runs and connections, but no video; logs are in "
         f"{os.path.relpath(STATE)}/up/logs."
     )
     return 0
@@ -165,7 +167,8 @@ def serve() -> int:
         stack.callback(RECORD.unlink, missing_ok=True)
         emulator = stack.enter_context(EmulatorProcess(home / "logs/emulator.log", speed=SPEED))
         connections = {"vidu_default": emulator.connection}
-        bed = stack.enter_context(AirflowBed(home, DAGS, connections=connections, port=_ui_port()))
+        env = {"AIRFLOW__VIDU__MEDIA_ROOTS": os.environ.get("AIRFLOW__VIDU__MEDIA_ROOTS", VIDEOS)}
+        bed = stack.enter_context(AirflowBed(home, DAGS, env=env, connections=connections, port=_ui_port()))
         started = [process.pid for process in (emulator.process, *bed.processes.values()) if process]
         _write_record([os.getpid(), *started, *bed.postgres_pids()], url=bed.url, emulator=emulator.url)
         while True:

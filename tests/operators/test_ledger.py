@@ -70,7 +70,7 @@ def test_what_is_uncertain_is_submitted_again_only_by_its_authors_choice():
 
 def test_a_failed_item_keeps_the_servers_own_words():
     options = {"max_tries": 1, "fingerprint": None, "now": NOW, "believed": True, "resubmit": False}
-    assert plan(BEGUN, answer=UNFIT, **options).why == "CreationPolicyViolation"
+    assert plan(BEGUN, answer=UNFIT, **options).why == UNFIT.reason
 
 
 class Store(dict):

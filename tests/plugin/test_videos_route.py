@@ -66,14 +66,10 @@ def test_tasks_that_have_told_of_a_video_are_told_of(ran, ask):
     assert found["first"] == {
         "task_id": "first",
         "map_index": -1,
+        "rendered_map_index": None,
         "state": "success",
         "operator": "_PythonDecoratedOperator",
     }
-
-
-def test_one_task_is_asked_for(ran, ask):
-    assert [one["task_id"] for one in ask(ran, task_id="second", map_index=-1)["instances"]] == ["second"]
-    assert ask(ran, task_id="second", map_index=0)["instances"] == []
 
 
 def test_a_long_run_comes_page_by_page(ran, ask, monkeypatch):

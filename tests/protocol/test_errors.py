@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_vidu.protocol.errors import ERRORS, Family, family_of
+from airflow_provider_vidu.protocol.response import TaskStatus
 
 REASONS = {
     Family.MODERATION: [
@@ -45,6 +46,8 @@ REASONS = {
 @pytest.mark.parametrize(("family", "reason"), [(family, text) for family in REASONS for text in REASONS[family]])
 def test_a_reason_belongs_to_one_family(family, reason):
     assert family_of(reason) is family
+    # A manifest holds it with the advice, and is read again by a retry.
+    assert family_of(TaskStatus("vidu-1", "Failure", error_message=reason).reason) is family
 
 
 def test_only_capacity_and_the_unknown_are_worth_another_generation():

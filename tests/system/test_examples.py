@@ -30,16 +30,34 @@ def ends(bed, emulator):
     return run
 
 
-def test_each_picture_of_a_folder_becomes_a_video(ends, emulator, tmp_path):
-    folder, videos = tmp_path / "pictures", tmp_path / "videos"
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures."""
+    folder = tmp_path / "pictures"
     folder.mkdir()
     for number, colour in enumerate(("red", "green", "blue")):
         Image.new("RGB", (160, 90), colour).save(folder / f"{number}.png")
+    return folder
+
+
+def test_each_picture_of_a_folder_becomes_a_video(ends, emulator, folder, tmp_path):
+    videos = tmp_path / "videos"
     ends("example_vidu_mapped", folder=str(folder), destination=videos.as_uri())
     hashes = [sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())]
     made = {task["body"]["input"]["first_frame_url"].split("sha256=")[1][:64]: task for task in emulator.tasks}
     names = [f"{index}-{made[sha]['task_id']}.mp4" for index, sha in enumerate(hashes)]
     assert sorted(path.name for path in videos.iterdir()) == sorted(names)
+
+
+def test_a_picture_that_is_refused_keeps_no_other_video_from_being_stored(bed, emulator, folder, tmp_path):
+    emulator.arm({"on": "submit", "fault": "error", "status": 400})
+    params = {"folder": str(folder), "destination": (tmp_path / "videos").as_uri()}
+    run_id = bed.trigger("example_vidu_mapped", params)
+    assert bed.wait("example_vidu_mapped", run_id, 180) == "failed"
+    assert sorted(path.name[2:] for path in (tmp_path / "videos").iterdir()) == sorted(
+        f"{task['task_id']}.mp4" for task in emulator.tasks
+    )
+    assert len(emulator.tasks) == 2
 
 
 def test_a_story_is_told_in_three_shots_each_from_the_last(ends, bed, emulator, tmp_path):

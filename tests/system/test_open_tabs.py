@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from airflow_provider_vidu.operators.manifest import Record, write
 from tests.bed.shown import DAG_ID, REQUEST, Told, result, shown, tell
-from tests.bed.tabs import facts, open_alone
+from tests.bed.tabs import facts, open_alone, open_task
 
 pytestmark = pytest.mark.system
 
@@ -74,6 +74,36 @@ def test_whoever_watches_is_not_interrupted_by_what_airflow_keeps_in_the_browser
     beside.evaluate("localStorage.setItem('i18nextLng', 'zh')")
     expect(frame.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(frame.locator(".badge")).to_have_text("已完成")
+
+
+def test_times_are_of_the_zone_that_airflow_shows(bed, page, url):
+    made = result(url) | {"expires_at": "2027-01-15T08:00:00Z"}
+    frame = open_task(page, DAG_ID, shown(bed, [Told({"return_value": made})]), "one")
+    for zone, time in (
+        ('"Asia/Shanghai"', "4:00.PM"),
+        ('"Nowhere"', "8:00.AM"),
+        ('"America/Lima"', "3:00.AM"),
+        ("{", "8:00.AM"),
+    ):
+        page.evaluate("zone => localStorage.setItem('timezone', zone)", zone)
+        expect(frame.locator(".facts")).to_contain_text(re.compile(f"valid until Jan 15, 2027, {time}"))
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, "The batch has not started yet."),
+        ("deferred", "The batch is on its way; its videos are listed when it has ended."),
+    ],
+)
+def test_a_batch_tells_no_numbers_before_it_has_any(bed, page, state, words):
+    batch = Told({}, state=state, operator="ViduGenerateBatchOperator")
+    run_id = shown(bed, [batch])
+    for tab in ({"task_id": "one"}, {}):
+        frame = open_alone(page, DAG_ID, run_id, **tab)
+        assert frame.locator("#page").inner_text() == f"one\n\n{words}"
+    tell(bed, run_id, [batch._replace(state="failed", xcoms={"return_value": {"counts": {"failed": 2}}})])
+    expect(frame.get_by_role("radio", name="Failed 2")).to_be_visible()
 
 
 def test_a_manifest_that_could_not_be_read_is_read_later(bed, page, tmp_path):

@@ -145,7 +145,9 @@ def test_a_mapped_task_shows_its_own_video(bed, emulator, page, tmp_path):
     assert frame.locator(".prompt").inner_text() == "mapped 1"
     assert played(frame.locator("video"))["src"] == bed.xcom("careful_mapped", run_id, "wait", map_index=1)["urls"][0]
     cards = open_run(page, "careful_mapped", run_id).get_by_role("listitem")
-    assert cards.locator(".excerpt").all_inner_texts() == ["mapped 0", "mapped 1", "mapped 2"]
+    # As Airflow names them, by their map_index_template.
+    names = [f"submit [mapped {index}]" for index in range(3)]
+    assert cards.locator(".name").all_inner_texts() == names
     assert played(cards.nth(2).locator("video"))["moved"]
 
 

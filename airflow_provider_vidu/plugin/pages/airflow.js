@@ -18,7 +18,7 @@ const given = new Map(
 );
 
 // Airflow leaves the placeholder as it is where there is nothing to put in its place.
-const parameter = (name) => (/^\{\w+\}$/.test(given.get(name) ?? "{}") ? null : given.get(name));
+const parameter = (name) => (/^\{\w+\}$/.test(given.get(name)) ? null : (given.get(name) ?? null));
 
 export const page = {
   dag_id: parameter("dag_id") ?? "",
@@ -35,8 +35,7 @@ export class Refused extends Error {
 }
 
 async function ask(route, values) {
-  const stated = Object.entries(values).filter(([, value]) => value !== null);
-  const answer = await fetch(`${route}?${new URLSearchParams(stated)}`);
+  const answer = await fetch(`${route}?${new URLSearchParams(values)}`);
   if (!answer.ok) throw new Refused(answer.status);
   return answer.json();
 }
@@ -45,12 +44,12 @@ function route(name, ...parts) {
   return [name, page.dag_id, page.run_id, ...parts].map(encodeURIComponent).join("/");
 }
 
-// All of a run's task instances that have to do with Vidu, or those of one task; and whether stored files can be played.
-export async function instances(task_id = null, map_index = null) {
+// A run's task instances that have to do with Vidu, and whether stored files can be played.
+export async function instances() {
   const found = [];
   let answer = { next: 0 };
   while (answer.next !== null) {
-    answer = await ask(route("videos"), { task_id, map_index, offset: answer.next });
+    answer = await ask(route("videos"), { offset: answer.next });
     found.push(...answer.instances);
   }
   return { instances: found, media: answer.media };

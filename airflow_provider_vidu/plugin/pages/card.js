@@ -65,7 +65,7 @@ function facts(video) {
     ...askedFor(video).flat(),
     ...(id ? row("taskId", element("span", { className: "copied" }, told(id, "id"), copyButton(plain(id), t("copyTaskId")))) : []),
     ...(video.urls.length ? row("link", link(video)) : []),
-    ...(files.length ? row("stored", files) : []),
+    ...(files.length || video.urls.length ? row("stored", files.length ? files : t("notStored")) : []),
   );
 }
 

@@ -47,7 +47,7 @@ class Batch {
 function notice({ told: { name, state, reason, over }, trouble: unread }, media) {
   const title = element("h2", {}, told(name));
   const parts = [];
-  if (!over) parts.push(element("p", {}, t("batchWaits")));
+  if (!over) parts.push(element("p", {}, t(state === null ? "batchNotStarted" : "batchWaits")));
   if (["failed", "upstream_failed"].includes(state)) {
     const words = reason ? told(reason) : state === "failed" ? sentence("seeLog", { name: told(name) }) : t("upstreamFailed");
     parts.push(element("p", { className: "failure" }, words));
@@ -101,8 +101,8 @@ export class Gallery {
     this.more = element("button", { type: "button", className: "more", hidden: true }, t("more"));
     this.more.addEventListener("click", () => this.#showMore());
     const title = element("h1", { className: "unseen" }, t("videos"));
-    const header = element("header", {}, title, this.totals, this.#filters());
-    this.root.replaceChildren(header, this.notices, this.none, this.list, this.more);
+    this.header = element("header", {}, title, this.totals, this.#filters());
+    this.root.replaceChildren(this.header, this.notices, this.none, this.list, this.more);
     this.end.disconnect();
     this.end.observe(this.more);
   }
@@ -165,6 +165,8 @@ export class Gallery {
     const batches = [...this.batches.values()];
     this.notices.replaceChildren(...batches.map((batch) => notice(batch, this.media)).filter(Boolean));
     this.more.hidden = batches.every(({ next }) => next === null) && this.#matching.length <= this.limit;
+    // A batch on its way tells no numbers, which are not 0 therefore.
+    this.header.hidden = !this.videos.length && batches.every(({ told: { over } }) => !over);
     this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
     this.none.textContent = t("noMatch");
     this.#renderTotals(added([totals(this.videos), ...batches.map(({ totals }) => totals)]));

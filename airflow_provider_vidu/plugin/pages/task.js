@@ -15,12 +15,14 @@ const gallery = new Gallery(main);
 let shown = null;
 
 async function load() {
-  const { instances: found, media } = await instances(page.task_id, page.map_index);
-  const own = found.map(facts);
-  if (own.every(({ isBatch }) => isBatch)) return { own, told: own, media };
+  const { instances: found, media } = await instances();
   // Submit, sensor, generate and transfer each know a part of one video.
-  const all = await instances();
-  return { own, told: all.instances.map(facts), media };
+  const told = found.map(facts);
+  return { own: told.filter(isOwn), told, media };
+}
+
+function isOwn({ task: { task_id, map_index } }) {
+  return task_id === page.task_id && [null, `${map_index}`].includes(page.map_index);
 }
 
 function update({ own, told, media }) {

@@ -35,7 +35,7 @@ const TEXTS = {
   costUnknown: ["unknown", "未知"],
   cost: ["about {money}", "约 {money}"],
   costBy: ["about {money}, by {source}", "约 {money}（按{source}）"],
-  pricesOf: ["the prices of {date}", "{date} 的价目表"],
+  pricesOf: ["the prices of {date}", " {date} 的价目表"],
   ownPrices: ["your own prices", "您自己的价目"],
   prompt: ["Prompt", "提示词"],
   noPrompt: ["none", "无"],
@@ -69,6 +69,7 @@ const TEXTS = {
   storedNoMedia: ["The video is stored, but this Airflow does not play stored files: [vidu] media_roots names no directory.", "视频已存储，但此 Airflow 未启用播放：[vidu] media_roots 未配置目录。"],
   noUsableLink: ["The task names no link that a browser may open.", "任务没有提供浏览器可打开的链接。"],
   whyFailed: ["Why it failed", "失败原因"],
+  notStored: ["nowhere yet", "尚未存储"],
   whyNotStored: ["Why it was not stored", "未能存储的原因"],
   seeLog: ["The log of {name} tells why.", "原因见 {name} 的日志。"],
   upstreamFailed: ["A task before it has failed.", "上游任务失败。"],
@@ -78,6 +79,7 @@ const TEXTS = {
   waitingFor: ["Waiting for the video", "正在等待视频"],
   submitted: ["Submitted; no answer yet", "已提交，尚无状态"],
   nobodyWaits: ["Submitted; no task of this run waits for the video.", "已提交；此次运行中没有任务等待该视频。"],
+  batchNotStarted: ["The batch has not started yet.", "批次尚未开始。"],
   batchWaits: ["The batch is on its way; its videos are listed when it has ended.", "批次进行中，结束后将列出视频。"],
   mediaOff: ["Its videos are not listed: this Airflow reads no stored files, since [vidu] media_roots is empty.", "无法列出视频：此 Airflow 未启用读取已存储的文件，因为 [vidu] media_roots 为空。"],
   manifestGone: ["Its videos are not listed: its manifest has gone, or this server may not read it.", "无法列出视频：清单已不存在，或服务器无权读取。"],
@@ -86,10 +88,20 @@ const TEXTS = {
 };
 
 let language = 0;
+let timeZone;
 
 export function speak(code) {
   language = code.startsWith("zh") ? 1 : 0;
   document.documentElement.lang = locale();
+}
+
+export function liveIn(zone) {
+  try {
+    timeZone = JSON.parse(zone) ?? undefined;
+    new Intl.DateTimeFormat("en", { timeZone });
+  } catch {
+    timeZone = undefined;
+  }
 }
 
 export const locale = () => ["en", "zh-CN"][language];
@@ -115,7 +127,7 @@ export function duration(seconds) {
 }
 
 export function time(epochSeconds) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(epochSeconds * 1000);
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short", timeZone }).format(epochSeconds * 1000);
 }
 
 // "in 23 hours", "2 days ago"

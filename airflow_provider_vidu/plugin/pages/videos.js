@@ -48,7 +48,7 @@ export function facts(instance) {
   const stores = operator === "ViduToObjectStorageOperator" || Array.isArray(returned);
   return {
     task: { task_id: instance.task_id, map_index: instance.map_index },
-    name: instance.map_index < 0 ? instance.task_id : `${instance.task_id} [${instance.map_index}]`,
+    name: instance.map_index < 0 ? instance.task_id : `${instance.task_id} [${instance.rendered_map_index ?? instance.map_index}]`,
     state: instance.state,
     over: OVER.includes(instance.state),
     isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,

@@ -2,6 +2,7 @@
 // Asks Airflow again while the page is looked at.
 
 const SECONDS = 5;
+const SECONDS_WHEN_OVER = 15;
 const INSTANCES_A_SECOND = 100;
 const LONGEST_SECONDS = 60;
 
@@ -15,10 +16,9 @@ export async function watch(load, show, fail) {
       await show(answer);
       failures = 0;
       const { told } = answer;
-      // The more there is to read, the less often it is asked for; and rarely where nothing is on its way: somebody may
-      // clear a task.
-      const isOver = told.every(({ over }) => over);
-      seconds = isOver ? LONGEST_SECONDS : SECONDS + told.length / INSTANCES_A_SECOND;
+      // The more there is to read, the less often it is asked for; and less where nothing is on its way, since somebody may
+      // clear a task all the same.
+      seconds = (told.every(({ over }) => over) ? SECONDS_WHEN_OVER : SECONDS) + told.length / INSTANCES_A_SECOND;
     } catch (error) {
       const isLast = [401, 403].includes(error.status);
       fail(error, isLast);

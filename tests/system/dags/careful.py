@@ -57,7 +57,9 @@ with DAG("careful", schedule=None, params=PARAMS):
     )
 
 with DAG("careful_mapped", schedule=None, params=PARAMS):
-    many = ViduSubmitOperator.partial(**CAREFUL).expand(prompt=["mapped 0", "mapped 1", "mapped 2"])
+    many = ViduSubmitOperator.partial(**CAREFUL, map_index_template="{{ task.prompt }}").expand(
+        prompt=["mapped 0", "mapped 1", "mapped 2"]
+    )
     ViduTaskSensor.partial(**WAIT).expand(vidu_task_id=many.output)
 
 with DAG("bounded", schedule=None, params=PARAMS):
