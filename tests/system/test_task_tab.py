@@ -63,7 +63,8 @@ def test_what_was_not_stored_is_played_from_its_links(bed, page, url):
     films = [played(frame.get_by_label(f"Video {number} of 2 of one")) for number in (1, 2)]
     assert [film["src"] for film in films] == urls
     assert all(film["moved"] for film in films)
-    assert facts(frame)["Seed"] == "7"
+    told = facts(frame)
+    assert (told["Seed"], told["Stored as"]) == ("7", "nowhere yet")
 
 
 def test_a_link_serves_where_the_stored_copy_may_not_be_read(bed, page, url):
