@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -11,6 +12,22 @@ from airflow_provider_vidu.exceptions import ViduError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.errors import UNCERTAIN, family_of
 from airflow_provider_vidu.protocol.polling import how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+
+STATE_VERSION = 1
+"""Version of a stored attempt. A state without one is of 0.1.0 and reads alike; an unknown key is ignored."""
+
+
+def is_readable(stored: Any, version: int) -> bool:
+    """
+    Say whether this version of the package understands a stored state.
+
+    :param stored: the state, as it was found.
+    :param version: the newest version that is understood.
+    """
+    if not isinstance(stored, Mapping):
+        return False
+    found = stored.get("version", 1)
+    return isinstance(found, int) and 1 <= found <= version
 
 
 class Attempt(NamedTuple):
@@ -31,6 +48,34 @@ class Attempt(NamedTuple):
     xcoms: dict[str, Any]
     vidu_task_id: str = ""
     delivered: bool = False
+
+    def state(self) -> dict[str, Any]:
+        """Give what is stored: JSON types only."""
+        return {"version": STATE_VERSION, **self._asdict()}
+
+    @classmethod
+    def from_state(cls, stored: Any) -> Attempt:
+        """
+        Read what this version or an earlier one has stored.
+
+        :param stored: the state, as it was found.
+        :return: the attempt.
+        :raises ValueError: if it is no attempt, or of a later version that this one must not guess at.
+        """
+        if not is_readable(stored, STATE_VERSION):
+            raise ValueError("of an unknown version")
+        attempt = cls(
+            stored.get("fingerprint"),
+            stored.get("max_tries"),
+            stored.get("begun_at"),
+            stored.get("xcoms", {}),
+            stored.get("vidu_task_id", ""),
+            stored.get("delivered", False),
+        )
+        types: tuple[Any, ...] = (str, int, (int, float), dict, str, bool)
+        if not all(isinstance(value, kind) for value, kind in zip(attempt, types, strict=True)):
+            raise ValueError("with a value of a wrong type")
+        return attempt
 
     @property
     def when(self) -> str:

@@ -81,8 +81,10 @@ class FirstHop:
     def first_submit(self) -> float:
         """When the first of those that an earlier try submitted and that still run was, in epoch seconds."""
         attempts = self._ledger.attempts
-        taken_up = (attempts[record.custom_id] for record in self.running if record.custom_id in attempts)
-        return min((attempt.begun_at for attempt in taken_up), default=float("inf"))
+        known = ((record, attempts.get(record.custom_id)) for record in self.running)
+        # One that is submitted again keeps its earlier attempt here.
+        begun = (attempt.begun_at for record, attempt in known if attempt and attempt.vidu_task_id == record.task_id)
+        return min(begun, default=float("inf"))
 
     def groups(self) -> list[Group]:
         """Group what is to be waited for by what its tasks have in common."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.operators.durable import Attempt, Step, decide
+from airflow_provider_vidu.operators.durable import Attempt, Step, decide, is_readable
 from airflow_provider_vidu.operators.memory import StateStore
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN
 from airflow_provider_vidu.protocol.polling import FAILED, LOST
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.operators.manifest import Record
 
 DELIVERED_KEY = "vidu_batch_delivered"
+STATE_VERSION = 2
+"""Version of a stored chunk. One without a version is of 0.1.0: a list for each item, which stood under ``items``."""
 
 
 def chunk_key(number: int) -> str:
@@ -138,11 +140,11 @@ class Ledger(StateStore):
             try:
                 max_tries, begun_at = int(stored["max_tries"]), float(stored["begun_at"])
                 without = delivered["without"] if delivered and delivered["max_tries"] == max_tries else None
-                for name, (*mark, id_) in stored["items"].items():
+                for name, (mark, vidu_task_id) in _submits_in(stored).items():
                     is_delivered = without is not None and name not in without
-                    self.marks[name] = Mark(*mark)
-                    self.attempts[name] = Attempt(mark[0], max_tries, begun_at, {}, id_, is_delivered)
-                    self._note(name, begun_at, id_)
+                    self.marks[name] = mark
+                    self.attempts[name] = Attempt(mark.sent, max_tries, begun_at, {}, vidu_task_id, is_delivered)
+                    self._note(name, begun_at, vidu_task_id)
             except (TypeError, KeyError, ValueError, AttributeError):
                 raise self.strange(chunk_key(self._chunks), stored) from None
             self._chunks += 1
@@ -258,7 +260,7 @@ class Ledger(StateStore):
         """
         self.put_or_tell(
             DELIVERED_KEY,
-            {"max_tries": self.max_tries, "without": sorted(without)},
+            {"version": 1, "max_tries": self.max_tries, "without": sorted(without)},
             "That the batch was delivered could not be stored; a clear would attach to its tasks.",
         )
 
@@ -267,5 +269,26 @@ class Ledger(StateStore):
         self._chunks += 1
 
     def _chunk(self, ids: Mapping[str, str], begun_at: float) -> dict[str, Any]:
-        items = {name: [*self.marks[name], vidu_task_id] for name, vidu_task_id in ids.items()}
-        return {"max_tries": self.max_tries, "begun_at": begun_at, "items": items}
+        # Not under the name of 0.1.0, which would take the names in it for values.
+        submits = {name: {**self.marks[name]._asdict(), "task_id": id_} for name, id_ in ids.items()}
+        return {"version": STATE_VERSION, "max_tries": self.max_tries, "begun_at": begun_at, "submits": submits}
+
+
+def _submits_in(stored: Any) -> dict[str, tuple[Mark, str]]:
+    """
+    Read a stored chunk of this version or an earlier one.
+
+    :raises Exception: of one kind or another, if it is no chunk or of a later version.
+    """
+    if not is_readable(stored, STATE_VERSION):
+        raise ValueError("of an unknown version")
+    if "version" not in stored:
+        found = {name: (Mark(*mark), id_) for name, (*mark, id_) in stored["items"].items()}
+    else:
+        found = {
+            name: (Mark(one["sent"], one["asked"], one.get("price"), one.get("seconds")), one["task_id"])
+            for name, one in stored["submits"].items()
+        }
+    if not all(isinstance(text, str) for mark, id_ in found.values() for text in (mark.sent, mark.asked, id_)):
+        raise TypeError("an id or a fingerprint that is no text")
+    return found

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+_VERSION = 1
+"""Version of a manifest's lines. A line without one is of 0.1.0 and reads alike."""
 _LONGEST_NAME = 180
 """Characters of a manifest's own name, before what sets it apart and what ends it."""
 
@@ -88,21 +90,29 @@ def write(path: str, records: Iterable[Record]) -> str:
 
 
 def _line(record: Record) -> bytes:
+    line = {**record._asdict(), "version": _VERSION}
     try:
-        return f"{json.dumps(record._asdict(), ensure_ascii=False)}\n".encode()
+        return f"{json.dumps(line, ensure_ascii=False)}\n".encode()
     except UnicodeEncodeError:
         # Half a character, as file names may hold.
-        return f"{json.dumps(record._asdict())}\n".encode()
+        return f"{json.dumps(line)}\n".encode()
 
 
 def record_of(line: str | bytes) -> Record:
     """
-    Read one line of a manifest.
+    Read one line of a manifest, of this version of the package or another one.
 
-    :param line: a line.
-    :raises Exception: of one kind or another, when it is none.
+    :param line: a line. Unknown keys are ignored, those that may be absent take their defaults.
+    :raises ValueError: if it is no such line.
     """
-    return _record(**json.loads(line))
+    given = json.loads(line)
+    if not isinstance(given, dict) or not {"custom_id", "request", "outcome"} <= given.keys():
+        raise ValueError("a line must be a JSON object with custom_id, request and outcome")
+    record = Record(**{name: value for name, value in given.items() if name in Record._fields})
+    listed = (record.files, record.earlier_task_ids)
+    if not all(isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts) for texts in listed):
+        raise ValueError("files and earlier_task_ids must be lists of texts")
+    return record._replace(files=tuple(record.files), earlier_task_ids=tuple(record.earlier_task_ids))
 
 
 def read(path: str) -> list[Record]:
@@ -124,10 +134,6 @@ def read(path: str) -> list[Record]:
         raise ViduDownloadError(
             f"The manifest at {path} could not be read: {type(error).__name__}: {str(error).rstrip('.')}."
         ) from error
-
-
-def _record(*, files: list[str], earlier_task_ids: list[str], **rest: Any) -> Record:
-    return Record(files=tuple(files), earlier_task_ids=tuple(earlier_task_ids), **rest)
 
 
 def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:

@@ -123,14 +123,15 @@ class StateStore:
     @staticmethod
     def strange(key: str, stored: Any) -> ViduStateError:
         """
-        Name a state that is not ours.
+        Name a state that this version cannot read.
 
         :param key: under which name it was found.
         :param stored: what was found.
         """
         return ViduStateError(
-            f"The task state {key!r} is not one of ours: {repr(stored)[:300]}. Nothing was sent. Look whether an "
-            "earlier try submitted, then delete that task state and clear the task."
+            f"The task state {key!r} must be one that this version of airflow-provider-vidu or an earlier one wrote, "
+            f"got {repr(stored)[:300]}. Nothing was sent. Upgrade the provider if a later version wrote it; otherwise "
+            "find out whether an earlier try submitted, then delete that task state and clear the task."
         )
 
 
@@ -153,9 +154,10 @@ class Memory(StateStore):
         stored = self.get(KEY)
         if stored is None:
             return None
-        if not isinstance(stored, dict) or stored.keys() != set(Attempt._fields):
-            raise self.strange(KEY, stored)
-        self.remembered = Attempt(**stored)
+        try:
+            self.remembered = Attempt.from_state(stored)
+        except ValueError:
+            raise self.strange(KEY, stored) from None
         return self.remembered
 
     def write(self, attempt: Attempt) -> None:
@@ -165,7 +167,7 @@ class Memory(StateStore):
         :param attempt: what to remember.
         :raises ViduStateError: when it cannot be stored. Nothing was sent.
         """
-        self.put(KEY, attempt._asdict())
+        self.put(KEY, attempt.state())
         self._note(attempt)
 
     def keep(self, attempt: Attempt, otherwise: str) -> bool:
@@ -176,7 +178,7 @@ class Memory(StateStore):
         :param otherwise: what to log as an error where it cannot be stored.
         :return: whether it is stored.
         """
-        stored = self.put_or_tell(KEY, attempt._asdict(), otherwise)
+        stored = self.put_or_tell(KEY, attempt.state(), otherwise)
         self._note(attempt if stored else None)
         return stored
 
@@ -232,7 +234,7 @@ class Memory(StateStore):
     def _withdraw(self, earlier: Attempt | None) -> None:
         try:
             if earlier is not None:
-                self._set(KEY, earlier._asdict())
+                self._set(KEY, earlier.state())
                 self._note(earlier)
             elif self._store is not None:
                 self._store.delete(KEY)

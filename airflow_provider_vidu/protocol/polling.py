@@ -117,28 +117,32 @@ class Outcome(NamedTuple):
         Read the payload of a trigger's event, which has crossed a database.
 
         :param event: what Airflow handed over.
-        :return: the outcome.
+        :return: the outcome. A key that another version adds is dropped, one that it lacks takes its default.
         :raises ViduEventError: when it is not one that :meth:`event` writes.
         """
-        if isinstance(event, dict) and event.keys() == {"status", "task", "message"}:
-            status, task, message = event["status"], event["task"], event["message"]
-            fits = _is_result(task) if status == SUCCESS else task is None
-            if isinstance(status, str) and status in EVENT_WORDS and fits and isinstance(message, str):
-                return cls(status, message, task)
+        if isinstance(event, dict):
+            status, task, message = event.get("status"), event.get("task"), event.get("message")
+            result = _result_in(task) if status == SUCCESS else None
+            fits = result is not None or (status in EVENT_WORDS and status != SUCCESS and task is None)
+            if isinstance(status, str) and fits and isinstance(message, str):
+                return cls(status, message, result)
         raise ViduEventError(f"Not an event of a Vidu trigger: {repr(event)[:300]}")
 
 
-def _is_result(task: Any) -> bool:
-    if not isinstance(task, dict) or task.keys() != TaskStatus("", "").result().keys():
-        return False
-    texts, urls = (task["task_id"], task["request_id"]), task["urls"]
-    numbers = (task[name] for name in ("video_seconds", "submit_time", "finish_time", "expires_at"))
-    return (
+def _result_in(task: Any) -> dict[str, Any] | None:
+    """Read a result as ``TaskStatus.result`` writes it; ``None`` if it is no result."""
+    if not isinstance(task, dict) or "task_id" not in task:
+        return None
+    result = {name: task.get(name, default) for name, default in TaskStatus("", "").result().items()}
+    texts, urls = (result["task_id"], result["request_id"]), result["urls"]
+    numbers = (result[name] for name in ("video_seconds", "submit_time", "finish_time", "expires_at"))
+    fits = (
         isinstance(urls, list)
         and bool(urls)
         and all(isinstance(text, str) for text in (*texts, *urls))
         and all(number is None or isinstance(number, (int, float)) for number in numbers)
     )
+    return result if fits else None
 
 
 def how_to_resume(vidu_task_id: str) -> str:

@@ -75,8 +75,8 @@ def test_every_item_is_noted_before_its_post_with_no_more_than_go_together(emula
     really_submit = ViduAsyncHook.submit
 
     async def submit(self, body):
-        chunks = [value["items"].items() for key, value in store.items() if key != DELIVERED_KEY]
-        noted.append([name for items in chunks for name, (*_, vidu_task_id) in items if not vidu_task_id])
+        chunks = [value["submits"].items() for key, value in store.items() if key != DELIVERED_KEY]
+        noted.append([name for submits in chunks for name, one in submits if not one["task_id"]])
         return await really_submit(self, body)
 
     monkeypatch.setattr(ViduAsyncHook, "submit", submit)

@@ -118,7 +118,7 @@ def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_t
     store, counted = Store(), []
 
     def count(name, value=1, **_):
-        assert sum(bool(task_id) for *_, task_id in store["vidu_batch_0"]["items"].values()) == 8
+        assert sum(bool(one["task_id"]) for one in store["vidu_batch_0"]["submits"].values()) == 8
         counted.append(value)
 
     monkeypatch.setattr(Stats, "incr", count)
@@ -134,7 +134,7 @@ def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_t
     def over_while_logging(text, *values):
         if text.startswith("Accepted"):
             assert "vidu_batch_0" in store
-            assert all(task_id for *_, task_id in store["vidu_batch_0"]["items"].values())
+            assert all(one["task_id"] for one in store["vidu_batch_0"]["submits"].values())
 
     monkeypatch.setattr(Submits, "_submit_chunk", over)
     with pytest.raises(AirflowTaskTimeout):
@@ -200,7 +200,7 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     store = Store()
     tried(store, videos, many(2))
     tried(store, videos, many(1))
-    *_, task_id = store["vidu_batch_0"]["items"]["kite-001"]
+    task_id = store["vidu_batch_0"]["submits"]["kite-001"]["task_id"]
     assert f"Not asked for any more, but billed where it has an id: {{'kite-001': '{task_id}'}}" in (
         capfd.readouterr().out
     )

@@ -148,7 +148,7 @@ def test_an_automatic_retry_rewrites_nothing():
 
 @pytest.mark.parametrize("strange", [[], {"items": {}}, {"max_tries": 1, "begun_at": 1, "items": {"a": "b"}}], ids=str)
 def test_a_strange_state_is_named_before_anything_is_sent(strange):
-    with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' is not one of ours"):
+    with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' must be one"):
         ledger(Store(vidu_batch_0=strange))
 
 

@@ -213,5 +213,6 @@ def test_every_event_is_an_outcome_or_an_error_of_ours(event):
         outcome = Outcome.from_event(event)
     except ViduEventError:
         return
-    assert outcome.event() == event
+    assert Outcome.from_event(outcome.event()) == outcome
+    assert (outcome.status, outcome.message) == (event["status"], event["message"])
     assert (outcome.task is None) == (outcome.status != SUCCESS)

@@ -28,7 +28,6 @@ def test_an_event_survives_the_database():
         None,
         [],
         {"status": "success"},
-        {**EVENT.event(), "more": 1},
         {**EVENT.event(), "status": "failed"},
         {**EVENT.event(), "status": ["timeout"]},
         {**EVENT.event(), "counts": [1]},
