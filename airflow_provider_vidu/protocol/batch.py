@@ -49,9 +49,14 @@ class BatchEvent(NamedTuple):
         :raises ViduEventError: when it is not one that :meth:`event` writes.
         """
         if isinstance(event, dict):
-            status, counts, message = event.get("status"), event.get("counts", {}), event.get("message")
-            fits = status in _EVENT_WORDS and isinstance(counts, dict) and isinstance(message, str)
-            if fits and all(type(count) is int for count in counts.values()):
+            status, counts, message = (event.get(name) for name in ("status", "counts", "message"))
+            if (
+                isinstance(status, str)
+                and status in _EVENT_WORDS
+                and isinstance(counts, dict)
+                and all(type(count) is int for count in counts.values())
+                and isinstance(message, str)
+            ):
                 return cls(status, counts, message)
         raise ViduEventError(f"Not an event of a Vidu batch's trigger: {repr(event)[:300]}")
 
