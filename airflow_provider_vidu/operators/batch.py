@@ -164,7 +164,13 @@ class ViduGenerateBatchOperator(BaseOperator):
             return self._run.begin()
 
     def execute_complete(
-        self, context: Context, event: Any = None, path: str | None = None, destination: str | None = None
+        self,
+        context: Context,
+        event: Any = None,
+        path: str | None = None,
+        destination: str | None = None,
+        mark: str | None = None,
+        tasks: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """
         Store the videos and write the manifest after the trigger fired.
@@ -173,6 +179,8 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param event: the payload of its event.
         :param path: where the manifest is written.
         :param destination: where the videos are stored.
+        :param mark: mark of what the first visit noted.
+        :param tasks: the tasks that were waited for by custom id, where no task state store knows them.
         :return: the manifest's URI and totals.
         :raises AirflowFailException: the batch has failed in a way that no retry mends.
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
@@ -180,7 +188,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         """
         from airflow_provider_vidu.operators.batch_run import BatchRun
 
-        return BatchRun(self, context).complete(event, path, destination)
+        return BatchRun(self, context).complete(event, path, destination, mark, tasks)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

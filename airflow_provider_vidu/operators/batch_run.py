@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,7 @@ from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
+from airflow_provider_vidu.operators.second_hop import left_by_first_visit, tasks_of
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -185,6 +186,7 @@ class BatchRun:
         bound = self._operator.execution_timeout
         if bound and not self._operator.deferrable:
             bound *= _WAITING_SHARE
+        records = list(first.records.values())
         trigger = ViduBatchTrigger(
             groups=first.groups(),
             vidu_conn_id=self._operator.vidu_conn_id,
@@ -196,7 +198,12 @@ class BatchRun:
             self._operator.defer(
                 trigger=trigger,
                 method_name=self._operator.execute_complete.__name__,
-                kwargs={"path": hop.path, "destination": self._operator.destination},
+                kwargs={
+                    "path": hop.path,
+                    "destination": self._operator.destination,
+                    "mark": manifests.mark_of(records),
+                    **({} if hop.ledger.remembers else {"tasks": tasks_of(records)}),
+                },
                 timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time())) + DEFER_MARGIN,
             )
         try:
@@ -208,13 +215,22 @@ class BatchRun:
             return
         self._log.info("%s", ended.message)
 
-    def complete(self, event: Any, path: str | None, destination: str | None) -> dict[str, Any]:
+    def complete(
+        self,
+        event: Any,
+        path: str | None,
+        destination: str | None,
+        mark: str | None,
+        tasks: Mapping[str, str] | None,
+    ) -> dict[str, Any]:
         """
         Store the videos and write the manifest.
 
         :param event: the payload of the trigger's event, ``None`` where Airflow gave the trigger up.
         :param path: where the manifest is written, the default where none is given.
         :param destination: where the videos are stored, the operator's where none is given.
+        :param mark: mark of what the first visit noted, ``None`` where none is given.
+        :param tasks: the tasks that were waited for by custom id, where no task state store knows them.
         :return: the manifest's URI and totals.
         """
         try:
@@ -225,17 +241,15 @@ class BatchRun:
         path, destination = path or self._manifest_path(), destination or self._operator.destination
         self._is_submitted = True
         with self._hop(destination, path) as hop:
-            records = manifests.read(hop.waiting)
-            if not records:
-                raise ViduDownloadError(f"What was submitted stood in {hop.waiting}, which has gone.")
             hop.ledger.read()
-            if hop.ledger.remembers and (strange := [record for record in records if not hop.ledger.knows(record)]):
-                raise ViduDownloadError(
-                    f"{hop.waiting} tells of Vidu task {strange[0].task_id} for {strange[0].custom_id!r}, which this "
-                    "task did not submit. A retry takes up what it did submit, at no cost."
-                )
+            records = left_by_first_visit(
+                hop.waiting, hop.ledger, mark, tasks, self._items, lambda: self._recovered(hop), self._log
+            )
             hop.ledger.catch_up(records)
             return self._finish(hop, records, {})
+
+    def _recovered(self, hop: Hop) -> list[Record]:
+        return FirstHop(self._items(), hop.ledger, hop.loop, hop.store).recovered(hop.path)
 
     def stop(self, reason: str) -> None:
         """

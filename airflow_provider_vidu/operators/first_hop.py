@@ -22,7 +22,9 @@ from airflow_provider_vidu.operators.collect import Answer, ask_all
 from airflow_provider_vidu.operators.items import Item
 from airflow_provider_vidu.operators.ledger import Ledger, plan
 from airflow_provider_vidu.operators.manifest import Record
+from airflow_provider_vidu.operators.second_hop import NO_RECORD
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
@@ -112,12 +114,7 @@ class FirstHop:
         begun = {name: attempt for name, attempt in attempts.items() if name in self.records}
         kept = self._kept(attempts, path)
         self._refuse_to_store_over(kept)
-        for item in self._items:
-            if item.custom_id in kept:
-                # A manifest's line tells of the request that its video was made for.
-                changed = self._changed(item)
-                record = kept[item.custom_id]._replace(reason=changed)
-                self.records[item.custom_id] = record if changed else record._replace(request=item.asked())
+        self._keep(kept)
         begun = {name: attempt for name, attempt in begun.items() if name not in kept}
         asked_for = {attempt.vidu_task_id: attempt.begun_at for attempt in begun.values() if attempt.vidu_task_id}
         if asked_for:
@@ -125,6 +122,38 @@ class FirstHop:
         for item in self._items:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit)
+
+    def _keep(self, kept: Mapping[str, Record]) -> None:
+        for item in self._items:
+            if item.custom_id in kept:
+                # A manifest's line tells of the request that its video was made for.
+                changed = self._changed(item)
+                record = kept[item.custom_id]._replace(reason=changed)
+                self.records[item.custom_id] = record if changed else record._replace(request=item.asked())
+
+    def recovered(self, path: str) -> list[Record]:
+        """
+        Rebuild the records of this try from the task state store, after its submits.
+
+        :param path: where an earlier try would have written its manifest.
+        :return: one record for each item.
+        :raises ViduDownloadError: if a store does not say what is stored already.
+        """
+        attempts = self._ledger.attempts
+        self._keep(self._kept(attempts, path))
+        # What this try submitted is stored even where the requests hold it no more.
+        of_this_try = [name for name, attempt in attempts.items() if not self._is_cleared(attempt)]
+        for name in [*self.records, *(name for name in of_this_try if name not in self.records)]:
+            record, attempt = self.records.setdefault(name, Record(name, {}, UNSUBMITTED)), attempts.get(name)
+            if record.outcome == SUCCESS:
+                continue
+            if attempt is None:
+                self._tell(name, UNSUBMITTED, NO_RECORD)
+            elif attempt.vidu_task_id:
+                self._tell(name, SUBMITTED, "", attempt.vidu_task_id)
+            else:
+                self._tell(name, UNCERTAIN, f"Its submit of {attempt.when} left no outcome. {UNKNOWN_OUTCOME}")
+        return list(self.records.values())
 
     def _refuse_new_names(self, left: Mapping[str, Attempt]) -> None:
         """Pay for nothing on a retry where custom ids that are made anew at each parse make all items look new."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
@@ -176,15 +176,26 @@ class Ledger(StateStore):
         prices = [price for _, price in self._submits.get(custom_id, {}).values()]
         return None if None in prices else round(sum(filter(None, prices)), 5)
 
-    def knows(self, record: Record) -> bool:
+    def agrees_with(self, records: Sequence[Record]) -> bool:
         """
-        Tell whether a task is one of this task instance's.
+        Say whether records are those of the try that submitted last.
 
-        :param record: an item with its task, if any.
+        :param records: the items with their tasks, if any.
         """
+        names = {record.custom_id for record in records}
+        submitted = {name for name, attempt in self.attempts.items() if attempt.max_tries == self.max_tries}
+        return submitted <= names and all(map(self._knows, records))
+
+    def _knows(self, record: Record) -> bool:
         attempt = self.attempts.get(record.custom_id)
-        # An intent without an outcome may be one whose task id could not be stored.
-        return not record.task_id or (attempt is not None and attempt.vidu_task_id in ("", record.task_id))
+        known = attempt.vidu_task_id if attempt else ""
+        if not record.task_id:
+            # What was refused leaves the attempt before it as it was.
+            return not known or known in record.earlier_task_ids
+        if attempt and not known:
+            # An intent without an outcome may be one whose task id could not be stored.
+            return record.task_id not in self.earlier_than(record.custom_id, "")
+        return record.task_id == known
 
     def intend(self, marks: Mapping[str, Mark]) -> None:
         """

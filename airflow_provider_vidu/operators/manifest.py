@@ -89,6 +89,15 @@ def write(path: str, records: Iterable[Record]) -> str:
     return store.uri_of(target)
 
 
+def mark_of(records: Iterable[Record]) -> str:
+    """
+    Tell records from others: a hash over their lines.
+
+    :param records: lines of a manifest.
+    """
+    return hashlib.sha256(b"".join(map(_line, records))).hexdigest()
+
+
 def _line(record: Record) -> bytes:
     line = {**record._asdict(), "version": _VERSION}
     try:
