@@ -42,7 +42,7 @@ def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> 
     """
     missed = [record for record in found if record.outcome != SUCCESS]
     helped = Counter(
-        record.outcome for record in missed if batch.retry_can_help(record.outcome, record.reason, resubmit=resubmit)
+        record.outcome for record in missed if batch.retry_can_help(record.outcome, record.family, resubmit=resubmit)
     )
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
     retry = (

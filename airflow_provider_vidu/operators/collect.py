@@ -69,7 +69,7 @@ def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Re
     :param answer: what the API last said of it.
     """
     if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
-        return record._replace(outcome=FAILED, reason=answer.reason)
+        return record._replace(outcome=FAILED, reason=answer.reason, family=answer.family.value)
     if isinstance(answer, TaskStatus) and answer.state is not TaskState.SUCCESS:
         why = f"It was {answer.word} when the wait ended, keeps running and will be billed."
         return record._replace(outcome=TIMEOUT, reason=f"{why} {how_to_resume(record.task_id)}")

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError, ViduTaskNotFoundError
-from airflow_provider_vidu.protocol.errors import UNCERTAIN, family_of
+from airflow_provider_vidu.protocol.errors import UNCERTAIN
 from airflow_provider_vidu.protocol.polling import how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
@@ -125,7 +125,7 @@ def decide(
         return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
     if answer.state is TaskState.FAILURE:
         text = f"{earlier} ended as {answer.word}: {answer.reason}"
-        if cleared or family_of(answer.error_message).retry_can_help:
+        if cleared or answer.family.retry_can_help:
             return Step.NEW, f"{text} It is submitted anew."
         return Step.FAIL, f"{text} {_CLEAR}"
     if answer.state is TaskState.SUCCESS:

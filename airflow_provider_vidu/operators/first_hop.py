@@ -25,7 +25,7 @@ from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.second_hop import NO_RECORD
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
-from airflow_provider_vidu.protocol.polling import SUCCESS
+from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
@@ -211,12 +211,14 @@ class FirstHop:
         (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
         if outcome is not None:
             reason = self._changed(item) if outcome == SUBMITTED else why
-            self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id)
+            family = answer.status.family.value if outcome == FAILED and isinstance(answer.status, TaskStatus) else ""
+            self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id, family)
 
-    def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "") -> None:
+    def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "", family: str = "") -> None:
         self.records[custom_id] = self.records[custom_id]._replace(
             outcome=outcome,
             reason=reason,
+            family=family,
             task_id=vidu_task_id,
             earlier_task_ids=self._ledger.earlier_than(custom_id, vidu_task_id),
             estimated_cost=self._ledger.cost(custom_id),

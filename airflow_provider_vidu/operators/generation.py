@@ -16,7 +16,7 @@ from airflow_provider_vidu.operators.durable import Attempt
 from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success, show_news
-from airflow_provider_vidu.protocol.errors import Family, family_of
+from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.transfers.store import VideoStore, place_of
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
@@ -180,7 +180,7 @@ class Generation:
 
         count_failure()
         try:
-            family = family_of(ViduHook(self._operator.vidu_conn_id).get_task(vidu_task_id).error_message)
+            family = ViduHook(self._operator.vidu_conn_id).get_task(vidu_task_id).family
         except ViduError as error:
             # The next try asks again, before it pays.
             self._log.warning("Why Vidu task %s failed could not be asked for: %s", vidu_task_id, error)

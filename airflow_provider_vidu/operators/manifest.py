@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.protocol.polling import SUCCESS
+from airflow_provider_vidu.protocol.errors import family_of
+from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.transfers import store
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Record(NamedTuple):
     :param earlier_task_ids: Vidu's ids of the tasks that were submitted for it before that one.
     :param estimated_cost: CNY of all that was submitted for it, or perhaps was, by the price table; 0 where surely
         nothing was, ``None`` where a price is unknown.
+    :param family: the family of a failed generation's reason, which says whether a retry can help; empty otherwise.
     """
 
     custom_id: str
@@ -49,6 +51,7 @@ class Record(NamedTuple):
     video_seconds: float | None = None
     earlier_task_ids: tuple[str, ...] = ()
     estimated_cost: float | None = None
+    family: str = ""
 
 
 def default_name(destination: str, context: Context) -> str:
@@ -121,6 +124,9 @@ def record_of(line: str | bytes) -> Record:
     listed = (record.files, record.earlier_task_ids)
     if not all(isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts) for texts in listed):
         raise ValueError("files and earlier_task_ids must be lists of texts")
+    if record.outcome == FAILED and not record.family:
+        # 0.1.0 wrote the reason alone.
+        record = record._replace(family=family_of(str(record.reason)).value)
     return record._replace(files=tuple(record.files), earlier_task_ids=tuple(record.earlier_task_ids))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduEventError
-from airflow_provider_vidu.protocol.errors import family_of
+from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT
 
 SUBMITTED = "submitted"
@@ -89,16 +89,16 @@ def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:
     return fail_on == "any" or missed == total
 
 
-def retry_can_help(outcome: str, reason: str, *, resubmit: bool) -> bool:
+def retry_can_help(outcome: str, family: str, *, resubmit: bool) -> bool:
     """
-    Tell whether another try of the batch may bring an item that did not succeed.
+    Say whether another try of the batch may bring an item that did not succeed.
 
-    :param outcome: what it came to.
-    :param reason: why; for a failed generation the server's own words and what to do.
+    :param outcome: its outcome.
+    :param family: the family of a failed generation's reason, empty for other outcomes.
     :param resubmit: whether what is uncertain is submitted, and perhaps paid, again.
     """
     if outcome == FAILED:
-        return family_of(reason).retry_can_help
+        return Family(family).retry_can_help
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED
 
 

@@ -22,7 +22,7 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, family_of, meaning
+from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
@@ -94,10 +94,15 @@ class TaskStatus(NamedTuple):
         return STATUS_WORDS.get(self.word.lower(), TaskState.UNKNOWN)
 
     @property
+    def family(self) -> Family:
+        """The family of a failed generation's reason."""
+        return family_of(self.error_message)
+
+    @property
     def reason(self) -> str:
         """Why a generation failed, and what to do next."""
         words = (self.error_message or "the API gave no reason").rstrip(".")
-        return f"{words}. {family_of(self.error_message).advice}"
+        return f"{words}. {self.family.advice}"
 
     def result(self) -> dict[str, Any]:
         """

@@ -245,7 +245,7 @@ def test_a_manifest_is_told_page_by_page_and_its_videos_are_played(ask, videos, 
     records = [
         line("ä ☂", task_id="1", files=(f"{videos}/none.mp4",), estimated_cost=1.25),
         line("b", task_id="2", files=(f"{videos}/none.mp4", f"{videos}/a.mp4"), video_seconds=4.0),
-        line("c")._replace(outcome="failed", reason='"><script>alert(1)</script>'),
+        line("c")._replace(outcome="failed", reason='"><script>alert(1)</script>', family="unknown"),
     ]
     returned = {"manifest": write(f"{videos}/manifest.jsonl", records)}
     first = ask(returned, "?").json()

@@ -14,6 +14,7 @@ from airflow_provider_vidu.protocol.batch import (
     progress_line,
     retry_can_help,
 )
+from airflow_provider_vidu.protocol.errors import Family
 
 EVENT = BatchEvent("timeout", {"success": 2, "timeout": 1}, "The wait is over.")
 
@@ -80,13 +81,13 @@ HELPED = {"failed", "timeout", "lost", "not_stored", "unsubmitted"}
 
 @pytest.mark.parametrize("resubmit", [False, True])
 def test_a_retry_can_help_what_is_not_refused_for_good(resubmit):
-    helped = {outcome for outcome in OUTCOMES[1:] if retry_can_help(outcome, "", resubmit=resubmit)}
+    helped = {outcome for outcome in OUTCOMES[1:] if retry_can_help(outcome, "unknown", resubmit=resubmit)}
     assert helped == HELPED | ({"uncertain"} if resubmit else set())
 
 
-@pytest.mark.parametrize(("reason", "can"), [("code=SystemThrottling", True), ("CreationPolicyViolation", False)])
-def test_a_retry_can_help_a_failed_generation_only_where_its_reason_may_pass(reason, can):
-    assert retry_can_help("failed", reason, resubmit=False) is can
+@pytest.mark.parametrize("family", Family)
+def test_a_retry_can_help_a_failed_generation_only_where_its_reason_may_pass(family):
+    assert retry_can_help("failed", family.value, resubmit=False) is family.retry_can_help
 
 
 def test_the_progress_reads_like_a_sentence():
