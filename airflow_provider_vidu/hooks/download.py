@@ -32,14 +32,13 @@ class Downloader:
         self._get = get
         self._describe = describe
 
-    def fetch(self, url: str, target: BinaryIO, *, present: int | None = None) -> int:
+    def fetch(self, url: str, target: BinaryIO) -> int:
         """
         Stream a result to a file. A broken connection is taken up where it broke off, a few times.
 
         :param url: an http(s) url of a result.
         :param target: an empty binary file, open for writing, that can be sought and truncated.
-        :param present: size of a file that is there already: nothing is fetched where the host announces the same.
-        :return: the number of bytes written; 0 where the file is there already.
+        :return: the number of bytes written.
         :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
         """
         if not is_url(url):
@@ -47,28 +46,25 @@ class Downloader:
         download = Download(url)
         while True:
             try:
-                return self._go_on(download, target, present)
+                return self._go_on(download, target)
             except BrokenOff as broken:
                 pause = download.resume_after(str(broken))
             time.sleep(pause)
 
-    def _go_on(self, download: Download, target: BinaryIO, present: int | None) -> int:
-        with closing(self._chunks(download, target, present)) as chunks:
+    def _go_on(self, download: Download, target: BinaryIO) -> int:
+        with closing(self._chunks(download, target)) as chunks:
             for chunk in chunks:
                 target.write(download.take(chunk))
-        if present is not None and not download.written and download.total == present:
-            return 0
         download.ended()
         return download.written
 
-    def _chunks(self, download: Download, target: BinaryIO, present: int | None) -> Generator[bytes, None, None]:
+    def _chunks(self, download: Download, target: BinaryIO) -> Generator[bytes, None, None]:
         # Only what the host does is told as a break here: what writing raises is raised outside of this generator.
         try:
             with self._get(download.url, download.headers()) as response:
                 if download.answered(response.status_code, response.headers):
                     target.seek(0)
                     target.truncate()
-                if present is None or download.total != present:
-                    yield from response.iter_content(_CHUNK_BYTES)
+                yield from response.iter_content(_CHUNK_BYTES)
         except requests.RequestException as error:
             raise BrokenOff(self._describe(error)) from None

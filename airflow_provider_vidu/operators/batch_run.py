@@ -24,11 +24,13 @@ from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.operators.second_hop import left_by_first_visit, tasks_of
+from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.store import VideoStore, located, probe
+from airflow_provider_vidu.transfers.places import located, probe
+from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
 
@@ -177,7 +179,9 @@ class BatchRun:
             no_blind_retry(lambda: ledger.remembers or not self._is_submitted, _NOT_RETRIED),
             HookLoop(self._operator.vidu_conn_id) as loop,
         ):
-            store = VideoStore(destination, self._operator.vidu_conn_id, self._log)
+            store = VideoStore(
+                destination, self._operator.vidu_conn_id, self._log, StoredFiles(self._context, self._log)
+            )
             # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
             waiting = manifests.default_name(destination, self._context) + _WAITING
             yield Hop(ledger, loop, store, path, waiting)

@@ -75,7 +75,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
         """
         if self.destination is not None:
-            from airflow_provider_vidu.transfers.store import located, place_of, probe
+            from airflow_provider_vidu.transfers.places import located, probe
+            from airflow_provider_vidu.transfers.store import place_of
 
             probe(located(Destination(self.destination).path("probe", index=place_of(context))))
 

@@ -16,6 +16,7 @@ from airflow_provider_vidu.operators.durable import Attempt
 from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success, show_news
+from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.transfers.store import VideoStore, place_of
@@ -172,7 +173,8 @@ class Generation:
     def _store(self, result: dict[str, Any]) -> list[str]:
         if self._operator.destination is None:
             return []
-        store = VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log)
+        stored = StoredFiles(self._context, self._log)
+        store = VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log, stored)
         return store.store(result, index=place_of(self._context))
 
     def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:

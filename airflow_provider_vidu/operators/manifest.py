@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.transfers import store
+from airflow_provider_vidu.transfers import places
+from airflow_provider_vidu.transfers.destination import before_placeholders
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,15 +70,15 @@ def default_name(destination: str, context: Context) -> str:
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
     name = f"{'-'.join(['manifest', *parts])[:_LONGEST_NAME]}-{mark}"
     # What follows the first placeholder differs from video to video.
-    directory, placeholder, _ = destination.partition("{")
-    if placeholder or directory.endswith(".mp4"):
+    directory = before_placeholders(destination)
+    if directory != destination or directory.endswith(".mp4"):
         directory = directory.rpartition("/")[0]
     return f"{directory.rstrip('/') or '.'}/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.jsonl"
 
 
 def write(path: str, records: Iterable[Record]) -> str:
     """
-    Write a manifest, under a temporary name until it is complete.
+    Write a manifest; what was there is replaced once it is complete.
 
     :param path: a path or URI.
     :param records: its lines.
@@ -85,11 +86,10 @@ def write(path: str, records: Iterable[Record]) -> str:
     :raises ViduDownloadError: when it cannot be written. What was stored is not affected.
     """
     data = b"".join(map(_line, records))
-    target = store.located(path)
-    with store.beside(target) as partial:
-        partial.write_bytes(data)
-        store.move_into_place(partial, target, len(data))
-    return store.uri_of(target)
+    target = places.located(path)
+    with places.replacing(target) as file:
+        file.write(data)
+    return places.uri_of(target)
 
 
 def mark_of(records: Iterable[Record]) -> str:
@@ -138,8 +138,9 @@ def read(path: str) -> list[Record]:
     :return: its lines, none where there is no such file.
     :raises ViduDownloadError: when it cannot be read or is none.
     """
+    target = places.located(path)
     try:
-        text = store.located(path).read_text("utf-8")
+        text = target.fs.cat_file(target.path).decode()
         # Not by str.splitlines, which takes more than "\\n" for the end of a line.
         lines = filter(None, text.split("\n"))
         return [record_of(line) for line in lines]
@@ -176,9 +177,10 @@ def exists(path: str) -> bool:
     :return: whether it is.
     :raises ViduDownloadError: when its store does not tell.
     """
+    target = places.located(path)
     try:
         # Not by exists(), which takes every fault of a store for an absent file.
-        store.located(path).stat()
+        target.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except Exception as error:
@@ -195,4 +197,4 @@ def remove(path: str) -> None:
 
     :param path: a path or URI.
     """
-    store.remove(store.located(path))
+    places.remove(places.located(path))

@@ -14,8 +14,13 @@ PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
 MAX_CUSTOM_ID_BYTES = 180
 _OTHER_VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
-# What file systems take for a directory, a drive or an alternate stream, stores for a pattern, a version or a fragment.
-_REFUSED_CHARACTERS = '/\\:*?"<>|{}[]#%'
+# What file systems take for a directory.
+_REFUSED_CHARACTERS = "/\\"
+_PLACEHOLDER = re.compile(r"\{(custom_id|task_id|index)\}")
+# Other braces are a part of the name.
+_MISSPELT = re.compile(r"\{\s*(?:[A-Za-z_][\w.]*\s*(?:[!:\[][^{}]*)?\}|(?:custom_id|task_id|index)\b)|\{\}")
+# ObjectStoragePath loses a part of each of these, and stores take what follows the last for a version.
+_LOST = re.compile(r"[\x00-\x1f\x7f]|::|\?#|\?versionid=", re.IGNORECASE)
 # The longest name that common file systems take.
 _MAX_NAME_BYTES = 255
 _SUFFIX = ".mp4"
@@ -27,9 +32,10 @@ class Destination:
 
     Jinja such as ``{{ ds }}`` or ``{{ run_id }}`` is Airflow's business and rendered before. What remains are
     ``{custom_id}``, ``{task_id}`` (Vidu's) and ``{index}`` (the place in a batch or a mapped task, from 0), each
-    replaced as it is; a bucket's name can hold none. A destination that ends in ``.mp4`` names the file, any other one
-    a directory with files called ``<task id>.mp4``. Further videos of one task get ``-2``, ``-3`` … before ``.mp4``,
-    and where custom ids name the files, the task id before that.
+    replaced as it is; a bucket's name can hold none. Every other character is a part of the name, ``* ? [ ] { } % # ~``
+    too; only ``{word}`` with any other word is refused, since it is most likely a misspelt placeholder. A destination
+    that ends in ``.mp4`` names the file, any other one a directory with files called ``<task id>.mp4``. Further videos
+    of one task get ``-2``, ``-3`` … before ``.mp4``, and where custom ids name the files, the task id before that.
 
     :param template: a path or any URI of ``ObjectStoragePath``.
     :raises ViduRequestError: when it is none. Nothing was sent.
@@ -39,13 +45,13 @@ class Destination:
         self.template = template
         if not isinstance(template, str) or not template.strip():
             raise self._wrong(template, "a path or URI")
-        for piece in template.split("{")[1:]:
-            name, closed, _ = piece.partition("}")
-            if "{" + name + closed not in PLACEHOLDERS:
-                raise self._wrong("{" + name + closed, f"{', '.join(PLACEHOLDERS)} (a custom_id is a batch's)")
+        if problem := name_problem(template):
+            raise ViduRequestError(f"{problem}.")
+        if misspelt := _MISSPELT.search(_PLACEHOLDER.sub("/", template)):
+            raise self._wrong(misspelt[0], f"{', '.join(PLACEHOLDERS)} (a custom_id is a batch's)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
-        if is_uri and "{" in scheme + bucket:
+        if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._wrong(template, "placeholders after the bucket's name only")
         if ".." in path.split("/"):
             raise self._wrong(template, "a path without '..'")
@@ -74,9 +80,9 @@ class Destination:
                 raise self._wrong("{custom_id}", "{task_id}, {index}, since this video has no custom_id")
             if problem := custom_id_problem(custom_id, names_a_file=True):
                 raise ViduRequestError(f"{problem}.")
-            path = path.replace("{custom_id}", custom_id)
-        # No value holds a brace, so none of them is taken for a placeholder.
-        path = path.replace("{task_id}", stem).replace("{index}", str(index))
+        values = {"custom_id": custom_id, "task_id": stem, "index": str(index)}
+        # At once, since a custom id may look like another placeholder.
+        path = _PLACEHOLDER.sub(lambda match: values[match[1]], path)
         further = "" if number == 1 else f"-{number}"
         name = self.template.rpartition("/")[2]
         if further and self._names_the_file and "{custom_id}" in name and "{task_id}" not in name:
@@ -86,6 +92,8 @@ class Destination:
             path = f"{path.removesuffix(_SUFFIX)}{further}{_SUFFIX}"
         else:
             path = f"{path}{'' if path.endswith('/') else '/'}{stem}{further}{_SUFFIX}"
+        if problem := name_problem(path):
+            raise ViduRequestError(f"{problem}.")
         for name in path.split("/"):
             if (size := len(name.encode("utf-8", "replace"))) > _MAX_NAME_BYTES:
                 raise self._wrong(f"{name[:40]}… ({size} bytes)", f"names of up to {_MAX_NAME_BYTES} bytes")
@@ -117,6 +125,28 @@ class Destination:
                     f"{path!r}, allowed: a directory, or a name that holds {', '.join(PLACEHOLDERS)}"
                 )
         return found
+
+
+def before_placeholders(destination: str) -> str:
+    """
+    Give what all videos of a destination have in common.
+
+    :param destination: a destination, rendered.
+    :return: what stands before its first placeholder.
+    """
+    return _PLACEHOLDER.split(destination, maxsplit=1)[0]
+
+
+def name_problem(path: str) -> str | None:
+    """
+    Find what ``ObjectStoragePath`` would not open again under the same name.
+
+    :param path: a path or URI.
+    :return: what is wrong, or ``None``. Whatever else stands in a name is taken as it is.
+    """
+    if (lost := _LOST.search(path)) is None:
+        return None
+    return f"path or URI must be without control characters, '::', '?#' and '?versionId=', got {lost[0]!r} in {path!r}"
 
 
 def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:

@@ -76,9 +76,12 @@ class ViduToObjectStorageOperator(BaseOperator):
         :raises AirflowFailException: the task has no video, or an argument is wrong. Airflow does not retry it.
         :raises ViduDownloadError: when a video was not stored whole; a retry is free while its link lives.
         """
+        # Only here, since it brings all that is known of errors.
+        from airflow_provider_vidu.operators.stored_files import StoredFiles
+
         with failure_shown(context):
             try:
-                store = VideoStore(self.destination, self.vidu_conn_id, self.log)
+                store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
                 # Neither the files' names nor a failure need tell whose video it is.
                 show(context, "vidu_task_id", identifier(given))

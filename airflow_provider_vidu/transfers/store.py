@@ -3,55 +3,51 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
-import uuid
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.texts import is_url
 from airflow_provider_vidu.transfers.destination import Destination
+from airflow_provider_vidu.transfers.places import located, replacing, uri_of
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from airflow.sdk import Context, ObjectStoragePath
+    from airflow.sdk.io.stat import stat_result
     from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.hooks.download import Downloader
+    from airflow_provider_vidu.operators.stored_files import StoredFiles
 
 CONCURRENT_VIDEOS = 8
 """Enough to fill a worker's line; few enough for its memory and for hosts that count connections."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 class VideoStore:
     """
     Stores the videos of finished tasks. Storing costs nothing, and may be repeated as long as the links live.
 
-    A file is written under a temporary name and moved when it is complete, so that whoever watches the destination
-    never sees half a video. A file that is complete already, and not older than its generation, is kept; any other is
-    replaced, with a warning. Where a link has expired, the task's status is asked for a fresh one once. Local
-    directories are created, buckets are not. The API key is never sent to the host that serves the videos.
+    A file takes its place when it is complete, so that no reader of the destination sees half a video. One that an
+    earlier try stored for the same Vidu task, and that is unchanged, is kept; any other is replaced, with a warning.
+    Where a link has expired, the task's status is asked for a fresh one once. Local directories are created, buckets
+    are not. The API key is never sent to the host that serves the videos.
 
     :param destination: see :class:`Destination`; Jinja has to be rendered already.
     :param vidu_conn_id: connection of type ``vidu``.
-    :param log: where it is told what was stored and kept.
+    :param log: the operator's logger.
+    :param stored: remembers what is stored for later tries; ``None`` (default) stores again what is there.
     :raises ViduRequestError: when the destination is none. Nothing was sent.
     """
 
-    def __init__(self, destination: str, vidu_conn_id: str, log: Logger) -> None:
+    def __init__(self, destination: str, vidu_conn_id: str, log: Logger, stored: StoredFiles | None = None) -> None:
         self.destination = Destination(destination)
         self.vidu_conn_id = vidu_conn_id
         self.log = log
+        self._stored = stored
 
     @cached_property
     def _downloader(self) -> Downloader:
@@ -81,14 +77,20 @@ class VideoStore:
         :raises ViduDownloadError: a video could not be fetched or stored. It is paid; storing it again is free.
         :raises ViduConnectionSettingsError: the connection is missing or wrong.
         """
+        try:
+            return self._store_videos(result, custom_id, index)
+        finally:
+            self._remember()
+
+    def _remember(self) -> None:
+        if self._stored:
+            self._stored.flush()
+
+    def _store_videos(self, result: Mapping[str, Any], custom_id: str, index: int) -> list[str]:
         task_id, urls = _checked(result)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
-        made_at = result.get("finish_time")
         try:
-            return [
-                self._store_or_refresh(task_id, urls, number, located(path), made_at)
-                for number, path in enumerate(paths)
-            ]
+            return [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
         except ViduDownloadError as error:
             raise ViduDownloadError(f"{error} {_paid(task_id, result)}") from error
 
@@ -111,18 +113,17 @@ class VideoStore:
         finally:
             # When the task is ended, only what is on its way is finished.
             pool.shutdown(cancel_futures=True)
+            self._remember()
 
     def _outcome(self, result: Mapping[str, Any], custom_id: str, index: int) -> tuple[int, list[str] | ViduError]:
         try:
-            return index, self.store(result, custom_id, index)
+            return index, self._store_videos(result, custom_id, index)
         except ViduError as error:
             return index, error
 
-    def _store_or_refresh(
-        self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath, made_at: Any
-    ) -> str:
+    def _store_or_refresh(self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath) -> str:
         try:
-            return self._store(urls[number], path, made_at)
+            return self._store(task_id, urls[number], path)
         except ViduDownloadError as error:
             if not error.expired:
                 raise
@@ -131,7 +132,7 @@ class VideoStore:
         try:
             # The links of further videos are as old as this one.
             urls[:] = self._fresh_urls(task_id, len(urls))
-            return self._store(urls[number], path, made_at)
+            return self._store(task_id, urls[number], path)
         except ViduError as error:
             raise ViduDownloadError(f"{refused} A fresh link was asked for: {error}") from error
 
@@ -145,146 +146,46 @@ class VideoStore:
             )
         return status.urls
 
-    def _store(self, url: str, path: ObjectStoragePath, made_at: Any) -> str:
+    def _store(self, task_id: str, url: str, path: ObjectStoragePath) -> str:
         uri = uri_of(path)
-        with beside(path) as partial:
-            there = _whole(path)
-            # What was there before the video was made is another one, even of the same size.
-            is_young = there is not None and isinstance(made_at, (int, float)) and there.changed_at > made_at - 1
-            present = there.size if there and is_young else None
-            size = self._fetch(url, partial, present, local=is_local(path))
-            if size:
-                move_into_place(partial, path, size)
-        if not size:
-            self.log.info("Kept %s, which is complete: %s bytes", uri, f"{present:,}")
-        elif there:
-            self.log.warning("Stored %s bytes at %s in place of another video", f"{size:,}", uri)
-        else:
-            self.log.info("Stored %s bytes at %s", f"{size:,}", uri)
+        there = _stat(path)
+        if there and self._stored and self._stored.kept(task_id, uri, there):
+            self.log.info("Kept %s, which was stored for Vidu task %s", uri, task_id)
+            return uri
+        with replacing(path) as file:
+            size = self._downloader.fetch(url, file)
+        self.log.log(
+            logging.WARNING if there else logging.INFO,
+            "Stored %s bytes at %s%s",
+            f"{size:,}",
+            uri,
+            " in place of another video" if there else "",
+        )
+        self._check(task_id, uri, size, path)
         return uri
 
-    def _fetch(self, url: str, partial: ObjectStoragePath, present: int | None, *, local: bool) -> int:
-        # A store takes bytes once and in order, a download may have to begin anew.
-        with partial.open("wb") if local else tempfile.TemporaryFile() as file:  # type: ignore[no-untyped-call]
-            size = self._downloader.fetch(url, cast("BinaryIO", file), present=present)
-            if size and not local:
-                file.seek(0)
-                with partial.open("wb") as target:  # type: ignore[no-untyped-call]
-                    shutil.copyfileobj(file, target, _CHUNK_BYTES)
-        return size
+    def _check(self, task_id: str, uri: str, size: int, path: ObjectStoragePath) -> None:
+        """Compare what is there with what was written, and remember it."""
+        try:
+            stat = path.stat()
+        except PermissionError:
+            # Some may write and not read.
+            return
+        except Exception as error:
+            raise ViduDownloadError(f"{uri} was written, but is not there: {type(error).__name__}: {error}.") from error
+        if stat.st_size != size:
+            raise ViduDownloadError(f"{size:,} bytes were written, but {stat.st_size:,} are at {uri}.")
+        if self._stored:
+            self._stored.add(task_id, uri, stat)
 
 
-class _Whole(NamedTuple):
-    size: int
-    changed_at: float
-
-
-def _whole(path: ObjectStoragePath) -> _Whole | None:
+def _stat(path: ObjectStoragePath) -> stat_result | None:
     try:
         stat = path.stat()
-        # Opening it would fetch a whole block.
-        head = path.fs.cat_file(path.path, start=0, end=MP4_HEAD_BYTES)
-    except OSError:
-        # Also where a bucket does not let one look: what is wrong with it, writing will tell.
+    except Exception:
+        # Also where a store does not let one look: writing shows what is wrong with it.
         return None
-    return _Whole(stat.st_size, stat.st_mtime) if is_mp4(head) else None
-
-
-@contextlib.contextmanager
-def beside(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
-    """
-    Give a place for what is to be moved to another one when it is complete. What is there in the end is removed.
-
-    :param path: where it belongs.
-    :raises ViduDownloadError: in place of whatever its store raises.
-    """
-    partial = path.parent / f".{uuid.uuid4().hex}.part"
-    with _storage_faults(uri_of(path)):
-        if is_local(path):
-            # On a bucket it would ask for, and could use, the right to create one.
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-        finally:
-            remove(partial)
-
-
-def probe(path: ObjectStoragePath) -> None:
-    """
-    Find out whether a file could be written, so that nothing is paid for where it could not.
-
-    :param path: the file, which is not touched.
-    :raises ViduDownloadError: when it could not. A retry can help.
-    """
-    try:
-        with beside(path) as partial:
-            partial.write_bytes(b"\n")
-    except ViduDownloadError as error:
-        raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
-
-
-def located(path: str) -> ObjectStoragePath:
-    """
-    Find a place.
-
-    :param path: a path or any URI of ``ObjectStoragePath``.
-    :raises ViduDownloadError: when it is none that this worker can reach.
-    """
-    from airflow.sdk import ObjectStoragePath
-
-    with _storage_faults(path):
-        found = ObjectStoragePath(path)
-        # Not as a URI: that would be quoted, and nothing unquotes it again.
-        return ObjectStoragePath(str(Path(found.path).absolute())) if is_local(found) else found
-
-
-def is_local(path: ObjectStoragePath) -> bool:
-    """Tell a file system of this machine from a store."""
-    return path.protocol in ("", "file", "local")
-
-
-def uri_of(path: ObjectStoragePath) -> str:
-    """Name a place so that ``ObjectStoragePath`` can open it again."""
-    # A bucket's text keeps the connection id.
-    return f"file://{path.path}" if is_local(path) else str(path)
-
-
-def move_into_place(partial: ObjectStoragePath, path: ObjectStoragePath, size: int) -> None:
-    """
-    Give a complete file its name.
-
-    :param partial: where it was written.
-    :param path: where it belongs.
-    :param size: bytes that were written.
-    :raises OSError: when not all of them are there.
-    """
-    stored = partial.stat().st_size
-    if stored != size:
-        raise OSError(f"{size:,} bytes were written, but {stored:,} are at {partial}")
-    if is_local(path):
-        # Moving would put it into a directory of that name.
-        Path(partial.path).replace(path.path)
-    else:
-        partial.move(path)
-
-
-def remove(partial: ObjectStoragePath) -> None:
-    """Remove a file, if that is possible."""
-    with contextlib.suppress(Exception):
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _storage_faults(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except ViduError:
-        raise
-    except Exception as error:
-        # Every store raises what its own library does.
-        raise ViduDownloadError(
-            f"Nothing could be written to {uri}: {type(error).__name__}: {str(error).rstrip('.')}."
-        ) from error
+    return stat if stat.get("type") == "file" else None
 
 
 def place_of(context: Context) -> int:

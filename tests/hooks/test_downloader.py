@@ -113,14 +113,6 @@ def test_too_large_a_video_is_refused_before_any_of_it_is_written(emulator, url,
     assert target.getvalue() == b""
 
 
-@pytest.mark.parametrize("off_by", [0, 1])
-def test_a_file_that_is_there_already_is_not_fetched(emulator, url, off_by):
-    size = len(downloaded(url))
-    target = io.BytesIO()
-    fetched = ViduHook().downloader().fetch(url, target, present=size + off_by)
-    assert (fetched, len(target.getvalue())) == ((size, size) if off_by else (0, 0))
-
-
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/a", "/etc/passwd", "https://"])
 def test_only_http_is_downloaded(emulator, url):
     with pytest.raises(exceptions.ViduDownloadError, match=r"is not an http\(s\) URL"):

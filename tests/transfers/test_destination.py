@@ -4,12 +4,14 @@ from __future__ import annotations
 import os.path
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.texts import shown
 from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
+from airflow_provider_vidu.transfers.places import located, uri_of
 
 # A template, the custom id, the index and the number of the video, and the path.
 PATHS = [
@@ -30,6 +32,8 @@ PATHS = [
     ("{index}-{index}.mp4", "", 5, 1, "5-5.mp4"),
     ("odd}name", "", 0, 1, "odd}name/task-1.mp4"),
     ("..hidden/a..b", "", 0, 1, "..hidden/a..b/task-1.mp4"),
+    ("a {1} {b c} {d{index}}", "", 7, 1, "a {1} {b c} {d7}/task-1.mp4"),
+    ("spring [draft]*?%41#~/{custom_id}.mp4", "{index}", 7, 1, "spring [draft]*?%41#~/{index}.mp4"),
 ]
 
 
@@ -59,7 +63,7 @@ ALLOWED = "{custom_id}, {task_id}, {index} (a custom_id is a batch's)"
         ("{index:05}", "'{index:05}'", ALLOWED),
         ("{index.__class__}", "'{index.__class__}'", ALLOWED),
         ("{task_id!r}", "'{task_id!r}'", ALLOWED),
-        ("{{ ds }}", "'{'", ALLOWED),
+        ("{{ ds }}", "'{ ds }'", ALLOWED),
         ("a/{task_id", "'{task_id'", ALLOWED),
         ("s3://{custom_id}/videos", "'s3://{custom_id}/videos'", "placeholders after the bucket's name only"),
         ("{index}://bucket/videos", "'{index}://bucket/videos'", "placeholders after the bucket's name only"),
@@ -74,6 +78,16 @@ def test_a_destination_that_is_none_is_refused_by_name(template, given, allowed)
     assert str(caught.value) == f"destination: {given} given, allowed: {allowed}."
 
 
+@pytest.mark.parametrize("lost", ["a::b", "a?#b", "a\nb", "a\tb", "a\x7fb", "a?versionId=1", "a?versionid=1"])
+def test_a_name_that_cannot_be_opened_again_is_refused(lost):
+    problem = "path or URI must be without control characters, '::', '?#' and '?versionId=', got "
+    with pytest.raises(ViduRequestError) as caught:
+        Destination(f"s3://bucket/{lost}")
+    assert str(caught.value).startswith(problem)
+    with pytest.raises(ViduRequestError, match=r"^(custom_id|path or URI must be without control characters)"):
+        Destination("videos/{custom_id}.mp4").path("task-1", lost)
+
+
 @pytest.mark.parametrize(
     "custom_id", ["", "a\0b", "a\nb", "a\x7fb", "a\u202eb", "\ud800", " a", "a ", "x" * 181, "视" * 61, 5, None, ["a"]]
 )
@@ -84,18 +98,12 @@ def test_a_custom_id_is_a_short_text(custom_id):
     )
 
 
-@pytest.mark.parametrize(
-    "custom_id",
-    [
-        *("../x", "..", ".", ".hidden", "a/b", "/etc/passwd", "a\\b", "C:a"),
-        *("a*", "a?versionId=1", "a#b", "{task_id}", "%2e%2e"),
-    ],
-)
+@pytest.mark.parametrize("custom_id", ["../x", "..", ".", ".hidden", "a/b", "/etc/passwd", "a\\b"])
 def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
     problem = custom_id_problem(custom_id, names_a_file=True)
     assert problem == (
         f"custom_id: {custom_id!r} given, allowed where the destination holds {{custom_id}}: 1 to 180 bytes of "
-        'printable characters other than / \\ : * ? " < > | { } [ ] # %, the first no dot'
+        "printable characters other than / \\, the first no dot"
     )
     assert custom_id_problem(custom_id, names_a_file=False) is None
     with pytest.raises(ViduRequestError) as caught:
@@ -106,11 +114,38 @@ def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
 
 
 @pytest.mark.parametrize(
-    "custom_id", ["a", "a..b", "a b", "x" * 180, "视" * 60, "-x", "a@b+c=d,(e)", "é", "हिन्दी", "a."]
+    "custom_id",
+    [
+        *("C:a", "a*", "a?b", "a#b", "{task_id}", "%2e%2e", "[a]", "~a", "a|b"),
+        "a",
+        "a..b",
+        "a b",
+        "x" * 180,
+        "视" * 60,
+        "-x",
+        "a@b+c=d,(e)",
+        "é",
+        "हिन्दी",
+        "a.",
+    ],
 )
 def test_a_custom_id_that_is_a_name_is_taken_as_it_is(custom_id):
     assert custom_id_problem(custom_id, names_a_file=True) is None
     assert Destination("{custom_id}.mp4").path("task-1", custom_id) == f"{custom_id}.mp4"
+
+
+@given(
+    name=st.text(st.sampled_from("*?[]{}%#~ :;&=@+|$!'\\()視a.") | st.characters(codec="utf-8"), min_size=1),
+    start=st.sampled_from(["s3://bucket/", "s3://conn@bucket/", "/srv/", "file:///srv/", ""]),
+)
+def test_whatever_a_destination_takes_is_opened_again_under_the_same_name(name, start):
+    try:
+        path = Destination(start + name.replace("/", "_")).path("task-1")
+    except ViduRequestError:
+        return
+    place = located(path)
+    assert place.path.endswith("/" + path.removeprefix(start))
+    assert ObjectStoragePath(uri_of(place)).path == place.path
 
 
 @given(

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored files of a task instance, remembered by the Vidu task whose videos they hold."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_vidu.exceptions import ViduStateError
+from airflow_provider_vidu.operators.memory import StateStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+KEY = "vidu_stored_"
+"""What the names of the task states begin with; a number follows, from 0 and without gaps."""
+CHUNK_BYTES = 48 << 10
+"""Airflow warns of a task state above 64 KB."""
+WRITE_SECONDS, WRITE_VIDEOS = 10.0, 50
+"""How often it writes, since each write is a round trip. What a killed worker had not written is stored again."""
+_VERSION = 1
+
+
+class StoredFiles:
+    """
+    What earlier tries of a task instance stored, in Airflow's task state store (3.3+). May be used by many threads.
+
+    Without a store, or where it cannot be used, nothing is remembered: each try stores again, which is free.
+
+    :param context: Airflow's context of the task instance.
+    :param log: the operator's logger.
+    """
+
+    def __init__(self, context: Context, log: Logger) -> None:
+        self._log = log
+        self._store = StateStore(context, durable=context.get("task_state_store") is not None, log=log)
+        self._lock = threading.RLock()
+        self._files: dict[str, list[dict[str, Any]]] = {}
+        self._chunk_of: dict[str, int] = {}
+        self._task_at: dict[str, str] = {}
+        self._sizes: list[int] = []
+        self._is_read = False
+        self._is_off = False
+        self._unwritten: set[int] = set()
+        self._added = 0
+        self._written_at = time.monotonic()
+
+    def files_of(self, task_id: str) -> list[str]:
+        """
+        Say which files of a Vidu task were stored.
+
+        :param task_id: Vidu's id of the task.
+        :return: their URIs.
+        :raises ViduStateError: when the state store cannot be read.
+        """
+        with self._lock:
+            self._read()
+            return [file["uri"] for file in self._files.get(task_id, ())]
+
+    def kept(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
+        """
+        Tell whether a file is one that was stored for a Vidu task, and unchanged since.
+
+        :param task_id: Vidu's id of the task.
+        :param uri: the file.
+        :param stat: what its store says of it now.
+        """
+        found = _entry(uri, stat)
+        with self._lock:
+            return found["changed_at"] is not None and self._is_usable() and found in self._files.get(task_id, ())
+
+    def add(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> None:
+        """
+        Remember a file, in place of any other at the same URI.
+
+        :param task_id: Vidu's id of the task whose video it holds.
+        :param uri: the file.
+        :param stat: what its store says of it now.
+        """
+        with self._lock:
+            if not self._is_usable():
+                return
+            if before := self._task_at.get(uri):
+                self._files[before] = [file for file in self._files[before] if file["uri"] != uri]
+                self._unwritten.add(self._chunk_of[before])
+            entry = _entry(uri, stat)
+            size = len(json.dumps({task_id: [entry]})) + len(", ")
+            if task_id not in self._chunk_of:
+                if not self._sizes or self._sizes[-1] + size > CHUNK_BYTES:
+                    self._sizes.append(0)
+                self._chunk_of[task_id] = len(self._sizes) - 1
+            number = self._chunk_of[task_id]
+            self._files.setdefault(task_id, []).append(entry)
+            self._task_at[uri] = task_id
+            self._sizes[number] += size
+            self._unwritten.add(number)
+            self._added += 1
+            if self._added >= WRITE_VIDEOS or time.monotonic() - self._written_at >= WRITE_SECONDS:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what was added. Where that is not possible, a later try stores it again."""
+        with self._lock:
+            self._added, self._written_at = 0, time.monotonic()
+            for number in sorted(self._unwritten):
+                files = {of: self._files[of] for of, chunk in self._chunk_of.items() if chunk == number}
+                try:
+                    self._store.put(f"{KEY}{number}", {"version": _VERSION, "files": files})
+                except ViduStateError as error:
+                    self._switch_off(error)
+                    return
+                self._unwritten.discard(number)
+
+    def _is_usable(self) -> bool:
+        if not self._is_off:
+            try:
+                self._read()
+            except ViduStateError as error:
+                self._switch_off(error)
+        return not self._is_off
+
+    def _switch_off(self, error: ViduStateError) -> None:
+        # What could not be read must not be replaced, and each call would wait again.
+        self._is_off = True
+        self._unwritten.clear()
+        self._log.warning("Which videos were stored is not remembered, so a retry stores them again: %s", error)
+
+    def _read(self) -> None:
+        if self._is_read:
+            return
+        chunks: list[Any] = []
+        while (chunk := self._store.get(f"{KEY}{len(chunks)}")) is not None:
+            chunks.append(chunk)
+        for number, chunk in enumerate(chunks):
+            self._sizes.append(len(json.dumps(chunk)))
+            for task_id, files in _files(chunk):
+                self._files[task_id] = files
+                self._chunk_of[task_id] = number
+                self._task_at.update((file["uri"], task_id) for file in files)
+        self._is_read = True
+
+
+def _entry(uri: str, stat: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a file; the time of its change stands under another name in each kind of store."""
+    times = (stat.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
+    changed_at = next((time for time in times if time is not None), None)
+    if isinstance(changed_at, datetime):
+        changed_at = changed_at.timestamp()
+    elif not isinstance(changed_at, (int, float, str)):
+        changed_at = None
+    return {"uri": uri, "size": stat.get("size"), "changed_at": changed_at}
+
+
+def _files(chunk: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Take from a task state what this version understands; nothing where it understands nothing."""
+    found = chunk.get("files") if isinstance(chunk, dict) else None
+    for task_id, files in found.items() if isinstance(found, dict) else ():
+        known = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+        yield (
+            task_id,
+            [
+                {name: file.get(name) for name in ("uri", "size", "changed_at")}
+                for file in known
+                if isinstance(file.get("uri"), str)
+            ],
+        )

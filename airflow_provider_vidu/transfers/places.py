@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Places in a store or on this machine: files are written whole, read and removed there, under their literal names."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
+from airflow_provider_vidu.transfers.destination import name_problem
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+PART_BYTES = 8 << 20
+"""A smaller file is one PUT, any other is sent in parts of this size: UCloud US3 takes no other size, all others do."""
+
+_PROBE = ".vidu-probe"
+
+log = logging.getLogger(__name__)
+
+
+def located(path: str) -> ObjectStoragePath:
+    """
+    Find a place.
+
+    :param path: a path or any URI of ``ObjectStoragePath``.
+    :raises ViduRequestError: when its name cannot be opened again.
+    :raises ViduDownloadError: when this worker cannot reach it.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    if problem := name_problem(path):
+        raise ViduRequestError(f"{problem}.")
+    with _storage_faults(path):
+        if "://" in path or path.startswith(("file:", "local:")):
+            found = ObjectStoragePath(path)
+            if not is_local(found):
+                return found
+            path = found.path
+        # Not as a URI, which would be quoted and never unquoted; what follows two slashes would be a host.
+        return ObjectStoragePath(f"/{str(Path(path).absolute()).lstrip('/')}")
+
+
+def is_local(path: ObjectStoragePath) -> bool:
+    """Tell a file system of this machine from a store."""
+    return path.protocol in ("", "file", "local")
+
+
+def uri_of(path: ObjectStoragePath) -> str:
+    """Name a place so that ``ObjectStoragePath`` can open it again."""
+    # A bucket's text keeps the connection id.
+    return f"file://{path.path}" if is_local(path) else str(path)
+
+
+@contextlib.contextmanager
+def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
+    """
+    Write a file that takes its place only when the ``with`` block ends well; otherwise nothing of it stays.
+
+    On this machine it has a temporary name until then. A store replaces a key in one step, so it is uploaded once, to
+    its own key, without copies: many stores refuse those that fsspec asks for.
+
+    :param path: where it belongs.
+    :raises ViduDownloadError: in place of whatever its store raises.
+    """
+    with _storage_faults(uri_of(path)):
+        if is_local(path):
+            target = Path(path.path)
+            # In a bucket this would ask for, and could use, the right to create one.
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.parent / f".{uuid.uuid4().hex}.part"
+            try:
+                with partial.open("wb") as file:
+                    yield file
+                partial.replace(target)
+            finally:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+        else:
+            # A store takes bytes once and in order, a download may have to begin again.
+            with tempfile.TemporaryFile() as file:
+                yield cast("BinaryIO", file)
+                file.seek(0)
+                _upload(cast("BinaryIO", file), path)
+
+
+def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
+    target = path.fs.open(path.path, "wb", block_size=PART_BYTES)
+    try:
+        # Each write fills one part.
+        shutil.copyfileobj(source, target, PART_BYTES)
+        target.close()
+    except BaseException:
+        # Closing it, which its end would do as well, would complete an upload that lacks its rest.
+        try:
+            target.discard()
+        except Exception:
+            log.warning("The parts of the broken upload to %s could not be removed", uri_of(path), exc_info=True)
+        target.closed = True
+        raise
+
+
+def probe(path: ObjectStoragePath) -> None:
+    """
+    Find out whether a file could be written, so that nothing is paid for where it could not.
+
+    It writes one byte beside it, by the same calls, and removes it. Where a store lets write but not remove, that file
+    stays and the next probe replaces it.
+
+    :param path: the file, which is not touched.
+    :raises ViduDownloadError: when it could not. A retry can help.
+    """
+    trial = path.with_name(_PROBE)
+    try:
+        with replacing(trial) as file:
+            file.write(b"\n")
+    except ViduDownloadError as error:
+        raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
+    remove(trial)
+
+
+def remove(path: ObjectStoragePath) -> None:
+    """
+    Remove a file that nobody needs, by its own name; one that cannot be removed is logged.
+
+    :param path: the file.
+    """
+    try:
+        # Not by unlink(), which takes the name for a pattern and deletes in bulk.
+        path.fs.rm_file(path.path)
+    except FileNotFoundError:
+        pass
+    except Exception as error:
+        log.warning("%s could not be removed and stays: %s: %s", uri_of(path), type(error).__name__, error)
+
+
+@contextlib.contextmanager
+def _storage_faults(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except ViduError:
+        raise
+    except Exception as error:
+        # Every store raises what its own library does.
+        raise ViduDownloadError(
+            f"Nothing could be written to {uri}: {type(error).__name__}: {str(error).rstrip('.')}."
+        ) from error
