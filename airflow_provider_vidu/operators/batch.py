@@ -74,6 +74,9 @@ class ViduGenerateBatchOperator(BaseOperator):
     :param prices: your own prices in place of the dated table, as in ``ViduSubmitOperator``.
     :param on_uncertain: ``fail`` (default) never sends an item again whose outcome is unknown; ``resubmit`` lets
         Airflow's retries do so, each of which may pay once more.
+    :param on_missing: what a clear of a failed batch does about a video that was stored, if this worker does not see
+        its file and its link has expired: ``fail`` (default) pays nothing again and names the file, ``resubmit``
+        submits and pays it again.
     :param deferrable: whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: seconds between two requests for a task where no typical time is known, 5 by default.
     :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well. The
@@ -94,6 +97,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         max_cost: float | None = None,
         prices: str | Mapping[Key, float] | None = None,
         on_uncertain: str = "fail",
+        on_missing: str = "fail",
         deferrable: bool = True,
         poke_interval: timedelta | float = 5,
         timeout: timedelta | float = 2 * 3600,
@@ -108,6 +112,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.max_cost = max_cost
         self.prices = prices
         self.on_uncertain = on_uncertain
+        self.on_missing = on_missing
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout
@@ -129,6 +134,8 @@ class ViduGenerateBatchOperator(BaseOperator):
 
         found = [problem] if (problem := batch.fail_on_problem(self.fail_on)) else []
         found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
+        if self.on_missing not in ("fail", "resubmit"):
+            found.append(f"on_missing must be 'fail' or 'resubmit', got {self.on_missing!r}")
         if found:
             raise request.refusal(found)
         check_paying(self.on_uncertain, self.max_cost, self.prices)

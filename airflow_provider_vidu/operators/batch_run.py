@@ -58,6 +58,7 @@ class Hop(NamedTuple):
     :param ledger: what earlier tries left.
     :param loop: where requests are sent from.
     :param store: stores the videos.
+    :param stored: which of them are stored.
     :param path: where the manifest is written.
     :param waiting: where is noted what was submitted, until the manifest is written.
     """
@@ -65,6 +66,7 @@ class Hop(NamedTuple):
     ledger: Ledger
     loop: HookLoop
     store: VideoStore
+    stored: StoredFiles
     path: str
     waiting: str
 
@@ -97,11 +99,15 @@ class BatchRun:
         with self._hop(self._operator.destination, self._manifest_path()) as hop:
             hop.ledger.read()
             self._refuse_to_forget(hop)
-            self._first_hop = first = FirstHop(items, hop.ledger, hop.loop, hop.store)
+            self._first_hop = first = FirstHop(items, hop.ledger, hop.loop, hop.store, hop.stored)
             if self._stopped_by:
                 first.stop(self._stopped_by)
             try:
-                first.take_up(hop.path, resubmit=self._operator.on_uncertain == "resubmit")
+                first.take_up(
+                    hop.path,
+                    resubmit=self._operator.on_uncertain == "resubmit",
+                    resubmit_missing=self._operator.on_missing == "resubmit",
+                )
                 new = first.new
                 estimates = self._estimates(new)
             except ViduRequestError as error:
@@ -179,12 +185,11 @@ class BatchRun:
             no_blind_retry(lambda: ledger.remembers or not self._is_submitted, _NOT_RETRIED),
             HookLoop(self._operator.vidu_conn_id) as loop,
         ):
-            store = VideoStore(
-                destination, self._operator.vidu_conn_id, self._log, StoredFiles(self._context, self._log)
-            )
+            stored = StoredFiles(self._context, self._log)
+            store = VideoStore(destination, self._operator.vidu_conn_id, self._log, stored)
             # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
             waiting = manifests.default_name(destination, self._context) + _WAITING
-            yield Hop(ledger, loop, store, path, waiting)
+            yield Hop(ledger, loop, store, stored, path, waiting)
 
     def _wait(self, hop: Hop, first: FirstHop, began: float) -> None:
         bound = self._operator.execution_timeout
@@ -253,7 +258,7 @@ class BatchRun:
             return self._finish(hop, records, {})
 
     def _recovered(self, hop: Hop) -> list[Record]:
-        return FirstHop(self._items(), hop.ledger, hop.loop, hop.store).recovered(hop.path)
+        return FirstHop(self._items(), hop.ledger, hop.loop, hop.store, hop.stored).recovered(hop.path)
 
     def stop(self, reason: str) -> None:
         """

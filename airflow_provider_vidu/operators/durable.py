@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from airflow_provider_vidu.exceptions import ViduError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.errors import UNCERTAIN
 from airflow_provider_vidu.protocol.polling import how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.texts import few
 
 STATE_VERSION = 1
 """Version of a stored attempt. A state without one is of 0.1.0 and reads alike; an unknown key is ignored."""
@@ -89,6 +90,7 @@ class Step(Enum):
     ATTACH = "attach"
     NEW = "new"
     UNCERTAIN = "uncertain"
+    MISSING = "missing"
     FAIL = "fail"
 
 
@@ -100,6 +102,7 @@ def decide(
     now: float,
     answer: TaskStatus | ViduError | None = None,
     believed: bool = False,
+    files: Sequence[str] = (),
 ) -> tuple[Step, str]:
     """
     Decide what a try does about an earlier attempt of its task instance.
@@ -111,7 +114,8 @@ def decide(
     :param now: epoch seconds.
     :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
     :param believed: whether that answer ends a wait.
-    :return: the step, and why.
+    :param files: URIs of its video's files, as far as an earlier try is known to have stored them.
+    :return: the step, and why. ``MISSING`` pays again only where a person asked for exactly that.
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
@@ -120,7 +124,7 @@ def decide(
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
         text = f"{earlier} is not known to the server any more. {answer} Check the connection's key and host first."
-        return Step.NEW if cleared else Step.FAIL, f"{text} {_CLEAR}"
+        return _gone(attempt, text, cleared, files)
     if not isinstance(answer, TaskStatus):
         return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
     if answer.state is TaskState.FAILURE:
@@ -131,7 +135,7 @@ def decide(
     if answer.state is TaskState.SUCCESS:
         expires_at = answer.result()["expires_at"]
         if expires_at is not None and expires_at <= now:
-            return Step.NEW if cleared else Step.FAIL, f"{earlier} was ready, but its links have expired. {_CLEAR}"
+            return _gone(attempt, f"{earlier} was ready, but its links have expired.", cleared, files)
         if cleared and attempt.delivered:
             return Step.NEW, f"{earlier} is ready and was delivered, so clearing the task asks for a new video."
     elif cleared and not same:
@@ -139,6 +143,16 @@ def decide(
         return Step.NEW, f"{earlier} was another request. It keeps running and will be billed. {resume}"
     changed = "" if same else ", although the request has changed"
     return Step.ATTACH, f"{earlier} is {answer.word}. It is returned as it is: nothing is submitted or paid{changed}."
+
+
+def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str]) -> tuple[Step, str]:
+    if files and not attempt.delivered:
+        text = (
+            f"{text} An earlier try stored it at {few(files)}. Nothing is submitted or paid. If this worker does not "
+            "see that file, give all workers one destination, then clear this task."
+        )
+        return Step.MISSING if cleared else Step.FAIL, text
+    return Step.NEW if cleared else Step.FAIL, f"{text} {_CLEAR}"
 
 
 _ANEW = "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.exceptions import (
-    ViduDownloadError,
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
@@ -29,12 +27,13 @@ from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS, VideoStore
+from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import Group
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.operators.durable import Attempt
+    from airflow_provider_vidu.operators.stored_files import StoredFiles
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _UNASKED = Answer(None, False)
@@ -49,13 +48,17 @@ class FirstHop:
     :param ledger: what earlier tries left.
     :param loop: where requests are sent from.
     :param store: where its videos are stored.
+    :param stored: which of them earlier tries stored.
     """
 
-    def __init__(self, items: Sequence[Item], ledger: Ledger, loop: HookLoop, store: VideoStore) -> None:
+    def __init__(
+        self, items: Sequence[Item], ledger: Ledger, loop: HookLoop, store: VideoStore, stored: StoredFiles
+    ) -> None:
         self._items = items
         self._ledger = ledger
         self._loop = loop
         self._store = store
+        self._stored = stored
         self._vidu_conn_id = store.vidu_conn_id
         self._log = store.log
         self._submits = Submits(loop, ledger, store.vidu_conn_id, store.log)
@@ -96,12 +99,14 @@ class FirstHop:
             groups.setdefault((mark.seconds, mark.price), []).append(record.task_id)
         return [[*key, vidu_task_ids] for key, vidu_task_ids in groups.items()]
 
-    def take_up(self, path: str, *, resubmit: bool) -> None:
+    def take_up(self, path: str, *, resubmit: bool, resubmit_missing: bool) -> None:
         """
         Decide about every item that an earlier try began.
 
         :param path: where that try would have written its manifest.
         :param resubmit: whether what is uncertain is submitted again.
+        :param resubmit_missing: whether a clear submits again what was stored and is out of reach.
+        :raises ViduStateError: when Airflow's task state store cannot be read. Nothing was sent.
         :raises AirflowFailException: when the custom ids, or the places of the items, are not those of the try before.
             Nothing was sent.
         :raises ViduDownloadError: when nobody knows what is stored already. Nothing was sent.
@@ -121,7 +126,7 @@ class FirstHop:
             self.answers = self._loop.run(lambda hook: ask_all(hook, asked_for))
         for item in self._items:
             if item.custom_id in begun:
-                self._take_up(item, begun[item.custom_id], resubmit=resubmit)
+                self._take_up(item, begun[item.custom_id], resubmit=resubmit, resubmit_missing=resubmit_missing)
 
     def _keep(self, kept: Mapping[str, Record]) -> None:
         for item in self._items:
@@ -194,9 +199,10 @@ class FirstHop:
         """
         self._ledger.attach([name for name, record in self.records.items() if record.outcome != UNSUBMITTED])
 
-    def _take_up(self, item: Item, attempt: Attempt, *, resubmit: bool) -> None:
+    def _take_up(self, item: Item, attempt: Attempt, **choices: bool) -> None:
         answer = self.answers.get(attempt.vidu_task_id, _UNASKED)
         running = isinstance(answer.status, TaskStatus) and answer.status.state is not TaskState.SUCCESS
+        files = self._stored.files_of(attempt.vidu_task_id) if attempt.vidu_task_id else []
         outcome, why = plan(
             attempt,
             max_tries=self._ledger.max_tries,
@@ -205,20 +211,25 @@ class FirstHop:
             now=time.time(),
             answer=answer.status,
             believed=answer.believed,
-            resubmit=resubmit,
+            files=files,
+            **choices,
         )
+        if files and outcome != SUBMITTED and not self._is_given_up(attempt) and manifests.are_there(files):
+            # Its manifest has gone, and so has its task or its links. The video has not.
+            self._tell(item.custom_id, SUCCESS, self._changed(item), attempt.vidu_task_id, files=tuple(files))
+            return
         # What is submitted anew is paid anew.
         (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
         if outcome is not None:
             reason = self._changed(item) if outcome == SUBMITTED else why
             family = answer.status.family.value if outcome == FAILED and isinstance(answer.status, TaskStatus) else ""
-            self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id, family)
+            self._tell(item.custom_id, outcome, reason, attempt.vidu_task_id, family=family)
 
-    def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "", family: str = "") -> None:
+    def _tell(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "", **more: Any) -> None:
         self.records[custom_id] = self.records[custom_id]._replace(
             outcome=outcome,
             reason=reason,
-            family=family,
+            **more,
             task_id=vidu_task_id,
             earlier_task_ids=self._ledger.earlier_than(custom_id, vidu_task_id),
             estimated_cost=self._ledger.cost(custom_id),
@@ -233,6 +244,10 @@ class FirstHop:
 
     def _is_cleared(self, attempt: Attempt) -> bool:
         return attempt.max_tries != self._ledger.max_tries
+
+    def _is_given_up(self, attempt: Attempt) -> bool:
+        """Whether a person asks for a new video in place of a delivered one."""
+        return attempt.delivered and self._is_cleared(attempt)
 
     def _fingerprint(self, item: Item) -> str | None:
         try:
@@ -249,26 +264,12 @@ class FirstHop:
         :raises ViduDownloadError: when a store does not tell. Nothing was sent: what is not known to have gone is not
             paid for again.
         """
-        try:
-            return self._present(manifests.read(path), attempts)
-        except ViduDownloadError as error:
-            raise ViduDownloadError(
-                f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry "
-                "can help. A manifest that is broken itself has to be moved away."
-            ) from error
 
-    def _present(self, earlier: Sequence[Record], attempts: Mapping[str, Attempt]) -> dict[str, Record]:
-        stored = [
-            record
-            for record in earlier
-            if record.outcome == SUCCESS
-            and (attempt := attempts.get(record.custom_id))
-            and attempt.vidu_task_id == record.task_id
-            and not (attempt.delivered and self._is_cleared(attempt))
-        ]
-        with ThreadPoolExecutor(CONCURRENT_VIDEOS) as pool:
-            present = list(pool.map(lambda record: all(map(manifests.exists, record.files)), stored))
-        return {record.custom_id: record for record, is_there in zip(stored, present, strict=True) if is_there}
+        def is_its_video(record: Record) -> bool:
+            attempt = attempts.get(record.custom_id)
+            return bool(attempt and attempt.vidu_task_id == record.task_id and not self._is_given_up(attempt))
+
+        return {record.custom_id: record for record in manifests.kept(path, is_its_video)}
 
     def stop(self, reason: str) -> None:
         """

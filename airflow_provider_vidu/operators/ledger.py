@@ -55,6 +55,8 @@ def plan(
     answer: TaskStatus | ViduError | None,
     believed: bool,
     resubmit: bool,
+    files: Sequence[str] = (),
+    resubmit_missing: bool = False,
 ) -> Plan:
     """
     Decide what a try does about an item that an earlier one began: for each item what a single submit would do.
@@ -66,13 +68,25 @@ def plan(
     :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
     :param believed: whether that answer ends a wait.
     :param resubmit: whether what is uncertain is submitted again.
+    :param files: URIs of what an earlier try stored of it.
+    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
     """
-    step, why = decide(attempt, max_tries=max_tries, fingerprint=fingerprint, now=now, answer=answer, believed=believed)
+    step, why = decide(
+        attempt,
+        max_tries=max_tries,
+        fingerprint=fingerprint,
+        now=now,
+        answer=answer,
+        believed=believed,
+        files=files,
+    )
     match step:
         case Step.ATTACH:
             return Plan(SUBMITTED, why)
         case Step.UNCERTAIN if not resubmit:
             return Plan(UNCERTAIN, why)
+        case Step.MISSING if not resubmit_missing:
+            return Plan(LOST, f'{why} Set on_missing="resubmit" to pay for it again.')
         case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
             return Plan(FAILED, answer.reason)
         case Step.FAIL:

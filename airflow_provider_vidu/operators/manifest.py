@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 """Version of a manifest's lines. A line without one is of 0.1.0 and reads alike."""
+_CONCURRENT_LOOKS = 8
 _LONGEST_NAME = 180
 """Characters of a manifest's own name, before what sets it apart and what ends it."""
 
@@ -167,6 +170,44 @@ def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
         "video_seconds": sum(record.video_seconds or 0.0 for record in records if record.outcome == SUCCESS),
         "estimated_cost": None if None in costs else round(sum(filter(None, costs)), 5),
     }
+
+
+def kept(path: str, is_wanted: Callable[[Record], bool]) -> list[Record]:
+    """
+    Find the videos of a manifest whose files are there still.
+
+    :param path: a path or URI of the manifest; where there is none, none are found.
+    :param is_wanted: says whether a line counts.
+    :return: its lines.
+    :raises ViduDownloadError: if the manifest or a store cannot be read. Nothing was sent.
+    """
+    with _before_paying():
+        found = [record for record in read(path) if record.outcome == SUCCESS and is_wanted(record)]
+        with ThreadPoolExecutor(_CONCURRENT_LOOKS) as pool:
+            present = list(pool.map(lambda record: all(map(exists, record.files)), found))
+    return [record for record, is_there in zip(found, present, strict=True) if is_there]
+
+
+def are_there(files: Sequence[str]) -> bool:
+    """
+    Say whether all files of a video are there.
+
+    :param files: their URIs.
+    :raises ViduDownloadError: if a store cannot be read. Nothing was sent.
+    """
+    with _before_paying():
+        return all(map(exists, files))
+
+
+@contextmanager
+def _before_paying() -> Iterator[None]:
+    try:
+        yield
+    except ViduDownloadError as error:
+        raise ViduDownloadError(
+            f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry can "
+            "help. A manifest that is broken itself has to be moved away."
+        ) from error
 
 
 def exists(path: str) -> bool:

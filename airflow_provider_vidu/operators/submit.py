@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.exceptions import ViduSubmissionUncertainError
+from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.costs import prices_of
 from airflow_provider_vidu.operators.durable import Attempt, Step, decide
 from airflow_provider_vidu.operators.media import with_files_read
-from airflow_provider_vidu.operators.memory import Memory
+from airflow_provider_vidu.operators.memory import KEY, Memory
 from airflow_provider_vidu.operators.report import count_submission
+from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.texts import few
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,6 +72,7 @@ class Submit:
         operator = self._operator
         watch = Watch(earlier.vidu_task_id, poll_interval=1, started_at=earlier.begun_at, deadline=float("inf"))
         verdict = look(watch, operator.vidu_conn_id, self._log) if earlier.vidu_task_id else None
+        files = StoredFiles(self._context, self._log).files_of(earlier.vidu_task_id)
         step, why = decide(
             earlier,
             max_tries=self._ti.max_tries,
@@ -76,12 +80,19 @@ class Submit:
             now=time.time(),
             answer=watch.last_answer,
             believed=isinstance(verdict, Outcome),
+            files=files,
         )
+        is_ready = isinstance(verdict, Outcome) and verdict.task is not None
+        if is_ready and files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
+            # With its files it needs no links.
+            step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {few(files)} already."
+        if step is Step.MISSING:
+            why = f"{why} To pay for it again instead, delete the task state {KEY} and clear this task."
         if step is Step.UNCERTAIN and operator.on_uncertain == "resubmit":
             step = Step.NEW
         if step is Step.UNCERTAIN:
             raise ViduSubmissionUncertainError(why)
-        if step is Step.FAIL:
+        if step in (Step.FAIL, Step.MISSING):
             raise AirflowFailException(why)
         self._log.warning("%s", why)
         return step is Step.ATTACH

@@ -9,8 +9,10 @@ import shutil
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, outcomes, posts
+from airflow_provider_vidu.protocol import response
+from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -135,3 +137,77 @@ def test_a_trigger_that_airflow_gave_up_resumes_without_the_record_of_an_earlier
     operator = ViduGenerateBatchOperator(task_id="batch", requests=many(2), destination=f"{videos}/{{custom_id}}.mp4")
     returned = operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(store))
     assert returned["counts"] == {"success": 2}
+
+
+@pytest.fixture
+def expired(monkeypatch):
+    """The links of all videos expire."""
+    return lambda: monkeypatch.setattr(response, "RESULT_LIFETIME_SECONDS", -1)
+
+
+def failed_batch(store, videos):
+    """Seven of eight videos are stored, one can be made only of another request."""
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, [*many(7), UNFIT])
+    return [*many(7), asked("unfit", prompt="a boat")]
+
+
+def test_what_is_stored_on_another_machine_is_not_paid_again(emulator, videos, another_machine, expired):
+    store = Store()
+    given = failed_batch(store, videos)
+    another_machine()
+    expired()
+    with pytest.raises(AirflowException, match="7 of 8 items have no video"):
+        tried(store, videos, given, max_tries=2)
+    assert [task["body"]["input"]["prompt"] for task in emulator.tasks][8:] == ["a boat"]
+    found = {line["custom_id"]: line for line in lines(videos)}
+    assert {name: line["outcome"] for name, line in found.items()} == {
+        **{item["custom_id"]: "lost" for item in many(7)},
+        "unfit": "success",
+    }
+    assert found["kite-003"]["reason"].endswith(
+        f"was ready, but its links have expired. An earlier try stored it at file://{videos}/kite-003.mp4. Nothing is "
+        "submitted or paid. If this worker does not see that file, give all workers one destination, then clear this "
+        "task. "
+        'Set on_missing="resubmit" to pay for it again.'
+    )
+
+
+def test_what_is_stored_on_another_machine_is_stored_again_while_its_links_live(emulator, videos, another_machine):
+    store = Store()
+    given = failed_batch(store, videos)
+    another_machine()
+    assert tried(store, videos, given, max_tries=2)["counts"] == {"success": 8}
+    assert len(posts(emulator)) == 9
+
+
+@pytest.mark.parametrize("manifest_has_gone", [False, True])
+def test_what_is_stored_where_the_clear_runs_is_kept(emulator, videos, expired, manifest_has_gone):
+    store = Store()
+    given = failed_batch(store, videos)
+    before = {path.name: path.stat().st_mtime_ns for path in videos.glob("kite-*.mp4")}
+    if manifest_has_gone:
+        next(videos.glob("*.jsonl")).unlink()
+    expired()
+    assert tried(store, videos, given, max_tries=2)["counts"] == {"success": 8}
+    assert {path.name: path.stat().st_mtime_ns for path in videos.glob("kite-*.mp4")} == before
+    assert [line["files"] for line in lines(videos)][3] == [f"file://{videos}/kite-003.mp4"]
+    assert len(posts(emulator)) == 9
+
+
+def test_a_person_may_choose_to_pay_again_for_what_is_out_of_reach(emulator, videos, another_machine, expired):
+    store = Store()
+    given = failed_batch(store, videos)
+    another_machine()
+    expired()
+    with pytest.raises(AirflowException, match="7 lost, 1 failed"):
+        # A retry is no person's word.
+        tried(store, videos, [*many(7), UNFIT], on_missing="resubmit")
+    assert len(posts(emulator)) == 8
+    tried(store, videos, given, max_tries=2, on_missing="resubmit")
+    assert len(posts(emulator)) == 16
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(ViduRequestError, match="on_missing must be 'fail' or 'resubmit', got 'again'"):
+        ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination="/videos", on_missing="again")
