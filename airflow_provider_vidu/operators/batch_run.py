@@ -24,6 +24,7 @@ from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.operators.stored_files import StoredFiles
+from airflow_provider_vidu.operators.storing import check_destination
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -102,6 +103,8 @@ class BatchRun:
             try:
                 first.take_up(hop.path, resubmit=self._operator.on_uncertain == "resubmit")
                 new = first.new
+                if new:
+                    check_destination(self._operator, self._context, is_batch=True)
                 estimates = self._estimates(new)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.ledger, self._log)}") from error

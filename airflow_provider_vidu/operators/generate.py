@@ -69,15 +69,18 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
     def ready_to_pay(self, context: Context) -> None:
         """
-        Find out whether the destination can be written.
+        Find out whether the destination can be written, and is this task's own.
 
         :param context: Airflow's context of the task instance.
+        :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
         :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
         """
         if self.destination is not None:
+            from airflow_provider_vidu.operators.storing import check_destination
             from airflow_provider_vidu.transfers.places import located, probe
             from airflow_provider_vidu.transfers.store import place_of
 
+            check_destination(self, context)
             probe(located(Destination(self.destination).path("probe", index=place_of(context))))
 
     # It submits as the submit operator does, but returns more than an id.

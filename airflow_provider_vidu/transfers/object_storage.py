@@ -78,10 +78,12 @@ class ViduToObjectStorageOperator(BaseOperator):
         """
         # Only here, since it brings all that is known of errors.
         from airflow_provider_vidu.operators.stored_files import StoredFiles
+        from airflow_provider_vidu.operators.storing import check_destination
 
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
+                check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
                 # Neither the files' names nor a failure need tell whose video it is.
                 show(context, "vidu_task_id", identifier(given))

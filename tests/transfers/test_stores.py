@@ -255,7 +255,7 @@ def test_a_generation_takes_each_name_as_it_is(run_dag, place, name, emulator):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_takes_each_name_as_it_is(run_dag, place, name, emulator):
     destination, root, there = place
-    custom_id = name.strip()
+    custom_id = name.strip().replace("\\", "-").replace("\u3000", " ")
     ran = run_dag(
         lambda: ViduGenerateBatchOperator(
             task_id="batch",
