@@ -36,7 +36,8 @@ class Stub:
 
     ``objects`` is what is in it, ``uploads`` what is half uploaded, ``calls`` the name and key of every call, and
     ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
-    ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put.
+    ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
+    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class Stub:
         self.broken: set[str] = set()
         self.break_after: dict[str, int] = {}
         self.loses = 0
+        self.takes_checksums = True
         self.lock = threading.Lock()
 
     def names(self, key: str = "") -> list[str]:
@@ -103,6 +105,10 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
                         raise Refused(403, "AccessDenied")
                     if name in stub.broken or stub.names().count(name) > stub.break_after.get(name, 1 << 30):
                         raise Refused(400, "InvalidRequest")
+                    if not stub.takes_checksums and any(
+                        one.lower().startswith("x-amz-checksum") for one in self.headers
+                    ):
+                        raise Refused(400, "InvalidArgument")
                     if bucket != "bucket":
                         raise Refused(404, "NoSuchBucket")
                     getattr(self, f"do_{name}")(key, query, body)

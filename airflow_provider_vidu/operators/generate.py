@@ -34,7 +34,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     ``files``, ``video_seconds`` and ``estimated_cost``.
 
     :param destination: where to store the video, as in ``ViduToObjectStorageOperator``; ``None`` (default) stores
-        nothing, and the result's links live about 24 hours. (templated)
+        nothing, and the result's links live about 24 hours. All workers have to see it: storing may run on another one
+        than the submit. (templated)
     :param deferrable: whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: seconds between two requests where no typical time is known, 5 by default.
     :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well. The

@@ -38,7 +38,8 @@ def check_destination(operator: BaseOperator, context: Context, *, is_batch: boo
     one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
     if one == other and _is_the_same_for_all(operator, context, "destination"):
         raise _refusal("destination", destination.template, "a directory, or a name that holds {task_id}", is_batch)
-    if is_batch and (manifest := operator.manifest) and _is_the_same_for_all(operator, context, "manifest"):  # type: ignore[attr-defined]
+    manifest = getattr(operator, "manifest", None)
+    if manifest and _is_the_same_for_all(operator, context, "manifest"):
         raise _refusal("manifest", manifest, "none, or a name that holds {{ ti.map_index }}", is_batch)
     _warn_if_local(operator, one)
 

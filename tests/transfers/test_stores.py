@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import struct
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def stub_server():
         keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
         extra = {**keys, "endpoint_url": stub.url, "region_name": "us-east-1"}
         patch.setenv("AIRFLOW_CONN_STUB", json.dumps({"conn_type": "aws", "extra": extra}))
+        # The recipe of the documentation, but for the host names, which an address of this machine has none of.
+        (recipe,) = re.findall(
+            r"```json\n(.*?)```", (Path(__file__).parents[2] / "docs/stores.md").read_text("utf-8"), re.DOTALL
+        )
+        read = json.loads(recipe)
+        del read["extra"]["config_kwargs"]["s3"]
+        patch.setenv("AIRFLOW_CONN_RECIPE", json.dumps({**read, "extra": {**read["extra"], "endpoint_url": stub.url}}))
         yield stub
 
 
@@ -60,10 +68,10 @@ def video(size: int) -> bytes:
 def store(run_dag):
     """Store a video of as many bytes as wanted at ``s3://stub@bucket/new/video.mp4``."""
 
-    def run(size: int):
+    def run(size: int, conn_id: str = "stub"):
         with serving({"video.mp4": video(size)}) as url:
             result = {"task_id": "task-1", "urls": [f"{url}/video.mp4"]}
-            destination = "s3://stub@bucket/new/video.mp4"
+            destination = f"s3://{conn_id}@bucket/new/video.mp4"
             return run_dag(lambda: ViduToObjectStorageOperator(task_id="store", result=result, destination=destination))
 
     return run
@@ -126,6 +134,13 @@ def test_a_right_to_write_alone_is_enough_to_store(store, stub):
     stub.refuse = {"HeadObject", "GetObject", "ListObjectsV2", "DeleteObject", "AbortMultipartUpload"}
     assert store(1000).states == {"store": "success"}
     assert list(stub.objects) == ["new/video.mp4"]
+
+
+@pytest.mark.parametrize("size", [1000, PART + 1])
+def test_the_recipe_for_other_stores_sends_no_checksums_of_aws(store, stub, size):
+    stub.takes_checksums = False
+    assert type(store(size).error) is ViduDownloadError
+    assert store(size, "recipe").states == {"store": "success"}
 
 
 def generate(run_dag, **arguments):
