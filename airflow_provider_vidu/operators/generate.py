@@ -60,6 +60,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         self.timeout = timeout
         if not is_unmapped(self):
             self._check_wait()
+            if destination is not None and is_literal(destination):
+                from airflow_provider_vidu.operators.storing import check_in_group
+
+                check_in_group(self)
 
     def _check_wait(self) -> None:
         found = waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)

@@ -23,6 +23,20 @@ _SAME_IN_A_RUN = {
 }
 """What templates use that no mapped task of a run has for itself."""
 
+_OWN_NAMES = "a directory, or a name that holds {task_id}"
+
+
+def check_in_group(operator: BaseOperator) -> None:
+    """
+    Refuse, while the DAG is parsed, what :func:`check_destination` would refuse in a mapped task group.
+
+    :param operator: with ``destination``, a literal.
+    :raises ViduRequestError: when each mapped task would write the same file.
+    """
+    destination = Destination(operator.destination)  # type: ignore[attr-defined]
+    if any(operator.iter_mapped_task_groups()) and destination.path("a") == destination.path("b", index=1):
+        raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=False)
+
 
 def check_destination(operator: BaseOperator, context: Context, *, is_batch: bool = False) -> None:
     """
@@ -37,14 +51,14 @@ def check_destination(operator: BaseOperator, context: Context, *, is_batch: boo
     # Vidu's ids differ everywhere, custom ids may, indexes do unless each batch counts its own.
     one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
     if one == other and _is_the_same_for_all(operator, context, "destination"):
-        raise _refusal("destination", destination.template, "a directory, or a name that holds {task_id}", is_batch)
+        raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=is_batch)
     manifest = getattr(operator, "manifest", None)
     if manifest and _is_the_same_for_all(operator, context, "manifest"):
-        raise _refusal("manifest", manifest, "none, or a name that holds {{ ti.map_index }}", is_batch)
+        raise _refusal("manifest", manifest, "none, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
     _warn_if_local(operator, one)
 
 
-def _refusal(name: str, given: str, use: str, is_batch: bool) -> ViduRequestError:
+def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestError:
     index = "" if is_batch else " or {index}"
     return ViduRequestError(
         f"{name} must differ for each mapped task, got {given!r}, so that each would replace the file of the others. "

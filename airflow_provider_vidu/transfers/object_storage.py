@@ -59,9 +59,13 @@ class ViduToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             raise ValueError("Give either result (what ViduTaskSensor returned) or vidu_task_id.")
-        if is_literal(destination) and not is_unmapped(self) and (found := Destination(destination).problems([""])):
-            raise request.refusal(found)
         self.destination = destination
+        if is_literal(destination) and not is_unmapped(self):
+            from airflow_provider_vidu.operators.storing import check_in_group
+
+            if found := Destination(destination).problems([""]):
+                raise request.refusal(found)
+            check_in_group(self)
         self.result = result
         self.vidu_task_id = vidu_task_id
         self.estimated_cost = estimated_cost

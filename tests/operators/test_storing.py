@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import task_group
 
+from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
@@ -58,8 +59,27 @@ def refused(tmp_path, destination):
     )
 
 
-@pytest.mark.parametrize("make", [generate, generate_in_a_group])
-@pytest.mark.parametrize("destination", SHARED)
+def transfer_in_a_group(tmp_path, destination):
+    @task_group
+    def each(vidu_task_id):
+        ViduToObjectStorageOperator(task_id="map", destination=f"{tmp_path}/{destination}", vidu_task_id=vidu_task_id)
+
+    each.expand(vidu_task_id=["a", "b"])
+
+
+@pytest.mark.parametrize("make", [generate_in_a_group, transfer_in_a_group])
+def test_in_a_mapped_group_one_file_for_all_is_refused_when_the_dag_is_parsed(run_dag, emulator, tmp_path, make):
+    with pytest.raises(ViduRequestError) as raised:
+        run_dag(lambda: make(tmp_path, "video.mp4"))
+    assert str(raised.value) == refused(tmp_path, "video.mp4")
+    run_dag(lambda: generate_in_a_group(tmp_path, "{index}.mp4"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("make", "destination"),
+    [(generate, SHARED[0]), *((make, name) for name in SHARED[1:] for make in (generate, generate_in_a_group))],
+)
 def test_mapped_tasks_that_would_write_one_file_pay_nothing(run_dag, emulator, tmp_path, make, destination):
     ran = run_dag(lambda: make(tmp_path, destination), params={"name": "kite"})
     assert set(ran.states.values()) == {"failed"}

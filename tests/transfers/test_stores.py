@@ -10,8 +10,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, get_hook_lineage_collector
 from airflow.sdk import ObjectStoragePath
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
@@ -305,3 +306,45 @@ def test_a_name_that_could_not_be_opened_again_costs_nothing(run_dag, stub, emul
     ran = run_dag(lambda: ViduGenerateBatchOperator(task_id="batch", requests=[asked("a")], **manifest))
     assert type(ran.error) is AirflowFailException
     assert posts(emulator) == []
+
+
+@pytest.fixture
+def file_server():
+    """A directory of this machine in the place of a file server: what counts is which calls are made of it."""
+    from airflow.sdk.io import attach, store
+
+    class Server(LocalFileSystem):
+        protocol = "sftp"
+        cachable = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.opened: list[str] = []
+
+        def _open(self, path, mode="rb", **kwargs):
+            self.opened.append(f"{mode} {path}")
+            return super()._open(path, mode, **kwargs)
+
+    attach("sftp", "files", fs=(server := Server()))
+    yield server
+    del store._STORE_CACHE["sftp-files"]
+
+
+def test_a_file_server_shows_no_half_file(run_dag, file_server, tmp_path):
+    (tmp_path / "[x]").mkdir()
+    with serving({"video.mp4": video(1000)}) as url:
+        result = {"task_id": "task-1", "urls": [f"{url}/video.mp4"]}
+        destination = f"sftp://files@host{tmp_path}/[x]"
+        ran = run_dag(lambda: ViduToObjectStorageOperator(task_id="store", result=result, destination=destination))
+    assert ran.xcom("store") == [f"sftp://files@{tmp_path}/[x]/task-1.mp4"]
+    assert [path.name for path in (tmp_path / "[x]").iterdir()] == ["task-1.mp4"]
+    (opened,) = file_server.opened
+    assert re.fullmatch(rf"wb {re.escape(str(tmp_path))}/\[x\]/\.[0-9a-f]{{32}}\.part", opened)
+
+
+def test_what_was_stored_is_an_output_for_lineage(run_dag, stub, monkeypatch):
+    collector, outputs = get_hook_lineage_collector(), []
+    monkeypatch.setattr(collector, "add_output_asset", lambda context, uri: outputs.append(uri))
+    monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: collector)
+    ran = generate(run_dag)
+    assert outputs == ran.xcom("generate")["files"]
