@@ -21,7 +21,11 @@ with DAG(
     schedule=None,
     doc_md=__doc__,
     tags=["vidu", "example"],
-    params={"destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…")},
+    params={
+        "destination": Param(
+            "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
+        )
+    },
 ):
     ViduGenerateVideoOperator(
         task_id="generate",

@@ -26,7 +26,9 @@ with DAG(
     params={
         "image": Param(str(IMAGE), type="string", description="URL, path or object storage URI"),
         "prompt": Param("Waves roll in, the clouds drift, the camera slowly moves closer", type="string"),
-        "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
+        "destination": Param(
+            "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
+        ),
     },
 ):
     submit = ViduSubmitOperator(

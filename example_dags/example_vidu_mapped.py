@@ -53,7 +53,9 @@ with DAG(
     tags=["vidu", "example"],
     params={
         "folder": Param(str(Path(__file__).parent / "images"), type="string", description="Path or storage URI"),
-        "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
+        "destination": Param(
+            "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
+        ),
     },
 ):
     video_of.expand(picture=pictures_in("{{ params.folder }}"))

@@ -34,8 +34,12 @@ with DAG(
     params={
         "image": Param(str(IMAGE), type="string", description="URL, path or object storage URI"),
         "prompt": Param("Waves roll in, the clouds drift", type="string"),
-        "drafts": Param("file:///tmp/vidu-videos/drafts", type="string", description="Directory URI, e.g. s3://…"),
-        "public": Param("file:///tmp/vidu-videos/public", type="string", description="Directory URI, e.g. s3://…"),
+        "drafts": Param(
+            "file:///tmp/vidu-videos/drafts", type="string", description="URI that all workers see, e.g. s3://…"
+        ),
+        "public": Param(
+            "file:///tmp/vidu-videos/public", type="string", description="URI that all workers see, e.g. s3://…"
+        ),
     },
 ):
     generate = ViduGenerateVideoOperator(

@@ -41,7 +41,9 @@ with DAG(
     params={
         "opening": Param("A lighthouse at dawn, seen from the sea", type="string"),
         "ending": Param(str(Path(__file__).parent / "images" / "lighthouse.jpg"), type="string"),
-        "destination": Param("file:///tmp/vidu-videos", type="string", description="Directory URI, e.g. s3://…"),
+        "destination": Param(
+            "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
+        ),
     },
 ):
     opening = ViduGenerateVideoOperator(

@@ -35,7 +35,9 @@ class Stub:
     One bucket called ``bucket``.
 
     ``objects`` is what is in it, ``uploads`` what is half uploaded, ``calls`` the name and key of every call, and
-    ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400.
+    ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
+    ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
+    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken.
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,9 @@ class Stub:
         self.sizes: list[int] = []
         self.refuse: set[str] = set()
         self.broken: set[str] = set()
+        self.break_after: dict[str, int] = {}
+        self.loses = 0
+        self.takes_checksums = True
         self.lock = threading.Lock()
 
     def names(self, key: str = "") -> list[str]:
@@ -58,8 +63,9 @@ class Stub:
 
     def forget(self) -> None:
         """Begin with an empty bucket and no calls."""
-        for kept in (self.objects, self.uploads, self.calls, self.sizes, self.refuse, self.broken):
-            kept.clear()
+        url = self.url
+        self.__init__()  # type: ignore[misc]
+        self.url = url
 
 
 class Refused(Exception):
@@ -97,8 +103,12 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
                     stub.calls.append((name, key))
                     if name in stub.refuse:
                         raise Refused(403, "AccessDenied")
-                    if name in stub.broken:
+                    if name in stub.broken or stub.names().count(name) > stub.break_after.get(name, 1 << 30):
                         raise Refused(400, "InvalidRequest")
+                    if not stub.takes_checksums and any(
+                        one.lower().startswith("x-amz-checksum") for one in self.headers
+                    ):
+                        raise Refused(400, "InvalidArgument")
                     if bucket != "bucket":
                         raise Refused(404, "NoSuchBucket")
                     getattr(self, f"do_{name}")(key, query, body)
@@ -164,7 +174,7 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
             self.answer(200, f"<ListBucketResult>{count}{contents}{common}</ListBucketResult>")
 
         def do_PutObject(self, key: str, _: object, body: bytes) -> None:
-            stub.put(key, body)
+            stub.put(key, body[: len(body) - stub.loses])
             self.answer(200, ETag=stub.objects[key].etag)
 
         def do_DeleteObject(self, key: str, *_: object) -> None:

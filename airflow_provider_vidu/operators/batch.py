@@ -61,7 +61,8 @@ class ViduGenerateBatchOperator(BaseOperator):
         new ones in place of those it has paid for (a ``uuid4()`` in the DAG file) fails for good and sends nothing.
         (templated)
     :param destination: where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
-        ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. (templated)
+        ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. All workers have to see it: the two visits and a retry may
+        run on different ones. (templated)
     :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in
         the destination's directory, the mark being eight digits that no other task instance has. One of your own needs
         ``{{ run_id }}`` in its name, and ``{{ ti.map_index }}`` where the task is mapped: batches that share a manifest

@@ -25,6 +25,7 @@ from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.operators.second_hop import left_by_first_visit, tasks_of
 from airflow_provider_vidu.operators.stored_files import StoredFiles
+from airflow_provider_vidu.operators.storing import check_destination
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -109,6 +110,8 @@ class BatchRun:
                     resubmit_missing=self._operator.on_missing == "resubmit",
                 )
                 new = first.new
+                if new:
+                    check_destination(self._operator, self._context, is_batch=True)
                 estimates = self._estimates(new)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.ledger, self._log)}") from error

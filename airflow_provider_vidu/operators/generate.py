@@ -34,7 +34,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     ``files``, ``video_seconds`` and ``estimated_cost``.
 
     :param destination: where to store the video, as in ``ViduToObjectStorageOperator``; ``None`` (default) stores
-        nothing, and the result's links live about 24 hours. (templated)
+        nothing, and the result's links live about 24 hours. All workers have to see it: storing may run on another one
+        than the submit. (templated)
     :param deferrable: whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: seconds between two requests where no typical time is known, 5 by default.
     :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well. The
@@ -59,6 +60,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         self.timeout = timeout
         if not is_unmapped(self):
             self._check_wait()
+            if destination is not None and is_literal(destination):
+                from airflow_provider_vidu.operators.storing import check_in_group
+
+                check_in_group(self)
 
     def _check_wait(self) -> None:
         found = waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
@@ -69,15 +74,18 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
     def ready_to_pay(self, context: Context) -> None:
         """
-        Find out whether the destination can be written.
+        Find out whether the destination can be written, and is this task's own.
 
         :param context: Airflow's context of the task instance.
+        :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
         :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
         """
         if self.destination is not None:
+            from airflow_provider_vidu.operators.storing import check_destination
             from airflow_provider_vidu.transfers.places import located, probe
             from airflow_provider_vidu.transfers.store import place_of
 
+            check_destination(self, context)
             probe(located(Destination(self.destination).path("probe", index=place_of(context))))
 
     # It submits as the submit operator does, but returns more than an id.

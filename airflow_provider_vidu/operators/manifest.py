@@ -92,6 +92,7 @@ def write(path: str, records: Iterable[Record]) -> str:
     target = places.located(path)
     with places.replacing(target) as file:
         file.write(data)
+    places.note_written(target)
     return places.uri_of(target)
 
 

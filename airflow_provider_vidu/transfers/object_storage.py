@@ -26,9 +26,9 @@ class ViduToObjectStorageOperator(BaseOperator):
     Stream every video of a finished task to object storage or a local directory. Costs nothing; retries are safe.
 
     A broken connection is taken up where it broke off; where a link has expired, the status is asked for a fresh one
-    once. A file is written under a temporary name and moved when it is complete, so that whoever watches the
-    destination never sees half a video; one that is complete already is kept. The API key is not sent to the host that
-    serves the videos. For a bucket a video passes through the worker's temporary directory. Also pushes the XCom
+    once. A file takes its place when it is complete, so that no reader of the destination sees half a video. One that
+    an earlier try stored for the same Vidu task is kept (Airflow 3.3 and newer). The API key is not sent to the host
+    that serves the videos. For a bucket a video passes through the worker's temporary directory. Also pushes the XCom
     ``vidu_task_id``, by which the tabs of Airflow's UI find the stored copy.
 
     :param result: what ``ViduTaskSensor`` returned; give this or ``vidu_task_id``. (templated)
@@ -36,8 +36,8 @@ class ViduToObjectStorageOperator(BaseOperator):
     :param destination: a path or any URI of ``ObjectStoragePath``, e.g. ``s3://aws_default@bucket/{{ ds }}``. One that
         ends in ``.mp4`` names the file, any other one a directory with files called ``<task id>.mp4``; further videos
         of a task get ``-2`` and so on before ``.mp4``. ``{task_id}`` is replaced by Vidu's id and ``{index}`` by the
-        map index (0 where the task is not mapped). A bucket has to exist; moving a file there needs the right to list,
-        read, write and delete. (templated)
+        map index (0 where the task is not mapped); a mapped task needs one of them, or a directory. All workers have to
+        see it: an object store, or a directory that they share. A bucket has to exist. (templated)
     :param estimated_cost: CNY for the asset events of its outlets, which hold ``files``, ``video_seconds`` and
         ``estimated_cost``; as ``ViduSubmitOperator`` pushes it. ``None`` (default) when unknown. (templated)
     :param vidu_conn_id: connection of type ``vidu``. (templated)
@@ -59,9 +59,13 @@ class ViduToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             raise ValueError("Give either result (what ViduTaskSensor returned) or vidu_task_id.")
-        if is_literal(destination) and not is_unmapped(self) and (found := Destination(destination).problems([""])):
-            raise request.refusal(found)
         self.destination = destination
+        if is_literal(destination) and not is_unmapped(self):
+            from airflow_provider_vidu.operators.storing import check_in_group
+
+            if found := Destination(destination).problems([""]):
+                raise request.refusal(found)
+            check_in_group(self)
         self.result = result
         self.vidu_task_id = vidu_task_id
         self.estimated_cost = estimated_cost
@@ -78,10 +82,12 @@ class ViduToObjectStorageOperator(BaseOperator):
         """
         # Only here, since it brings all that is known of errors.
         from airflow_provider_vidu.operators.stored_files import StoredFiles
+        from airflow_provider_vidu.operators.storing import check_destination
 
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
+                check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
                 # Neither the files' names nor a failure need tell whose video it is.
                 show(context, "vidu_task_id", identifier(given))

@@ -22,6 +22,8 @@ PART_BYTES = 8 << 20
 """A smaller file is one PUT, any other is sent in parts of this size: UCloud US3 takes no other size, all others do."""
 
 _PROBE = ".vidu-probe"
+_FILE_SERVERS = {"ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
+"""They show a file while it is written, and rename; a store does neither."""
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +66,8 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
     """
     Write a file that takes its place only when the ``with`` block ends well; otherwise nothing of it stays.
 
-    On this machine it has a temporary name until then. A store replaces a key in one step, so it is uploaded once, to
-    its own key, without copies: many stores refuse those that fsspec asks for.
+    On this machine and on file servers it has a temporary name until then. A store replaces a key in one step, so it
+    is uploaded once, to its own key, without copies: many stores refuse those that fsspec asks for.
 
     :param path: where it belongs.
     :raises ViduDownloadError: in place of whatever its store raises.
@@ -88,7 +90,15 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
             with tempfile.TemporaryFile() as file:
                 yield cast("BinaryIO", file)
                 file.seek(0)
-                _upload(cast("BinaryIO", file), path)
+                if path.protocol not in _FILE_SERVERS:
+                    _upload(cast("BinaryIO", file), path)
+                    return
+                beside = path.with_name(f".{uuid.uuid4().hex}.part")
+                try:
+                    _upload(cast("BinaryIO", file), beside)
+                    beside.fs.mv(beside.path, path.path)
+                finally:
+                    remove(beside)
 
 
 def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
@@ -103,8 +113,20 @@ def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
             target.discard()
         except Exception:
             log.warning("The parts of the broken upload to %s could not be removed", uri_of(path), exc_info=True)
-        target.closed = True
+        with contextlib.suppress(AttributeError):
+            target.closed = True
         raise
+
+
+def note_written(path: ObjectStoragePath) -> None:
+    """
+    Name a file as an output of the task, for listeners that collect lineage.
+
+    :param path: the file.
+    """
+    from airflow.providers.common.compat.sdk import get_hook_lineage_collector
+
+    get_hook_lineage_collector().add_output_asset(context=path, uri=uri_of(path))
 
 
 def probe(path: ObjectStoragePath) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import is_url
 from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.places import located, replacing, uri_of
+from airflow_provider_vidu.transfers.places import located, note_written, replacing, uri_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -162,6 +162,7 @@ class VideoStore:
             " in place of another video" if there else "",
         )
         self._check(task_id, uri, size, path)
+        note_written(path)
         return uri
 
     def _check(self, task_id: str, uri: str, size: int, path: ObjectStoragePath) -> None:

@@ -121,7 +121,7 @@ def rendered(requests, videos, **arguments):
     ("requests", "arguments", "told"),
     [
         ([asked("a"), asked("{{x"), asked("a")], {"destination": "/videos"}, "'a' given 2 times (items 0, 2)"),
-        ([asked("a{{x"), asked("b")], {}, "custom_id: 'a{{x' given, allowed where the destination holds {custom_id}"),
+        ([asked("a{{/x"), asked("b")], {}, "custom_id: 'a{{/x' given, allowed where the destination holds {custom_id}"),
     ],
 )
 def test_what_looks_like_a_template_when_the_task_runs_is_none(emulator, videos, requests, arguments, told):

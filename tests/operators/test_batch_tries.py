@@ -46,7 +46,7 @@ def test_a_clear_of_a_failed_batch_makes_only_what_has_no_video(emulator, videos
     assert sorted(prompts) == ["a boat", "a kite", "a kite", "fail-by-moderation"]
 
 
-@pytest.mark.parametrize("fault", ["read_text", "stat"])
+@pytest.mark.parametrize("fault", ["cat_file", "stat"])
 def test_a_destination_that_does_not_tell_what_is_stored_makes_a_clear_pay_for_nothing(
     emulator, videos, monkeypatch, fault
 ):
@@ -55,17 +55,19 @@ def test_a_destination_that_does_not_tell_what_is_stored_makes_a_clear_pay_for_n
         tried(store, videos, given)
     # The links of the videos that are stored have expired.
     monkeypatch.setattr(response, "RESULT_LIFETIME_SECONDS", -1)
-    really_locate = manifests.store.located
+    really_locate = manifests.places.located
 
     def away(*args, **kwargs):
         raise ConnectionError("S3 stumbles")
 
     def located(path):
-        is_hit = fault == "read_text" or str(path).endswith("kite-001.mp4")
-        return SimpleNamespace(**{fault: away}) if is_hit else really_locate(path)
+        is_hit = fault == "cat_file" or str(path).endswith("kite-001.mp4")
+        place = SimpleNamespace(**{fault: away}, path=path)
+        place.fs = place
+        return place if is_hit else really_locate(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(manifests.store, "located", located)
+        patched.setattr(manifests.places, "located", located)
         with pytest.raises(ViduDownloadError, match=r"S3 stumbles.*Nothing was sent"):
             tried(store, videos, given, max_tries=2)
     given[3] = asked("unfit", prompt="a boat")

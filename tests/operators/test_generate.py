@@ -61,7 +61,7 @@ def test_where_nothing_can_be_written_nothing_is_paid(generate, emulator, tmp_pa
     (tmp_path / "videos").write_text("a file")
     ran = generate()
     assert type(ran.error) is ViduDownloadError
-    assert f"Nothing could be written to file://{tmp_path}/videos/probe.mp4: " in str(ran.error)
+    assert f"Nothing could be written to file://{tmp_path}/videos/.vidu-probe: " in str(ran.error)
     assert str(ran.error).endswith("Nothing was sent: nothing was paid, a retry can help.")
     assert emulator.requests == []
 

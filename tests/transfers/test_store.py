@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol import download
-from airflow_provider_vidu.transfers import store
 from airflow_provider_vidu.transfers.store import VideoStore
 from tests.emulator_control import set_connection
+from tests.quick import Store, context_of
 
 pytestmark = pytest.mark.usefixtures("soon")
 LOG = logging.getLogger("store")
@@ -107,26 +106,60 @@ def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
         store_at(tmp_path / "videos").store(result)
 
 
-def test_a_file_that_is_complete_is_kept(emulator, finish, place, caplog):
-    result = finish()
-    name = f"{result['task_id']}.mp4"
-    video = content(result["urls"][0])
-    # Of the same length and a video, but not the same: so it shows that it was kept.
-    place.write(name, video[:-1] + b"x")
+def remembering(place: Place, state: Store | None) -> VideoStore:
+    """A store whose files a task instance remembers, as each of its tries makes one."""
+    stored = StoredFiles(context_of(state), LOG)
+    return VideoStore(place.destination, "vidu_default", LOG, stored)
+
+
+def test_a_file_that_an_earlier_try_stored_is_kept_without_asking_its_host(emulator, finish, place, caplog):
+    result, state = finish(), Store()
+    result["urls"] *= 2
+    first = remembering(place, state).store(result)
+    there, asked = place.files(), len(emulator.requests)
     with caplog.at_level(logging.INFO):
-        assert store_at(place.destination).store(result) == [f"{place.uri}/{name}"]
-    assert place.files() == {name: video[:-1] + b"x"}
-    assert f"Kept {place.uri}/{name}, which is complete: {len(video):,} bytes" in caplog.messages
+        assert remembering(place, state).store({**result, "urls": ["http://127.0.0.1:9/gone"] * 2}) == first
+    assert (place.files(), len(emulator.requests)) == (there, asked)
+    assert [message for message in caplog.messages if message.startswith("Kept")] == [
+        f"Kept {uri}, which was stored for Vidu task {result['task_id']}" for uri in first
+    ]
 
 
-@pytest.mark.parametrize("finish_time", [time.time() + 3600, None, "soon", float("nan")], ids=str)
-def test_a_file_that_may_be_older_than_the_video_is_another_one_and_is_replaced(
+@pytest.mark.parametrize("finish_time", [None, 0, 4e9])
+def test_the_file_of_another_task_is_another_video_of_whatever_size_and_age(
     emulator, finish, place, caplog, finish_time
+):
+    result, other, state = finish(), finish(), Store()
+    place.destination += "/video.mp4"
+    (uri,) = remembering(place, state).store(other)
+    video = content(result["urls"][0])
+    remembering(place, state).store({**result, "finish_time": finish_time})
+    assert place.files() == {"video.mp4": video}
+    assert f"Stored {len(video):,} bytes at {uri} in place of another video" in caplog.messages
+    # And back again: what was stored for it is not there any more.
+    assert StoredFiles(context_of(state), LOG).files_of(other["task_id"]) == []
+    remembering(place, state).store(other)
+    assert place.files() == {"video.mp4": content(other["urls"][0])}
+
+
+def test_a_file_that_was_changed_since_is_replaced(emulator, finish, tmp_path):
+    result, state = finish(), Store()
+    place = Place(str(tmp_path / "new"), f"file://{tmp_path}/new", tmp_path / "new")
+    (uri,) = remembering(place, state).store(result)
+    path, video = Path(uri.removeprefix("file://")), content(result["urls"][0])
+    path.write_bytes(video[:-1] + b"x")
+    remembering(place, state).store(result)
+    assert path.read_bytes() == video
+
+
+@pytest.mark.parametrize("state", [None, Store()], ids=["no state store", "a state store"])
+def test_a_file_that_no_earlier_try_stored_is_replaced_however_much_it_looks_like_the_video(
+    emulator, finish, place, caplog, state
 ):
     result = finish()
     name, video = f"{result['task_id']}.mp4", content(result["urls"][0])
     place.write(name, video[:-1] + b"x")
-    store_at(place.destination).store({**result, "finish_time": finish_time})
+    remembering(place, state).store(result)
     assert place.files() == {name: video}
     assert f"Stored {len(video):,} bytes at {place.uri}/{name} in place of another video" in caplog.messages
 
@@ -200,14 +233,6 @@ def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
     with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
         store_at(place.destination).store(finish())
     assert place.files() == {}
-
-
-def test_a_store_that_loses_bytes_is_told_and_has_no_file(emulator, finish, s3, monkeypatch):
-    losing = SimpleNamespace(copyfileobj=lambda source, target, length: target.write(source.read()[:-1]))
-    monkeypatch.setattr(store, "shutil", losing)
-    with pytest.raises(ViduDownloadError, match=r"bytes were written, but .* are at s3://store@bucket/lossy/"):
-        store_at("s3://store@bucket/lossy").store(finish())
-    assert "Contents" not in s3.list_objects_v2(Bucket="bucket")
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_not_made(emulator, finish, s3):

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A destination, checked before anything is paid for: what it shares with other workers and other mapped tasks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.transfers.destination import Destination
+from airflow_provider_vidu.transfers.places import is_local, located
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow.sdk import Context
+
+_LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+_SAME_IN_A_RUN = {
+    *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "run_id", "dag_run", "dag", "logical_date"),
+    *("data_interval_start", "data_interval_end", "prev_data_interval_start_success", "prev_start_date_success"),
+    *("prev_data_interval_end_success", "prev_end_date_success", "params", "var", "conn", "triggering_asset_events"),
+    *("macros", "macros.ds_add", "macros.ds_format", "macros.datetime_diff_for_humans", "task_instance_key_str"),
+}
+"""What templates use that no mapped task of a run has for itself."""
+
+_OWN_NAMES = "a directory, or a name that holds {task_id}"
+
+
+def check_in_group(operator: BaseOperator) -> None:
+    """
+    Refuse, while the DAG is parsed, what :func:`check_destination` would refuse in a mapped task group.
+
+    :param operator: with ``destination``, a literal.
+    :raises ViduRequestError: when each mapped task would write the same file.
+    """
+    destination = Destination(operator.destination)  # type: ignore[attr-defined]
+    if any(operator.iter_mapped_task_groups()) and destination.path("a") == destination.path("b", index=1):
+        raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=False)
+
+
+def check_destination(operator: BaseOperator, context: Context, *, is_batch: bool = False) -> None:
+    """
+    Refuse what mapped tasks would write over each other, and warn of a path that other workers may not see.
+
+    :param operator: with ``destination``, rendered, and for a batch ``manifest``.
+    :param context: Airflow's context of the task instance.
+    :param is_batch: whether it stores many videos.
+    :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
+    """
+    destination = Destination(operator.destination)  # type: ignore[attr-defined]
+    # Vidu's ids differ everywhere, custom ids may, indexes do unless each batch counts its own.
+    one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
+    if one == other and _is_the_same_for_all(operator, context, "destination"):
+        raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=is_batch)
+    manifest = getattr(operator, "manifest", None)
+    if manifest and _is_the_same_for_all(operator, context, "manifest"):
+        raise _refusal("manifest", manifest, "none, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
+    _warn_if_local(operator, one)
+
+
+def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestError:
+    index = "" if is_batch else " or {index}"
+    return ViduRequestError(
+        f"{name} must differ for each mapped task, got {given!r}, so that each would replace the file of the others. "
+        f"Nothing was sent or paid. Use {use}{index}, then clear the task."
+    )
+
+
+def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) -> bool:
+    """Tell whether an argument is surely rendered the same for all mapped tasks of the run."""
+    from jinja2 import TemplateError, meta, nodes
+
+    if context["ti"].map_index is None or context["ti"].map_index < 0:
+        return False
+    dag = operator.get_dag()
+    written: Any = dag.get_task(operator.task_id) if dag else operator
+    if written is operator:
+        # Rendered in place: how it was written is not known.
+        return False
+    # Of a mapped operator what is not mapped is in partial(); one of a mapped group has its attributes.
+    arguments = getattr(written, "partial_kwargs", None)
+    template = getattr(written, name, None) if arguments is None else arguments.get(name)
+    if not isinstance(template, str):
+        return False
+    try:
+        tree = operator.get_template_env().parse(template)
+    except TemplateError:
+        return False
+    used = meta.find_undeclared_variables(tree)
+    for part in tree.find_all(nodes.Getattr):
+        if isinstance(part.node, nodes.Name) and part.node.name == "macros":
+            used.add(f"macros.{part.attr}")
+    return used <= _SAME_IN_A_RUN
+
+
+def _warn_if_local(operator: BaseOperator, path: str) -> None:
+    from airflow.providers.common.compat.sdk import conf
+
+    if not is_local(located(path)):
+        return
+    # A list, in which an executor may have an alias or a team.
+    configured = re.split(r"[,;]", conf.get("core", "executor", fallback="LocalExecutor"))
+    names = {re.split(r"[=:.]", one.strip())[-1] for one in configured}
+    if others := sorted(names - _LOCAL_EXECUTORS):
+        operator.log.warning(
+            "destination is a path of this worker: %s. With %s the next try may run on another machine, which has to "
+            "see the same files: use a directory that all workers share, or an object store.",
+            operator.destination,  # type: ignore[attr-defined]
+            ", ".join(others),
+        )

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Destinations that mapped tasks share, and paths that machines do not, run by Airflow against the emulator."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import task_group
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
+from tests.quick import QUICK, asked, posts
+from tests.served import clip, serving
+
+pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
+PROMPTS = ["a kite", "a boat"]
+WITHOUT_PROMPT = {name: value for name, value in QUICK.items() if name != "prompt"}
+
+SHARED = [
+    "video.mp4",
+    "{{ ds_nodash or 'x' }}/{{ run_id }}.mp4",
+    "{{ params.name }}.mp4",
+    "{{ macros.ds_add('2026-01-01', 1) }}.mp4",
+    "{% for one in [1, 2] %}{{ one }}{% endfor %}.mp4",
+]
+OWN = [
+    "videos",
+    "{index}.mp4",
+    "{task_id}.mp4",
+    "{{ ti.map_index }}.mp4",
+    "{{ task_instance.map_index }}-{{ ds_nodash }}.mp4",
+    "{{ macros.uuid.uuid4() }}.mp4",
+]
+
+
+def generate(tmp_path, destination):
+    ViduGenerateVideoOperator.partial(task_id="map", destination=f"{tmp_path}/{destination}", **WITHOUT_PROMPT).expand(
+        prompt=PROMPTS
+    )
+
+
+def generate_in_a_group(tmp_path, destination):
+    @task_group
+    def each(prompt):
+        ViduGenerateVideoOperator(task_id="map", destination=f"{tmp_path}/{destination}", **{**QUICK, "prompt": prompt})
+
+    each.expand(prompt=PROMPTS)
+
+
+def refused(tmp_path, destination):
+    return (
+        f"destination must differ for each mapped task, got '{tmp_path}/{destination}', so that each would replace "
+        "the file of the others. Nothing was sent or paid. Use a directory, or a name that holds {task_id} or {index}, "
+        "then clear the task."
+    )
+
+
+def transfer_in_a_group(tmp_path, destination):
+    @task_group
+    def each(vidu_task_id):
+        ViduToObjectStorageOperator(task_id="map", destination=f"{tmp_path}/{destination}", vidu_task_id=vidu_task_id)
+
+    each.expand(vidu_task_id=["a", "b"])
+
+
+@pytest.mark.parametrize("make", [generate_in_a_group, transfer_in_a_group])
+def test_in_a_mapped_group_one_file_for_all_is_refused_when_the_dag_is_parsed(run_dag, emulator, tmp_path, make):
+    with pytest.raises(ViduRequestError) as raised:
+        run_dag(lambda: make(tmp_path, "video.mp4"))
+    assert str(raised.value) == refused(tmp_path, "video.mp4")
+    run_dag(lambda: generate_in_a_group(tmp_path, "{index}.mp4"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("make", "destination"),
+    [(generate, SHARED[0]), *((make, name) for name in SHARED[1:] for make in (generate, generate_in_a_group))],
+)
+def test_mapped_tasks_that_would_write_one_file_pay_nothing(run_dag, emulator, tmp_path, make, destination):
+    ran = run_dag(lambda: make(tmp_path, destination), params={"name": "kite"})
+    assert set(ran.states.values()) == {"failed"}
+    assert type(ran.error) is AirflowFailException
+    assert "destination must differ for each mapped task, got " in str(ran.error)
+    assert emulator.requests == []
+    if destination == "video.mp4":
+        assert str(ran.error) == refused(tmp_path, destination)
+
+
+@pytest.mark.parametrize("make", [generate, generate_in_a_group])
+@pytest.mark.parametrize("destination", OWN)
+def test_mapped_tasks_whose_files_may_differ_are_paid_and_stored(run_dag, emulator, tmp_path, make, destination):
+    ran = run_dag(lambda: make(tmp_path, destination))
+    assert set(ran.states.values()) == {"success"}
+    assert len(list(tmp_path.rglob("*.mp4"))) == len(posts(emulator)) == 2
+
+
+def test_destinations_that_are_mapped_themselves_are_taken(run_dag, emulator, tmp_path):
+    each = [{"destination": f"{tmp_path}/{name}.mp4", "prompt": name} for name in "ab"]
+
+    def make():
+        ViduGenerateVideoOperator.partial(task_id="map", **WITHOUT_PROMPT).expand_kwargs(each)
+
+        @task_group
+        def group(destination):
+            ViduGenerateVideoOperator(task_id="each", destination=destination, **QUICK)
+
+        group.expand(destination=[f"{tmp_path}/{name}.mp4" for name in "cd"])
+
+    assert set(run_dag(make).states.values()) == {"success"}
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+def test_a_task_that_is_not_mapped_may_name_its_file(run_dag, emulator, tmp_path):
+    ran = run_dag(
+        lambda: ViduGenerateVideoOperator(task_id="one", destination=f"{tmp_path}/{{{{ run_id }}}}.mp4", **QUICK)
+    )
+    assert ran.states == {"one": "success"}
+
+
+def test_mapped_transfers_that_would_write_one_file_replace_none(run_dag, emulator, tmp_path):
+    results = [{"task_id": f"task-{n}", "urls": ["http://127.0.0.1:9/video.mp4"]} for n in range(2)]
+    ran = run_dag(
+        lambda: ViduToObjectStorageOperator.partial(task_id="map", destination=f"{tmp_path}/video.mp4").expand(
+            result=results
+        )
+    )
+    assert str(ran.error) == refused(tmp_path, "video.mp4")
+
+
+def batches(tmp_path, **arguments):
+    ViduGenerateBatchOperator.partial(task_id="map", **arguments).expand(requests=[[asked("a")], [asked("b")]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"destination": "video.mp4"}, "destination must differ for each mapped task, got "),
+        ({"destination": "{{ run_id }}-{index}.mp4"}, "destination must differ for each mapped task, got "),
+        (
+            {"destination": "videos", "manifest": "{{ run_id }}.jsonl"},
+            "manifest must differ for each mapped task, got ",
+        ),
+    ],
+)
+def test_mapped_batches_that_would_write_one_file_pay_nothing(run_dag, emulator, tmp_path, arguments, problem):
+    arguments = {name: f"{tmp_path}/{value}" for name, value in arguments.items()}
+    ran = run_dag(lambda: batches(tmp_path, **arguments))
+    assert type(ran.error) is AirflowFailException
+    assert str(ran.error).startswith(problem)
+    assert posts(emulator) == []
+
+
+@pytest.mark.parametrize("name", ["{custom_id}.mp4", "{task_id}.mp4", "videos", "{{ ti.map_index }}-{index}.mp4"])
+def test_mapped_batches_whose_files_may_differ_are_paid(run_dag, emulator, tmp_path, name):
+    manifest = f"{tmp_path}/{{{{ ti.map_index }}}}.jsonl"
+    ran = run_dag(lambda: batches(tmp_path, destination=f"{tmp_path}/{name}", manifest=manifest))
+    assert set(ran.states.values()) == {"success"}
+    assert len(list(tmp_path.rglob("*.mp4"))) == len(posts(emulator)) == 2
+
+
+WARNED = "destination is a path of this worker: {}. With {} the next try may run on another machine, "
+
+
+@pytest.fixture
+def warnings_of(run_dag, emulator, tmp_path, capsys, monkeypatch):
+    """Run each kind of task that stores, and give what it says of its destination."""
+
+    def run(kind: str, executor: str, destination: str):
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+        with serving({"video.mp4": clip(0.2, "red")}) as url:
+            result = {"task_id": "t", "urls": [f"{url}/video.mp4"]}
+            make = {
+                "transfer": lambda **common: ViduToObjectStorageOperator(result=result, **common),
+                "generate": lambda **common: ViduGenerateVideoOperator(**QUICK, **common),
+                "batch": lambda **common: ViduGenerateBatchOperator(requests=[asked("a")], **common),
+            }[kind]
+            capsys.readouterr()
+            assert run_dag(lambda: make(task_id="task", destination=destination)).states == {"task": "success"}
+        return re.findall(r"destination is a path.*?(?=which has to see)", capsys.readouterr().out)
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["transfer", "generate", "batch"])
+@pytest.mark.parametrize(
+    ("executor", "others"),
+    [
+        ("LocalExecutor", None),
+        ("airflow.executors.local_executor.LocalExecutor", None),
+        ("CeleryExecutor", "CeleryExecutor"),
+        ("LocalExecutor,KubernetesExecutor", "KubernetesExecutor"),
+        ("local:LocalExecutor, mine:my.module.MyExecutor", "MyExecutor"),
+    ],
+)
+def test_a_path_of_one_machine_is_warned_of_once_where_workers_have_several(
+    warnings_of, tmp_path, kind, executor, others
+):
+    found = warnings_of(kind, executor, f"{tmp_path}/videos")
+    assert found == ([WARNED.format(f"{tmp_path}/videos", others)] if others else [])
+
+
+def test_a_bucket_is_seen_by_all_machines(warnings_of, s3):
+    assert warnings_of("generate", "CeleryExecutor", "s3://store@bucket/videos") == []
