@@ -57,16 +57,17 @@ class Store(dict):
         self[key] = json.loads(json.dumps(value))
 
 
-def context_of(store, max_tries=1, map_index=-1):
-    ti = SimpleNamespace(max_tries=max_tries, dag_id="dag", run_id="run", task_id="batch", map_index=map_index)
+def context_of(store, max_tries=1, map_index=-1, try_number=1):
+    names = {"dag_id": "dag", "run_id": "run", "task_id": "batch", "map_index": map_index}
+    ti = SimpleNamespace(max_tries=max_tries, try_number=try_number, **names)
     return {"ti": ti, "task_state_store": store, "outlets": []}
 
 
-def tried(store, videos, requests, max_tries=1, map_index=-1, **arguments):
+def tried(store, videos, requests, max_tries=1, map_index=-1, try_number=1, **arguments):
     """One try of a batch, whose triggers end at once; what it returns, or what ends it."""
     arguments = {"destination": f"{videos}/{{custom_id}}.mp4", "deferrable": False, **arguments}
     operator = ViduGenerateBatchOperator(task_id="batch", requests=requests, **arguments)
-    return operator.execute(context_of(store, max_tries, map_index))
+    return operator.execute(context_of(store, max_tries, map_index, try_number))
 
 
 def deferred(videos, requests, store=None, **arguments):

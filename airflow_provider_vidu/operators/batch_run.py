@@ -25,7 +25,7 @@ from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
 from airflow_provider_vidu.operators.second_hop import left_by_first_visit, tasks_of
 from airflow_provider_vidu.operators.stored_files import StoredFiles
-from airflow_provider_vidu.operators.storing import check_destination
+from airflow_provider_vidu.operators.storing import check_destination, executors_elsewhere
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -153,7 +153,16 @@ class BatchRun:
 
     def _refuse_to_forget(self, hop: Hop) -> None:
         """Pay for nothing where an earlier try was ended before it could tell what it submitted."""
-        if hop.ledger.remembers or not manifests.exists(hop.waiting):
+        if hop.ledger.remembers:
+            return
+        if not manifests.exists(hop.waiting):
+            if self._is_retry and (others := executors_elsewhere(hop.waiting)):
+                raise AirflowFailException(
+                    f"destination must be one that all workers share for a retry below Airflow 3.3, got "
+                    f"{self._operator.destination!r}: with {', '.join(others)} the try before may have submitted on "
+                    "another worker, and what it submitted is billed. Nothing was sent. Read its log; if it submitted "
+                    "nothing, clear the task."
+                )
             return
         told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(hop.waiting) if one.task_id]
         self._log.error("Submitted by an earlier try, as far as it could tell: %s", told)
@@ -162,6 +171,12 @@ class BatchRun:
             f"tells of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that "
             "file away and clear the task to have all of it made and paid anew. Nothing was sent."
         )
+
+    @property
+    def _is_retry(self) -> bool:
+        """Whether Airflow itself tries again: a clear raises ``max_tries`` by the tries made so far."""
+        ti = self._context["ti"]
+        return ti.try_number > ti.max_tries - self._operator.retries + 1
 
     def _note(self, waiting: str, first: FirstHop) -> None:
         try:

@@ -94,17 +94,27 @@ def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) ->
 
 
 def _warn_if_local(operator: BaseOperator, path: str) -> None:
-    from airflow.providers.common.compat.sdk import conf
-
-    if not is_local(located(path)):
-        return
-    # A list, in which an executor may have an alias or a team.
-    configured = re.split(r"[,;]", conf.get("core", "executor", fallback="LocalExecutor"))
-    names = {re.split(r"[=:.]", one.strip())[-1] for one in configured}
-    if others := sorted(names - _LOCAL_EXECUTORS):
+    if others := executors_elsewhere(path):
         operator.log.warning(
             "destination is a path of this worker: %s. With %s the next try may run on another machine, which has to "
             "see the same files: use a directory that all workers share, or an object store.",
             operator.destination,  # type: ignore[attr-defined]
             ", ".join(others),
         )
+
+
+def executors_elsewhere(path: str) -> list[str]:
+    """
+    Name the executors whose workers may not see a file, since it is on this machine.
+
+    :param path: a path or URI.
+    :return: their names, none where every worker sees the file.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    if not is_local(located(path)):
+        return []
+    # A list, in which an executor may have an alias or a team.
+    configured = re.split(r"[,;]", conf.get("core", "executor", fallback="LocalExecutor"))
+    names = {re.split(r"[=:.]", one.strip())[-1] for one in configured}
+    return sorted(names - _LOCAL_EXECUTORS)

@@ -211,3 +211,39 @@ def test_a_person_may_choose_to_pay_again_for_what_is_out_of_reach(emulator, vid
 def test_an_unknown_choice_is_refused():
     with pytest.raises(ViduRequestError, match="on_missing must be 'fail' or 'resubmit', got 'again'"):
         ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination="/videos", on_missing="again")
+
+
+# Executor, destination, Airflow's try_number and max_tries, the author's retries, and whether it submits.
+BELOW_3_3 = {
+    "a retry that may run elsewhere": ("CeleryExecutor", "directory", 2, 1, 1, False),
+    "a later retry": ("LocalExecutor,CeleryExecutor", "directory", 3, 2, 2, False),
+    "the first try": ("CeleryExecutor", "directory", 1, 1, 1, True),
+    "a person's clear": ("CeleryExecutor", "directory", 3, 3, 1, True),
+    "a retry after a person's clear": ("CeleryExecutor", "directory", 4, 3, 1, False),
+    "a retry on the only machine": ("LocalExecutor", "directory", 2, 1, 1, True),
+    "a retry with a bucket": ("CeleryExecutor", "bucket", 2, 1, 1, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("executor", "place", "try_number", "max_tries", "retries", "is_sent"), BELOW_3_3.values(), ids=list(BELOW_3_3)
+)
+def test_below_airflow_3_3_a_retry_that_cannot_know_what_was_submitted_sends_nothing(
+    emulator, videos, s3, monkeypatch, executor, place, try_number, max_tries, retries, is_sent
+):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    destination = str(videos) if place == "directory" else "s3://store@bucket/videos"
+    numbers = {
+        "try_number": try_number,
+        "max_tries": max_tries,
+        "retries": 2 if try_number == 3 == max_tries + 1 else 1,
+    }
+    if is_sent:
+        assert tried(None, videos, many(1), destination=destination, **numbers)["counts"] == {"success": 1}
+    else:
+        told = (
+            r"^destination must be one that all workers share for a retry below Airflow 3\.3, got .* Nothing was sent"
+        )
+        with pytest.raises(AirflowFailException, match=told):
+            tried(None, videos, many(1), destination=destination, **numbers)
+    assert len(posts(emulator)) == is_sent
