@@ -64,7 +64,7 @@ class StoredFiles:
 
     def kept(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
         """
-        Tell whether a file is one that was stored for a Vidu task, and unchanged since.
+        Check whether a file is one that was stored for a Vidu task, and unchanged since.
 
         :param task_id: Vidu's id of the task.
         :param uri: the file.

@@ -67,7 +67,7 @@ def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestE
 
 
 def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) -> bool:
-    """Tell whether an argument is surely rendered the same for all mapped tasks of the run."""
+    """Check whether an argument is known to be rendered the same for all mapped tasks of the run."""
     from jinja2 import TemplateError, meta, nodes
 
     if context["ti"].map_index is None or context["ti"].map_index < 0:

@@ -51,7 +51,7 @@ def located(path: str) -> ObjectStoragePath:
 
 
 def is_local(path: ObjectStoragePath) -> bool:
-    """Tell a file system of this machine from a store."""
+    """Check whether a place is on a file system of this machine."""
     return path.protocol in ("", "file", "local")
 
 
