@@ -9,9 +9,9 @@ Where the API's documentation is silent the emulator assumes, and this is all th
 * the list of models has the shape that OpenAI's has;
 * what :mod:`scenes` says of lengths and :mod:`media` of files that cannot be used.
 
-Words in the prompt (or in lip-sync's text) stand for what moderation and a busy service do:
-``forbidden-by-moderation`` is refused at submit; ``fail-by-moderation`` and ``fail-by-capacity`` are accepted and
-end in Failure.
+Words in the prompt (or in lip-sync's text) stand for what moderation, a busy service and an empty account do:
+``forbidden-by-moderation`` is refused at submit; ``fail-by-moderation``, ``fail-by-capacity`` and ``fail-by-account``
+are accepted and end in Failure.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ _PENDING_SHARE = 0.1
 _PROMPTED_FAILURES = {
     "fail-by-moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
     "fail-by-capacity": "code=SystemThrottling, message=the system is busy, try again later",
+    "fail-by-account": "积分不足",
 }
 
 

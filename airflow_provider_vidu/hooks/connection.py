@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_vidu.exceptions import ViduConnectError, ViduConnectionSettingsError, ViduError
+from airflow_provider_vidu.protocol.texts import named
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -23,8 +24,7 @@ AUTH_SCHEMES = ("key", "bearer")
 
 _RATE = "max_requests_per_minute"
 _SHORTEST_SCRUBBED_KEY = 6
-_USERINFO = re.compile(r"(?<=://)[^/\s@'\"]+(:[^/\s'\"]*)?@")
-_PROXY = re.compile(r"(https?|socks[45]h?)://([^\s/]+@)?[^\s/@]+/?")
+_PROXY = re.compile(r"https?://([^\s/]+@)?[^\s/@]+/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,33 @@ class ConnectionSettings:
 
     def headers(self) -> dict[str, str]:
         """Make the headers of every request to the API."""
-        return {"Authorization": self.authorization, "Accept": "application/json"}
+        return {"Authorization": self.authorization, "Accept": "application/json", "Accept-Encoding": "identity"}
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text that comes from outside."""
         return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
 
     def describe(self, error: BaseException) -> str:
-        """Name what an HTTP library raised, without the key and without the user and password of a proxy's URL."""
-        return self.scrub(_USERINFO.sub("***@", f"{type(error).__name__}: {error}"))
+        """Name what an HTTP library raised in one line, without the key and what else a URL hides."""
+        return self.scrub(named(error))
+
+    @property
+    def proxy(self) -> str | None:
+        """
+        The proxy of all requests to the API: the connection's, else the environment's.
+
+        :raises ViduConnectionSettingsError: if the environment names one that not both hooks can use.
+        """
+        from requests.utils import get_environ_proxies, select_proxy
+
+        found = select_proxy(self.base_url, self.proxies or get_environ_proxies(self.base_url))
+        if found and "://" in found and not _PROXY.fullmatch(found):
+            raise ViduConnectionSettingsError(
+                f"The proxy for {self.base_url} must be an http:// or https:// URL, got one of the form "
+                f"{found.partition('://')[0]}://. Nothing was sent. Set another one as proxies in the connection's "
+                "extra, or change the environment variable that names it (such as HTTPS_PROXY or ALL_PROXY)."
+            )
+        return found
 
 
 def read_settings(connection: Connection) -> ConnectionSettings:
@@ -154,6 +172,7 @@ def _base_url(connection: Connection, name: str) -> str:
         or "@" in parts.netloc
         or parts.query
         or parts.fragment
+        or not _is_host(parts.hostname)
     ):
         raise ViduConnectionSettingsError(
             f"{name}: the base URL in host is not of the form http(s)://host[:port][/path], e.g. {DEFAULT_BASE_URL}."
@@ -161,6 +180,18 @@ def _base_url(connection: Connection, name: str) -> str:
     netloc = f"{parts.netloc}:{connection.port}" if connection.port and port is None else parts.netloc
     # Sibling APIs of the same operator are documented with /v1 in their base URL.
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether no HTTP library will refuse a host's name later."""
+    if ":" in host:
+        # urlsplit has checked what stands in brackets.
+        return True
+    try:
+        # Raises where a part of it is empty or too long.
+        return len(host.removesuffix(".").encode("idna")) < 254 and host.isprintable() and " " not in host
+    except UnicodeError:
+        return False
 
 
 def _number(name: str, key: str, value: Any, allowed: str) -> float:
@@ -188,5 +219,6 @@ def _proxies(value: Any, name: str) -> dict[str, str]:
     if isinstance(value, dict) and all(isinstance(url, str) and _PROXY.fullmatch(url) for url in value.values()):
         return {str(scheme): url for scheme, url in value.items()}
     raise ViduConnectionSettingsError(
-        f'{name}: proxies in extra is of the wrong form, allowed: {{"https": "http://proxy:3128"}}. Nothing was sent.'
+        f'{name}: proxies in extra must hold http:// or https:// URLs, such as {{"https": "http://proxy:3128"}}; '
+        "SOCKS is not supported. Nothing was sent."
     )

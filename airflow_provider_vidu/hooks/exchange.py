@@ -10,16 +10,19 @@ from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_vidu.exceptions import ViduApiError
+from airflow_provider_vidu.exceptions import ViduApiError, ViduRequestError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.protocol.request import Body, encode
 from airflow_provider_vidu.protocol.response import (
     Submission,
     TaskStatus,
+    decoded,
+    identifier,
     parse_submission,
     parse_task_status,
     transport_error,
 )
+from airflow_provider_vidu.protocol.texts import shown
 
 Answer = TypeVar("Answer")
 
@@ -58,8 +61,20 @@ class Exchange(Generic[Answer]):
 
     @classmethod
     def submit(cls, settings: ConnectionSettings, body: Body) -> Exchange[Submission]:
-        """Prepare a submit."""
-        data = encode(body)
+        """
+        Prepare a submit.
+
+        :raises ViduRequestError: if the body is no mapping of what JSON can hold. Nothing was sent.
+        """
+        try:
+            data = encode(body) if isinstance(body, Mapping) else b""
+        except (TypeError, ValueError, RecursionError):
+            data = b""
+        if not data:
+            raise ViduRequestError(
+                f"body must be a mapping of what JSON can hold, as protocol.request.build makes it, got {shown(body)}. "
+                "Nothing was sent."
+            )
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
         return Exchange(
             settings,
@@ -72,14 +87,24 @@ class Exchange(Generic[Answer]):
 
     @classmethod
     def status(cls, settings: ConnectionSettings, vidu_task_id: str) -> Exchange[TaskStatus]:
-        """Prepare a status request."""
+        """
+        Prepare a status request.
+
+        :raises ViduRequestError: if the id is none. Nothing was sent.
+        """
+        known = identifier(vidu_task_id)
+        if not known:
+            raise ViduRequestError(
+                f"vidu_task_id must be the id of a task, as ViduSubmitOperator returns it, got {shown(vidu_task_id)}. "
+                "Nothing was sent."
+            )
         return Exchange(
             settings,
             "GET",
-            f"{settings.base_url}/v1/tasks/status?task_id={quote(vidu_task_id, safe='')}",
+            f"{settings.base_url}/v1/tasks/status?task_id={quote(known, safe='')}",
             settings.headers(),
-            partial(parse_task_status, vidu_task_id=vidu_task_id),
-            vidu_task_id=vidu_task_id,
+            partial(parse_task_status, vidu_task_id=known),
+            vidu_task_id=known,
         )
 
     def answered(self, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
@@ -88,11 +113,12 @@ class Exchange(Generic[Answer]):
 
         :param status: HTTP status.
         :param headers: response headers.
-        :param content: response body.
+        :param content: response body as it came, encoded perhaps; more than ``MAX_ANSWER_BYTES`` need not be read.
         :return: what it means.
         :raises ViduApiError: when it is an error or no answer at all.
         """
-        return self.parse(status, headers, self.settings.scrub(content.decode("latin-1")).encode("latin-1"))
+        body = decoded(headers, content)
+        return self.parse(status, headers, self.settings.scrub(body.decode("latin-1")).encode("latin-1"))
 
     @property
     def sent(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 import requests
+import urllib3
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.http.hooks.http import HttpHook
 
@@ -30,7 +31,7 @@ from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.protocol.request import Body
-from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
 
 __all__ = ["ViduAsyncHook", "ViduHook"]
 
@@ -42,6 +43,10 @@ def _options(settings: ConnectionSettings) -> dict[str, Any]:
         "verify": settings.verify,
         "proxies": dict(settings.proxies),
     }
+
+
+def _one_proxy(settings: ConnectionSettings) -> dict[str, str]:
+    return {"all": settings.proxy} if settings.proxy else {}
 
 
 def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -92,7 +97,8 @@ class ViduHook(HttpHook):
         settings = self.settings()
         session = self._session(settings)
         session.verify = settings.verify
-        session.proxies = dict(settings.proxies)
+        session.trust_env = False
+        session.proxies = _one_proxy(settings)
         session.headers.update(settings.headers())
         session.headers.update(headers or {})
         return session
@@ -106,20 +112,22 @@ class ViduHook(HttpHook):
 
     def _send(self, exchange: Exchange[Answer]) -> Answer:
         settings = exchange.settings
+        options = {**_options(settings), "proxies": _one_proxy(settings)}
         try:
-            with (
-                self._session(settings) as session,
-                session.request(
+            with self._session(settings) as session:
+                # The environment's proxies, too, are the settings' to choose.
+                session.trust_env = False
+                with session.request(
                     exchange.method,
                     exchange.url,
                     headers=exchange.headers,
                     data=exchange.body,
                     allow_redirects=False,
-                    **_options(settings),
-                ) as response,
-            ):
-                content = response.content
-        except (requests.RequestException, OSError) as error:
+                    stream=True,
+                    **options,
+                ) as response:
+                    content = response.raw.read(MAX_ANSWER_BYTES + 1, decode_content=False)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise exchange.unanswered(error) from None
         return exchange.answered(response.status_code, response.headers, content)
 

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 import aiohttp
 from aiolimiter import AsyncLimiter
 from airflow.providers.common.compat.sdk import BaseHook
-from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from airflow_provider_vidu.exceptions import (
@@ -27,7 +26,7 @@ from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSe
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.protocol.polling import pause_after
 from airflow_provider_vidu.protocol.request import Body
-from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
 
 MAX_CONNECTIONS = 100
 LOOK_UP_SECONDS = 60.0
@@ -216,7 +215,7 @@ class ViduAsyncHook:
                 self._submit_client = self._new_client(tls, force_close=True)
                 self._verify = settings.verify
             # All requests go to one host, and to look for its proxy costs as much as to send one of them.
-            self._proxy = select_proxy(settings.base_url, settings.proxies or get_environ_proxies(settings.base_url))
+            self._proxy = settings.proxy
             self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout)
             self._pace.limit_to(settings.max_requests_per_minute)
             self._settings, self._read_at = settings, self._pace.now()
@@ -232,7 +231,8 @@ class ViduAsyncHook:
     @staticmethod
     def _new_client(tls: bool | ssl.SSLContext, *, force_close: bool = False) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls, force_close=force_close)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        # Decoded in one place for both transports, which bounds what a small body can grow to.
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
     async def _send(self, prepare: Callable[[ConnectionSettings], Exchange[Answer]]) -> Answer:
         # Before the turn, since the connection says how fast that comes.
@@ -277,10 +277,14 @@ class ViduAsyncHook:
                 allow_redirects=False,
                 proxy=self._proxy,
             ) as response:
-                content = await response.read()
+                content = bytearray()
+                async for piece in response.content.iter_any():
+                    content += piece
+                    if len(content) > MAX_ANSWER_BYTES:
+                        break
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise exchange.unanswered(error) from None
-        return exchange.answered(response.status, response.headers, content)
+        return exchange.answered(response.status, response.headers, bytes(content))
 
     async def submit(self, body: Body) -> Submission:
         """

@@ -176,7 +176,7 @@ class BatchRun:
     def _is_retry(self) -> bool:
         """Whether Airflow itself tries again: a clear raises ``max_tries`` by the tries made so far."""
         ti = self._context["ti"]
-        return ti.try_number > ti.max_tries - self._operator.retries + 1
+        return bool(ti.try_number > ti.max_tries - (self._operator.retries or 0) + 1)
 
     def _note(self, waiting: str, first: FirstHop) -> None:
         try:

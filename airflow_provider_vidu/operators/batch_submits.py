@@ -15,7 +15,7 @@ from airflow_provider_vidu.operators.report import count_submission
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import named, shown
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -83,7 +83,7 @@ class Submits:
             except Exception as error:
                 # What was accepted before is waited for all the same.
                 self._log.exception("The submits broke off")
-                self.stop(f"{type(error).__name__}: {error}")
+                self.stop(named(error))
 
     def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         bodies = self._loop.run(lambda _: self._read(items))
@@ -105,7 +105,7 @@ class Submits:
             self._loop.run(lambda hook: self._post_all(hook, bodies))
         except BaseException as error:
             # Mostly because the task's time is over: Airflow raises that here, while the requests are on their way.
-            self.stop(f"{type(error).__name__}: {error}")
+            self.stop(named(error))
             self._loop.finish(LAST_ANSWERS_SECONDS)
             raise
         finally:

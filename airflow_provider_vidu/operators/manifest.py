@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
+from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.transfers import places
 from airflow_provider_vidu.transfers.destination import before_placeholders
 
@@ -151,9 +152,7 @@ def read(path: str) -> list[Record]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except Exception as error:
-        raise ViduDownloadError(
-            f"The manifest at {path} could not be read: {type(error).__name__}: {str(error).rstrip('.')}."
-        ) from error
+        raise ViduDownloadError(f"The manifest at {path} could not be read: {named(error)}.") from error
 
 
 def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -227,9 +226,7 @@ def exists(path: str) -> bool:
         return False
     except Exception as error:
         # Every store raises what its own library does.
-        raise ViduDownloadError(
-            f"Nobody knows whether {path} is there: {type(error).__name__}: {str(error).rstrip('.')}."
-        ) from error
+        raise ViduDownloadError(f"Whether {path} is there could not be read: {named(error)}.") from error
     return True
 
 

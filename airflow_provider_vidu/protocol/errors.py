@@ -156,15 +156,39 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
         "QuotaExceeded|TooManyRequests|SystemThrottling|OperationInProcess|ModelUnavailable|InternalServiceFailure",
     ),
     (Family.ACCOUNT, "CreditInsufficient|Unauthorized|Forbidden"),
-    (Family.MODERATION, "(?i)policy|sensitive|moderation|审核|敏感|违规"),
-    (Family.INPUT, "(?i)invalid image url"),
+    (
+        Family.MODERATION,
+        "(?i)policy|sensitive|moderat|audit|illegal|prohibited|inappropriate|nsfw|copyright|violat|unsafe"
+        "|审核|敏感|违规|违法|不合规|色情|暴力|涉政|侵权|版权|风控",
+    ),
+    (
+        Family.ACCOUNT,
+        r"(?i)credit|balance|arrears|overdue|unpaid|\bfunds?\b|billing|payment|recharge|top.?up|\baccount|subscription"
+        r"|quota|unauthori[sz]ed|forbidden|permission|api.?key"
+        "|积分|余额|欠费|充值|账户|账号|帐户|帐号|额度|配额|套餐|未授权|无权|权限|冻结|停用",
+    ),
+    (
+        Family.INPUT,
+        r"(?i)\binvalid|unsupported|not supported|malformed|corrupt|parameter|\bformat\b|aspect.?ratio|resolution"
+        r"|dimensions?\b|too (large|small|long|short|big|many (images|subjects|characters))|download"
+        "|参数|格式|无效|不支持|不符合|损坏|下载|尺寸|分辨率|比例|时长|过大|过小|过长|过短|超出|超过",
+    ),
+    (
+        Family.CAPACITY,
+        r"(?i)busy|too many|throttl|rate.?limit|overload|capacity|unavailable|time.?out|timed out|try again|queue"
+        "|繁忙|排队|限流|频繁|并发|超时|稍后|重试|拥挤|资源不足|算力",
+    ),
 )
-"""Families by Vidu's codes and then, since the text is free, by words. The first that is found counts."""
+"""
+Families by Vidu's codes and then, since the text is free, by words in Chinese and English. The first that fits counts.
+
+Among the words those come first that no retry helps: a reason that reads both ways is not paid for again.
+"""
 
 
 def family_of(error_message: str) -> Family:
     """
-    Tell why a generation failed.
+    Find the family of a failed generation's reason.
 
     :param error_message: the server's reason: a code, a sentence in Chinese or English, or both.
     :return: its family.

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
-from airflow_provider_vidu.protocol.texts import looks_like_data_uri, shown
+from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri, shown, without_secrets
 
 Body = dict[str, Any]
 
@@ -117,7 +117,7 @@ def problems(
     found = [
         f"{name}: {shown(value)} given, allowed: a text without blanks around it, such as {example}"
         for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
-        if not isinstance(value, str) or not value or value != value.strip()
+        if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable()
     ]
     found += [
         f"{name}: not a field of this version{_nearest(name)}. To send it all the same, put it into extra_input or "
@@ -168,16 +168,18 @@ def fingerprint(body: Body, vidu_conn_id: str) -> str:
 
 def without_data(value: Any) -> Any:
     """
-    Replace every data URI by a few words about it, for logs and XCom.
+    Replace every data URI by a few words about it, and hide the secrets of URLs, for logs, XCom and manifests.
 
     :param value: a body or a part of one.
-    :return: the same with data URIs replaced.
+    :return: the same with data URIs replaced and without signatures in URLs.
     """
     if isinstance(value, Mapping):
         return {key: without_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_data(item) for item in value]
-    return shown(value) if looks_like_data_uri(value) else value
+    if looks_like_data_uri(value):
+        return shown(value)
+    return without_secrets(value) if is_url(value) else value
 
 
 def _nearest(name: str) -> str:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import (
@@ -26,6 +28,11 @@ from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, famil
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
+MAX_ANSWER_BYTES = 1 << 20
+"""The largest answer that is read, decoded. Those that are known have some hundred bytes."""
+_MAX_URLS = 100
+_LONGEST_URL = 8192
+_LONGEST_ID = 256
 _LONGEST_QUOTE = 300
 
 
@@ -158,17 +165,44 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     told_id = identifier(output.get("task_id")) or vidu_task_id
     if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
         raise answer.error()
-    urls = output.get("urls")
     return TaskStatus(
         task_id=vidu_task_id,
         word=word,
-        urls=tuple(url for url in urls if isinstance(url, str) and url) if isinstance(urls, list) else (),
-        submit_time=_number(output.get("submit_time")),
-        finish_time=_number(output.get("finish_time")),
+        urls=_urls(output.get("urls")),
+        submit_time=_time(output.get("submit_time")),
+        finish_time=_time(output.get("finish_time")),
         error_message=_quote(output.get("error_message")),
         video_seconds=_number(answer.section("usage").get("duration")),
         request_id=answer.request_id,
     )
+
+
+def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
+    """
+    Undo the content coding of an answer, within bounds.
+
+    :param headers: response headers.
+    :param content: response body as it came.
+    :return: the body; of a larger one than ``MAX_ANSWER_BYTES`` one byte more than that, and an empty one where it
+        cannot be decoded.
+    """
+    codings = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
+    for coding in reversed([one for name in codings.split(",") if (one := name.strip().lower()) != "identity" and one]):
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            # Not asked for, so that no server has a reason to send it.
+            return b""
+        content = _inflated(content)
+    return content[: MAX_ANSWER_BYTES + 1]
+
+
+def _inflated(content: bytes) -> bytes:
+    # gzip or zlib by their own heads; some servers send a deflate without any.
+    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+        try:
+            return zlib.decompressobj(window).decompress(content, MAX_ANSWER_BYTES + 1)
+        except zlib.error:
+            continue
+    return b""
 
 
 def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> ViduApiError:
@@ -202,7 +236,7 @@ class _Answer:
         self.body = body
         self.vidu_task_id = vidu_task_id
         try:
-            document = json.loads(body)
+            document = None if self._is_too_large else json.loads(body)
         except (ValueError, RecursionError):
             document = None
         self.document: dict[str, Any] = document if isinstance(document, dict) else {}
@@ -213,12 +247,16 @@ class _Answer:
         return value if isinstance(value, dict) else {}
 
     @property
+    def _is_too_large(self) -> bool:
+        return len(self.body) > MAX_ANSWER_BYTES
+
+    @property
     def request_id(self) -> str:
-        return _quote(identifier(self.document.get("request_id")) or identifier(self.fault.get("param")))
+        return _quote(_plain(self.document.get("request_id")) or _plain(self.fault.get("param")))
 
     @property
     def code(self) -> str:
-        return _quote(identifier(self.fault.get("code")))
+        return _quote(_plain(self.fault.get("code")))
 
     @property
     def words(self) -> str:
@@ -228,6 +266,8 @@ class _Answer:
         message = _quote(self.fault.get("message"))
         if message or self.code:
             return ": ".join(filter(None, (self.code, message)))
+        if self._is_too_large:
+            return f"more than {MAX_ANSWER_BYTES:,} bytes, which no answer of the API has"
         if not self.body:
             return "an empty body"
         if b"<html" in self.body[:1000].lower():
@@ -272,8 +312,13 @@ def identifier(value: object) -> str:
     Read an id that a server or a template gave.
 
     :param value: a text, perhaps with blanks around it, or a number.
-    :return: the id, empty when it is none.
+    :return: the id, empty if there is none: no text of over 256 characters or with one that cannot be printed is an id.
     """
+    text = _plain(value)
+    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
+
+
+def _plain(value: object) -> str:
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
@@ -283,6 +328,19 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if abs(value) < 10**15 else None
+
+
+def _urls(value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else []
+    return tuple(islice((url for url in listed if isinstance(url, str) and 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
+
+
+def _time(value: object) -> float | None:
+    """Read epoch seconds. Some servers write 0 or a text for a time that they do not know."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value, re.ASCII):
+        value = int(value)
+    seconds = _number(value)
+    return seconds if seconds is not None and seconds > 0 else None
 
 
 def _quote(value: object) -> str:

@@ -9,6 +9,14 @@ from itertools import islice
 from typing import Any
 
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
+# A store's connection id, as in s3://conn@bucket, is no secret.
+_USERINFO = r"(?i)(\b(?:https?|socks[45]?h?|ftp)://)[^/\s@'\"]+(?::[^/\s'\"]*)?@"
+# The parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, UCloud and CDNs.
+_HIDDEN_VALUES = (
+    r"(?i)([?&;](?:x-(?:amz|goog|oss|cos)-(?:signature|credential|security-token)|(?:aws|oss|google)?access(?:key)?_?id"
+    r"|(?:access_?|auth_?|security-?)?token|signature|sig|sign|ucloudpublickey|q-(?:signature|ak)|api_?key|key|password"
+    r"|secret)=)[^&#;\s'\"]+"
+)
 _SHOWN_CHARACTERS = 80
 _SHOWN_TEXTS = 5
 
@@ -24,12 +32,42 @@ def shown(value: Any) -> str:
         head = re.match(_DATA_URI, value)
         return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
     try:
-        text = repr(value)
+        text = without_secrets(repr(value))
     except (ValueError, RecursionError):  # an integer of over 4,300 digits; a list in a list in a list …
         return f"a {type(value).__name__} that is too large to show"
     if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
         return f"a {type(value).__name__} that holds a data URI"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def without_secrets(text: str) -> str:
+    """
+    Hide what lets a reader of a URL open it or log in with it: signatures, tokens, key ids, user and password.
+
+    :param text: a URL, or a text that holds some.
+    :return: the same with ``***`` in place of these values.
+    """
+    return re.sub(_HIDDEN_VALUES, r"\1***", re.sub(_USERINFO, r"\1***@", text))
+
+
+def one_line(text: str) -> str:
+    """
+    Escape what would begin another line of a log or steer a terminal.
+
+    :param text: a text from outside, such as an exception's.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def named(error: BaseException) -> str:
+    """
+    Name what a library raised, in one line without the secrets of URLs and without a full stop.
+
+    :param error: what it raised.
+    """
+    return f"{type(error).__name__}: {one_line(without_secrets(str(error))).rstrip('.')}"
 
 
 def few(texts: Collection[str], separator: str = ", ") -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
+from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.transfers.destination import name_problem
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def remove(path: ObjectStoragePath) -> None:
     except FileNotFoundError:
         pass
     except Exception as error:
-        log.warning("%s could not be removed and stays: %s: %s", uri_of(path), type(error).__name__, error)
+        log.warning("%s could not be removed and stays: %s", uri_of(path), named(error))
 
 
 @contextlib.contextmanager
@@ -171,6 +172,4 @@ def _storage_faults(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         # Every store raises what its own library does.
-        raise ViduDownloadError(
-            f"Nothing could be written to {uri}: {type(error).__name__}: {str(error).rstrip('.')}."
-        ) from error
+        raise ViduDownloadError(f"Nothing could be written to {uri}: {named(error)}.") from error

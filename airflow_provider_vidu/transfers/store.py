@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.texts import is_url
+from airflow_provider_vidu.protocol.texts import is_url, named
 from airflow_provider_vidu.transfers.destination import Destination
 from airflow_provider_vidu.transfers.places import located, note_written, replacing, uri_of
 
@@ -173,7 +173,7 @@ class VideoStore:
             # Some may write and not read.
             return
         except Exception as error:
-            raise ViduDownloadError(f"{uri} was written, but is not there: {type(error).__name__}: {error}.") from error
+            raise ViduDownloadError(f"{uri} was written, but is not there: {named(error)}.") from error
         if stat.st_size != size:
             raise ViduDownloadError(f"{size:,} bytes were written, but {stat.st_size:,} are at {uri}.")
         if self._stored:

@@ -81,6 +81,13 @@ def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
     assert len(posts(emulator)) == 1
 
 
+def test_what_failed_since_the_account_is_empty_is_not_paid_again(generate, emulator):
+    ran = generate(prompt="fail-by-account")
+    assert type(ran.error) is AirflowFailException
+    assert "积分不足. The account is at fault: mend its balance or its rights." in str(ran.error)
+    assert len(posts(emulator)) == 1
+
+
 def test_what_failed_for_want_of_capacity_is_paid_again_by_a_retry(generate, emulator):
     ran = generate(prompt="fail-by-capacity")
     assert type(ran.error) is AirflowException

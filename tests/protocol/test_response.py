@@ -157,7 +157,9 @@ def test_a_status_word_is_compared_without_case_and_kept_as_it_is(word, state):
         ({"urls": "https://h/a.mp4"}, {}, {}),
         ({"urls": {"a": 1}}, {}, {}),
         ({"urls": ["u", None, 5, "", ["v"], "w"]}, {}, {"urls": ("u", "w")}),
-        ({"submit_time": "1776240000", "finish_time": True}, {}, {}),
+        ({"submit_time": "1776240000", "finish_time": True}, {}, {"submit_time": 1776240000}),
+        ({"submit_time": 0, "finish_time": -1}, {}, {}),
+        ({"submit_time": "0", "finish_time": "soon"}, {}, {}),
         ({"submit_time": 1776240000.5, "finish_time": 10**400}, {}, {"submit_time": 1776240000.5}),
         ({"submit_time": float("nan"), "finish_time": float("inf")}, {}, {}),
         ({"submit_time": 10**15 - 1, "finish_time": 10**15}, {}, {"submit_time": 10**15 - 1}),
@@ -174,7 +176,7 @@ def test_a_status_word_is_compared_without_case_and_kept_as_it_is(word, state):
         ({}, {"request_id": True}, {}),
         ({}, {"error": []}, {}),
     ],
-    ids=range(22),
+    ids=range(24),
 )
 def test_a_status_of_odd_shape_is_read_as_far_as_it_goes(output, more, expected):
     body = json.dumps({"output": {"task_status": "Running", **output}, **more}).encode()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_vidu.protocol.fields import Field, Kind, spoken_units
 from airflow_provider_vidu.protocol.request import problems
-from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, shown
+from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, one_line, shown, without_secrets
 from tests.protocol.jobs import DATA, FRAME
 
 SECRET = "c2VjcmV0" * 200
@@ -102,3 +102,46 @@ def test_a_limit_on_one_side_or_none_is_not_checked_on_the_other():
     assert Field(name="n", kind=Kind.IMAGES).problem([]) is None
     assert Field(name="n", kind=Kind.SUBJECTS).problem([]) is None
     assert Field(name="n", kind=Kind.SPEECH).problem("") is None
+
+
+SIGNED = {
+    "https://h/a.png?X-Amz-Algorithm=A&X-Amz-Credential=id%2F1&X-Amz-Signature=0f&X-Amz-Expires=60": (
+        "https://h/a.png?X-Amz-Algorithm=A&X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Expires=60"
+    ),
+    "https://h/a?X-Amz-Security-Token=t&x=1#f": "https://h/a?X-Amz-Security-Token=***&x=1#f",
+    "https://h/a?OSSAccessKeyId=i&Expires=9&Signature=s%3D": "https://h/a?OSSAccessKeyId=***&Expires=9&Signature=***",
+    "https://h/a?AWSAccessKeyId=i&Signature=s": "https://h/a?AWSAccessKeyId=***&Signature=***",
+    "https://h/a?x-oss-signature=s&x-oss-credential=c": "https://h/a?x-oss-signature=***&x-oss-credential=***",
+    "https://h/a?q-ak=i&q-signature=s&x-cos-security-token=t": (
+        "https://h/a?q-ak=***&q-signature=***&x-cos-security-token=***"
+    ),
+    "https://h/a?UCloudPublicKey=k&Signature=s&Expires=1": "https://h/a?UCloudPublicKey=***&Signature=***&Expires=1",
+    "https://h/a?GoogleAccessId=i&X-Goog-Signature=s": "https://h/a?GoogleAccessId=***&X-Goog-Signature=***",
+    "https://h/a?sv=1&sig=s&se=2": "https://h/a?sv=1&sig=***&se=2",
+    "https://h/a?token=t": "https://h/a?token=***",
+    "https://h/a?ACCESS_TOKEN=t": "https://h/a?ACCESS_TOKEN=***",
+    "https://user:p%40ss@h/a": "https://***@h/a",
+    "s3://conn@bucket/a.png": "s3://conn@bucket/a.png",
+    "https://h/design?keyboard=1&tokens=2&signed=3": "https://h/design?keyboard=1&tokens=2&signed=3",
+    "https://h/@home?a=b": "https://h/@home?a=b",
+    "a text about ?tokens and me@home": "a text about ?tokens and me@home",
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), SIGNED.items())
+def test_what_opens_a_url_is_hidden_and_the_rest_stays_readable(url, expected):
+    assert without_secrets(url) == expected
+
+
+def test_a_url_that_is_refused_is_shown_without_its_signature():
+    (found,) = problems("img2video", "viduq2-turbo", {"first_frame_url": FRAME, "prompt": ["https://h/a?sig=abc"]})
+    assert "sig=***" in found
+    assert "abc" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("plain 字 ☂", "plain 字 ☂"), ("a\nb\r\t\x1b[31m", "a\\nb\\r\\t\\x1b[31m"), ("\u2028\u202e", "\\u2028\\u202e")],
+)
+def test_a_text_from_outside_stays_in_one_line(text, expected):
+    assert one_line(text) == expected

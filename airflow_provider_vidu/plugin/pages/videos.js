@@ -64,7 +64,8 @@ export function facts(instance) {
     urls: texts(result.urls),
     files: stores ? texts(returned) : texts(result.files),
     seconds: amount(result.video_seconds),
-    expiresAt: moment(result.expires_at),
+    // A server that does not know when it finished may have said 0.
+    expiresAt: result.finish_time === 0 ? null : moment(result.expires_at),
     reason: text(failure.reason),
     progress: {
       word: text(progress.state),
