@@ -45,7 +45,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "/data/videos, s3://aws_default@bucket/videos",
                         "default": "",
-                    }
+                    },
+                    "allow_private_result_hosts": {
+                        "description": (
+                            "Whether result links may lead to private, loopback and link-local addresses. They may "
+                            "anyway where the connection's own host has such an address."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

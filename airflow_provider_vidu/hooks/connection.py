@@ -36,9 +36,10 @@ class ConnectionSettings:
     :param key: the API key; never shown.
     :param auth_scheme: ``key`` (the key alone) or ``bearer``.
     :param timeout: seconds to wait for an answer; a connection has to stand after 10 s at the latest.
-    :param verify: whether to verify TLS, or the path of a CA bundle.
-    :param proxies: proxy URL by scheme; the environment's proxies when empty.
+    :param verify: whether to verify the API's TLS, or the path of a CA bundle.
+    :param proxies: proxy URL of the API by scheme; the environment's proxies when empty.
     :param max_requests_per_minute: how many requests all triggers of one process together may send, ``None`` for any.
+    :param download_verify: as ``verify``, for videos on other hosts than the API's.
     """
 
     base_url: str
@@ -48,6 +49,7 @@ class ConnectionSettings:
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_requests_per_minute: float | None = None
+    download_verify: bool | str = True
 
     @property
     def connect_timeout(self) -> float:
@@ -95,7 +97,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     Read a connection.
 
     :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``,
-        ``max_requests_per_minute``, ``verify``, ``proxies``; null means unset. Nothing of extra ever becomes a header.
+        ``max_requests_per_minute``, ``verify``, ``proxies``, ``download_verify``; null means unset. Nothing of extra
+        ever becomes a header.
     :return: the settings.
     :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
     """
@@ -119,7 +122,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         key=key,
         auth_scheme=auth_scheme,
         timeout=_number(name, "timeout", extra.get("timeout", DEFAULT_TIMEOUT), "a number of seconds above 0"),
-        verify=_verify(extra.get("verify"), name),
+        verify=_verify(extra.get("verify"), name, "verify"),
+        download_verify=_verify(extra.get("download_verify"), name, "download_verify"),
         proxies=_proxies(extra.get("proxies", {}), name),
         max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number above 0") if _RATE in extra else None,
     )
@@ -204,7 +208,7 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
     return number
 
 
-def _verify(value: Any, name: str) -> bool | str:
+def _verify(value: Any, name: str, key: str) -> bool | str:
     if value is None or str(value).lower() == "true":
         # requests honours these two by itself; this keeps the async hook in step with it.
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
@@ -212,7 +216,7 @@ def _verify(value: Any, name: str) -> bool | str:
         return False
     if isinstance(value, str) and os.path.exists(value):
         return value
-    raise _wrong(name, "verify", value, "true, false or the path of a CA bundle")
+    raise _wrong(name, key, value, "true, false or the path of a CA bundle")
 
 
 def _proxies(value: Any, name: str) -> dict[str, str]:

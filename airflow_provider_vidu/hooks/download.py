@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, closing
 from typing import BinaryIO
 
 import requests
+from urllib3.exceptions import HTTPError
 
-from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
 from airflow_provider_vidu.protocol.download import BrokenOff, Download
-from airflow_provider_vidu.protocol.texts import is_url
+from airflow_provider_vidu.protocol.texts import is_url, plain_url, shown
 
 # What has come of a chunk is lost when the connection breaks in its middle.
 _CHUNK_BYTES = 1 << 14
@@ -41,8 +42,8 @@ class Downloader:
         :return: the number of bytes written.
         :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
         """
-        if not is_url(url):
-            raise ViduDownloadError(f"{url!r} is not an http(s) URL; nothing else is downloaded.")
+        if not is_url(url := plain_url(url)):
+            raise ViduDownloadError(f"{shown(url)} is not an http(s) URL; nothing else is downloaded.")
         download = Download(url)
         while True:
             try:
@@ -54,7 +55,8 @@ class Downloader:
     def _go_on(self, download: Download, target: BinaryIO) -> int:
         with closing(self._chunks(download, target)) as chunks:
             for chunk in chunks:
-                target.write(download.take(chunk))
+                for piece in download.pieces(chunk):
+                    target.write(piece)
         download.ended()
         return download.written
 
@@ -65,6 +67,9 @@ class Downloader:
                 if download.answered(response.status_code, response.headers):
                     target.seek(0)
                     target.truncate()
-                yield from response.iter_content(_CHUNK_BYTES)
-        except requests.RequestException as error:
+                # As it comes over the wire: what its coding means, and how much of it, is the protocol's to say.
+                yield from response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        except ViduError:
+            raise
+        except (requests.RequestException, HTTPError, ValueError) as error:
             raise BrokenOff(self._describe(error)) from None

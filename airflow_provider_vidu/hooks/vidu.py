@@ -29,20 +29,12 @@ from airflow_provider_vidu.hooks.connection import (
 )
 from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
+from airflow_provider_vidu.hooks.guard import DownloadAdapter
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
 
 __all__ = ["ViduAsyncHook", "ViduHook"]
-
-
-def _options(settings: ConnectionSettings) -> dict[str, Any]:
-    """Give a request what a session's own values are too weak for: the environment would override them."""
-    return {
-        "timeout": (settings.connect_timeout, settings.timeout),
-        "verify": settings.verify,
-        "proxies": dict(settings.proxies),
-    }
 
 
 def _one_proxy(settings: ConnectionSettings) -> dict[str, str]:
@@ -112,7 +104,7 @@ class ViduHook(HttpHook):
 
     def _send(self, exchange: Exchange[Answer]) -> Answer:
         settings = exchange.settings
-        options = {**_options(settings), "proxies": _one_proxy(settings)}
+        proxies = _one_proxy(settings)
         try:
             with self._session(settings) as session:
                 # The environment's proxies, too, are the settings' to choose.
@@ -124,7 +116,9 @@ class ViduHook(HttpHook):
                     data=exchange.body,
                     allow_redirects=False,
                     stream=True,
-                    **options,
+                    timeout=(settings.connect_timeout, settings.timeout),
+                    verify=settings.verify,
+                    proxies=proxies,
                 ) as response:
                     content = response.raw.read(MAX_ANSWER_BYTES + 1, decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -174,11 +168,15 @@ class ViduHook(HttpHook):
 
         @contextmanager
         def get(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-            with (
-                self._session(settings) as session,
-                session.get(url, headers=dict(headers), stream=True, **_options(settings)) as response,
-            ):
-                yield response
+            adapter, timeout = DownloadAdapter(settings), (settings.connect_timeout, settings.timeout)
+            with requests.Session() as session:
+                # Proxies and bundles, the environment's as well, are the adapter's to choose for each host.
+                session.trust_env = False
+                session.auth = _unauthorized
+                session.mount("http://", adapter)
+                session.mount("https://", adapter)
+                with session.get(url, headers=dict(headers), stream=True, timeout=timeout) as response:
+                    yield response
 
         return Downloader(get, settings.describe)
 

@@ -24,7 +24,7 @@ from airflow_provider_vidu.operators.manifest import record_of
 from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
 from airflow_provider_vidu.plugin.roots import Root, read_root
 from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored, reading
-from airflow_provider_vidu.protocol.download import MP4_HEAD_BYTES, is_mp4
+from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import without_data
 
 LINES_A_PAGE = 200
@@ -106,7 +106,7 @@ def _video(name: object, roots: list[Root]) -> Stored:
     stored = open_stored(name, roots)
     try:
         with reading():
-            if is_mp4(stored.file.read(MP4_HEAD_BYTES)):
+            if is_mp4(stored.file.read(HEAD_BYTES)):
                 return stored
         raise NotServed(f"{name!r:.500} is no MP4 file")
     except NotServed:

@@ -8,9 +8,12 @@ The hosts of result links are not documented, so nothing is assumed of them beyo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol.coding import Decoder, UnknownCoding, codings_of, undone
+from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, Boxes, is_mp4
 
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). What goes on beyond it would fill a worker's disk."""
@@ -23,16 +26,6 @@ _EXPIRED = (403, 404, 410)
 _PASSING = (408, 429, *range(500, 600))
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", re.ASCII)
-MP4_HEAD_BYTES = 8
-
-
-def is_mp4(head: bytes) -> bool:
-    """
-    Tell a video from a gateway's page by its first bytes.
-
-    :param head: the beginning of a file, at least ``MP4_HEAD_BYTES`` of it.
-    """
-    return head[4:8] == b"ftyp"
 
 
 class BrokenOff(Exception):
@@ -52,7 +45,13 @@ class Download:
         self.total: int | None = None
         self._requests = 0
         self._etag = ""
-        self._head = b""
+        self._content_type = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.written, self._head = 0, b""
+        self._boxes = Boxes()
+        self._decoders: list[Decoder] = []
 
     def headers(self) -> dict[str, str]:
         """
@@ -61,7 +60,8 @@ class Download:
         :return: plain bytes, so that their number can be compared with the announced one, from where it broke off.
         """
         headers = {"Accept-Encoding": "identity"}
-        if self.written:
+        # Of a body that comes encoded all the same, no part can be had.
+        if self.written and not self._decoders:
             headers["Range"] = f"bytes={self.written}-"
             if self._etag:
                 headers["If-Range"] = self._etag
@@ -81,6 +81,8 @@ class Download:
             raise BrokenOff(f"HTTP {status} instead of the video")
         told = {name.lower(): value for name, value in headers.items()}
         if status == 206 and self.written:
+            if self._decoders_of(told) or self._decoders:
+                raise ViduDownloadError(f"{self.url} was asked for plain bytes and gave a part of encoded ones.")
             self._goes_on(told.get("content-range", ""))
             return False
         if status != 200:
@@ -89,13 +91,24 @@ class Download:
                 "the generation finished.",
                 expired=status in _EXPIRED,
             )
-        again = self.written > 0
-        self.written, self._head = 0, b""
+        again, decoders = self.written > 0, self._decoders_of(told)
+        self._begin()
+        self._decoders = decoders
         length, etag = told.get("content-length", ""), told.get("etag", "")
-        self._announce(int(length) if _COUNT.fullmatch(length) else None)
+        # The length of an encoded body is not that of the file.
+        self._announce(int(length) if _COUNT.fullmatch(length) and not decoders else None)
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
+        self._content_type = told.get("content-type", "").partition(";")[0].strip()
         return again
+
+    def _decoders_of(self, headers: Mapping[str, str]) -> list[Decoder]:
+        try:
+            return [Decoder(name) for name in codings_of(headers)]
+        except UnknownCoding as coding:
+            raise ViduDownloadError(
+                f"{self.url} must give plain bytes, gzip or deflate, got the coding {str(coding)[:20]!r}."
+            ) from None
 
     def _goes_on(self, content_range: str) -> None:
         match = _CONTENT_RANGE.fullmatch(content_range)
@@ -103,7 +116,7 @@ class Download:
         if not match or int(match[1]) != self.written or (self.total is not None and total != self.total):
             raise ViduDownloadError(
                 f"{self.url} was asked to go on at byte {self.written:,} of {self.total or 'an unknown number'} and "
-                f"answered with Content-Range {content_range!r}."
+                f"answered with Content-Range {content_range[:100]!r}."
             )
         self._announce(total)
 
@@ -117,9 +130,24 @@ class Download:
                 f"{self.url} gives {size:,} bytes or more, allowed: {MAX_VIDEO_BYTES:,}. No video is that large."
             )
 
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """
+        Decode and check a piece of the body as it came over the wire.
+
+        :param data: any number of bytes.
+        :return: what to write, in pieces of bounded size.
+        :raises BrokenOff: if its coding is broken: ask again, see :meth:`resume_after`.
+        :raises ViduDownloadError: if it is no MP4 file, or too large.
+        """
+        try:
+            for piece in undone(self._decoders, data):
+                yield self.take(piece)
+        except zlib.error as error:
+            raise BrokenOff(f"its coding is broken ({error})") from None
+
     def take(self, chunk: bytes) -> bytes:
         """
-        Check a piece of the body.
+        Check a piece of the file.
 
         :param chunk: any number of bytes.
         :return: what to write; nothing as long as the beginning is too short to tell a video from a page.
@@ -127,17 +155,18 @@ class Download:
         """
         if not self.written:
             chunk = self._head = self._head + chunk
-            if len(chunk) < MP4_HEAD_BYTES:
+            if len(chunk) < HEAD_BYTES:
                 return b""
             if not is_mp4(chunk):
                 raise self._no_video()
         self._check_size(self.written + len(chunk))
         self.written += len(chunk)
+        self._boxes.take(chunk)
         return chunk
 
     def ended(self) -> None:
         """
-        Check that the body was whole.
+        Check that the file is whole: of the announced length or, where none was announced, with all its boxes.
 
         :raises BrokenOff: ask for the rest, see :meth:`resume_after`.
         :raises ViduDownloadError: when it was none or too long.
@@ -148,9 +177,13 @@ class Download:
             raise self._no_video()
         if not self.written or self.total not in (None, self.written):
             raise ViduDownloadError(f"{self.url} gave {self.written:,} bytes, announced: {self.total}.")
+        if self.total is None and not self._boxes.is_whole:
+            raise BrokenOff("the connection ended before the video did, and its length was not announced")
 
     def _no_video(self) -> ViduDownloadError:
-        return ViduDownloadError(f"{self.url} gave something else than an MP4 file: {self._head[:40]!r}")
+        # Never any of its content: the link may lead to a host that is nobody else's business.
+        kind = self._content_type if re.fullmatch(r"[\w.+-]{1,40}/[\w.+-]{1,60}", self._content_type, re.ASCII) else ""
+        return ViduDownloadError(f"{self.url} gave something else than an MP4 file ({kind or 'of no known type'}).")
 
     def resume_after(self, reason: str) -> float:
         """

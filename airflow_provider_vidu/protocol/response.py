@@ -24,7 +24,9 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
+from airflow_provider_vidu.protocol.coding import Decoder, UnknownCoding, codings_of, undone
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
+from airflow_provider_vidu.protocol.texts import plain_url
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
@@ -186,23 +188,16 @@ def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
     :return: the body; of a larger one than ``MAX_ANSWER_BYTES`` one byte more than that, and an empty one where it
         cannot be decoded.
     """
-    codings = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
-    for coding in reversed([one for name in codings.split(",") if (one := name.strip().lower()) != "identity" and one]):
-        if coding not in ("gzip", "x-gzip", "deflate"):
-            # Not asked for, so that no server has a reason to send it.
-            return b""
-        content = _inflated(content)
-    return content[: MAX_ANSWER_BYTES + 1]
-
-
-def _inflated(content: bytes) -> bytes:
-    # gzip or zlib by their own heads; some servers send a deflate without any.
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        try:
-            return zlib.decompressobj(window).decompress(content, MAX_ANSWER_BYTES + 1)
-        except zlib.error:
-            continue
-    return b""
+    try:
+        decoders = [Decoder(name) for name in codings_of(headers)]
+        body = b""
+        for piece in undone(decoders, content):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                break
+    except (UnknownCoding, zlib.error):
+        return b""
+    return body[: MAX_ANSWER_BYTES + 1]
 
 
 def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> ViduApiError:
@@ -331,8 +326,8 @@ def _number(value: object) -> float | None:
 
 
 def _urls(value: object) -> tuple[str, ...]:
-    listed = value if isinstance(value, list) else []
-    return tuple(islice((url for url in listed if isinstance(url, str) and 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
+    urls = (plain_url(url) for url in (value if isinstance(value, list) else ()) if isinstance(url, str))
+    return tuple(islice((url for url in urls if 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
 
 
 def _time(value: object) -> float | None:

@@ -90,6 +90,17 @@ def is_url(value: Any) -> bool:
     return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
 
 
+def plain_url(url: str) -> str:
+    """
+    Read a URL as a browser does: without blanks around it, line feeds and tabs in it, and with slashes only.
+
+    :param url: an http(s) URL; any other text is only stripped. Source: the URL standard of WHATWG.
+    """
+    url = re.sub(r"[\t\r\n]", "", url.strip("".join(map(chr, range(33)))))
+    before, mark, after = url.partition("?")
+    return (before.replace("\\", "/") if is_url(before.replace("\\", "/")) else before) + mark + after
+
+
 def is_data_uri(value: Any) -> bool:
     """Whether a value is a base64 data URI."""
     return isinstance(value, str) and re.match(_DATA_URI, value) is not None

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.texts import is_url, named
+from airflow_provider_vidu.protocol.texts import is_url, named, plain_url
 from airflow_provider_vidu.transfers.destination import Destination
 from airflow_provider_vidu.transfers.places import located, note_written, replacing, uri_of
 
@@ -205,10 +205,11 @@ def _checked(result: Any) -> tuple[str, list[str]]:
             f"result: {str(result)[:200]!r} given, allowed: the dictionary that ViduTaskSensor returned, as "
             "sensor.output passes it."
         )
-    for url in urls:
+    plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
+    for url in plain:
         if not is_url(url):
             raise ViduRequestError(f"result: the url {str(url)[:200]!r} given, allowed: http(s) URLs.")
-    return task_id, list(urls)
+    return task_id, plain
 
 
 def _paid(task_id: str, result: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download
 
 URL = "https://videos.example.com/a.mp4?token=t"
-VIDEO = b"\0\0\0\x18ftypisom" + bytes(range(88))
+VIDEO = b"\0\0\0\x0cftypisom" + b"\0\0\0\x0cmoov\0\0\0\0" + b"\0\0\0\x4cmdat" + bytes(range(68))
 
 
 def begun(received: int = 40, **headers: str) -> Download:
@@ -53,7 +53,8 @@ def test_a_length_that_is_not_announced_at_first_may_come_with_the_rest(length):
     download = Download(URL)
     download.answered(200, length)
     download.take(VIDEO[:40])
-    download.ended()
+    with pytest.raises(BrokenOff, match="before the video did"):
+        download.ended()
     download.answered(206, {"Content-Range": "bytes 40-99/100"})
     download.take(VIDEO[40:90])
     with pytest.raises(BrokenOff):
@@ -114,8 +115,8 @@ def test_pieces_may_be_of_any_size(pieces):
     ("body", "text"),
     [
         (b"", "gave 0 bytes, announced: None"),
-        (b"oops", "something else than an MP4 file: b'oops'"),
-        (b"<html></html>", "something else than an MP4 file: b'<html></html>'"),
+        (b"oops", r"something else than an MP4 file \(of no known type\)"),
+        (b"<html></html>", r"something else than an MP4 file \(of no known type\)"),
     ],
 )
 def test_what_is_no_video_is_refused(body, text):

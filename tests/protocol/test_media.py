@@ -11,7 +11,6 @@ from PIL import Image as Pillow
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION
-from airflow_provider_vidu.protocol.download import is_mp4
 from airflow_provider_vidu.protocol.media import (
     Image,
     audio_data_uri,
@@ -19,6 +18,7 @@ from airflow_provider_vidu.protocol.media import (
     image_data_uri,
     read_image,
 )
+from airflow_provider_vidu.protocol.mp4 import is_mp4
 
 WIDE = (52, 31)
 

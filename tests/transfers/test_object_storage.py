@@ -49,6 +49,24 @@ def test_a_finished_task_may_be_named_instead_of_its_result(store, finish, emula
     assert ran.states == {"store": "success"}
 
 
+@pytest.mark.parametrize("change", [" {}\n", "\t{}", "{}\r\n"], ids=ascii)
+def test_blanks_and_line_feeds_around_a_link_do_not_keep_its_video_from_being_stored(
+    store, finish, emulator, tmp_path, change
+):
+    result = finish()
+    ran = store(result={**result, "urls": [change.format(result["urls"][0])]})
+    assert ran.states == {"store": "success"}
+    assert list(files(tmp_path)) == [f"{result['task_id']}.mp4"]
+
+
+def test_what_an_xcom_names_outside_of_the_videos_host_shows_nothing_of_itself(store, finish, emulator, tmp_path):
+    """An editor of XComs names a page of the worker's own network; the emulator is one, so that it may be asked."""
+    secret = f"{emulator.url}/_emulator/tasks"
+    ran = store(result={**finish(), "urls": [secret]})
+    assert str(ran.error).startswith(f"{secret} gave something else than an MP4 file (application/json). The video of")
+    assert files(tmp_path) == {}
+
+
 @pytest.mark.parametrize("scheme", ["file://", "local://"])
 def test_the_destination_may_be_a_templated_uri(store, finish, emulator, tmp_path, scheme):
     ran = store(result=finish(), destination=f"{scheme}{tmp_path}/{{{{ ds_nodash or 'x' }}}}")

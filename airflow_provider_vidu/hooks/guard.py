@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where downloads may lead: a link that an XCom or a redirect names reaches no host of the worker's own network."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from functools import cached_property
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.hooks.connection import ConnectionSettings
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """
+    Say whether an address belongs to the internet, and not to a network of one's own.
+
+    :param address: an IPv4 or IPv6 address.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        teredo = found.teredo
+        nat64 = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
+        if inner := found.ipv4_mapped or found.sixtofour or (teredo[1] if teredo else None) or nat64:
+            return is_public(str(inner))
+    return found.is_global and not found.is_multicast
+
+
+class DownloadAdapter(HTTPAdapter):
+    """
+    Sends each request of a download, and each redirect of it, by the rules of its own host.
+
+    ``verify`` and ``proxies`` of the connection are for the API's own host. Every other host is verified as
+    ``download_verify`` says and is reached by the environment's proxies. The address that was connected to is checked,
+    so that a name which leads elsewhere the next time it is asked for gains nothing. Behind a proxy only an address in
+    the link itself can be checked: names are the proxy's.
+
+    :param settings: the connection's settings.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        self._api = urlsplit(settings.base_url)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of the connections that are checked; those to a proxy are not made here."""
+        super().init_poolmanager(*args, **kwargs)
+        check = self._check
+
+        class Plain(HTTPConnection):
+            def _new_conn(self) -> socket.socket:
+                return check(super()._new_conn(), self.host)
+
+        class Tls(HTTPSConnection):
+            def _new_conn(self) -> socket.socket:
+                return check(super()._new_conn(), self.host)
+
+        plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
+        tls = type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls})
+        self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": tls}
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request, with TLS and proxy by its host; the rest as in requests."""
+        url = str(request.url)
+        is_api = _origin(urlsplit(url)) == _origin(self._api)
+        proxy = self._settings.proxy if is_api else select_proxy(url, get_environ_proxies(url))
+        if proxy:
+            self._check_literal(urlsplit(url).hostname or "")
+        return super().send(
+            request,
+            stream=stream,
+            timeout=timeout,
+            verify=self._settings.verify if is_api else self._settings.download_verify,
+            cert=cert,
+            proxies={"all": proxy} if proxy else {},
+        )
+
+    def _check(self, connected: socket.socket, host: str) -> socket.socket:
+        address = str(connected.getpeername()[0])
+        if not is_public(address) and not self._allows_private:
+            connected.close()
+            raise _refused(host, address)
+        return connected
+
+    def _check_literal(self, host: str) -> None:
+        try:
+            is_private = not is_public(host)
+        except ValueError:
+            return
+        if is_private and not self._allows_private:
+            raise _refused(host, host)
+
+    @cached_property
+    def _allows_private(self) -> bool:
+        from airflow.providers.common.compat.sdk import conf
+
+        if conf.getboolean("vidu", "allow_private_result_hosts", fallback=False):
+            return True
+        try:
+            found = socket.getaddrinfo(self._api.hostname, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        return any(not is_public(str(address[0])) for *_, address in found)
+
+
+def _refused(host: str, address: str) -> ViduDownloadError:
+    return ViduDownloadError(
+        f"The host of a result link must have a public address, got {host!r} with {address}. Nothing was fetched from "
+        "it. If your videos lie there, set allow_private_result_hosts = True in Airflow's section [vidu]."
+    )
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme.lower(), url.hostname, url.port or {"http": 80, "https": 443}.get(url.scheme.lower())

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that cut, encode, misdirect or lie, and what becomes of a download from them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import socket
+import zlib
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.hooks import guard
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol import download
+from airflow_provider_vidu.protocol.download import MAX_REQUESTS
+from tests.emulator_control import set_connection
+from tests.hooks.test_downloader import downloaded, host, mp4
+
+pytestmark = pytest.mark.usefixtures("soon", "emulator")
+
+VIDEO = mp4(50_000)
+
+
+class Answers:
+    """A host that gives the same answer again and again, and closes each connection after so many bytes of it."""
+
+    def __init__(self, body: bytes = VIDEO, *, sent: int | None = None, status: int = 200, chunked=False, **headers):
+        self.body, self.sent, self.status, self.chunked = body, sent, status, chunked
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.asked: list[dict[str, str]] = []
+
+    def __call__(self, handler) -> None:
+        self.asked.append(dict(handler.headers))
+        handler.send_response(self.status)
+        for name, value in self.headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        body = self.body[: self.sent]
+        if self.chunked:
+            pieces = [body[at : at + 9000] for at in range(0, len(body), 9000)]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+            body += b"0\r\nX-Trailer: 1\r\n\r\n" if self.sent is None else b""
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    @contextmanager
+    def url(self):
+        # A function, which becomes the handler's method.
+        with host(lambda handler: self(handler)) as address:
+            yield address
+
+
+# What has come when the connection ends, and what the host announced.
+CUT = {
+    "an announced length": (25_000, {"Content_Length": "50000"}),
+    "chunks without an end": (25_000, {"Transfer_Encoding": "chunked"}),
+    "neither": (25_000, {}),
+    "neither, before the pictures": (28, {}),
+    "neither, in the head of a box": (20, {}),
+    "neither, one byte short": (49_999, {}),
+}
+
+
+@pytest.mark.parametrize(("sent", "headers"), CUT.values(), ids=list(CUT))
+def test_half_a_video_is_never_a_success(sent, headers):
+    answers = Answers(sent=sent, chunked="Transfer_Encoding" in headers, **headers)
+    with answers.url() as url, pytest.raises(exceptions.ViduDownloadError, match=r"broke off after [\d,]+ bytes, at"):
+        ViduHook().download(url, io.BytesIO())
+    assert len(answers.asked) == MAX_REQUESTS
+
+
+def test_a_video_without_a_length_that_was_cut_goes_on(soon):
+    def first_half_first(handler):
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(VIDEO) - 1}/*")
+        handler.end_headers()
+        handler.wfile.write(VIDEO[start:] if start else VIDEO[:20_000])
+        handler.close_connection = True
+
+    with host(first_half_first) as url:
+        assert downloaded(url) == VIDEO
+
+
+TYPE, INDEX, PICTURES = VIDEO[:16], VIDEO[16:28], VIDEO[28:]
+LARGE = b"\0\0\0\1mdat" + (16 + 100).to_bytes(8, "big") + bytes(100)
+WHOLE = {
+    "the index first": TYPE + INDEX + PICTURES,
+    "the index last": TYPE + PICTURES + INDEX,
+    "a box of 64 bits": TYPE + LARGE + INDEX,
+    "pictures to the end of the file": TYPE + INDEX + b"\0\0\0\0mdat" + bytes(100),
+    "fragments": TYPE + INDEX + b"\0\0\0\x0cmoof\0\0\0\0" + b"\0\0\0\x0cmdat\0\0\0\0",
+    "some bytes after it": TYPE + PICTURES + INDEX + b"\0\0\0",
+    "what is no box after it": TYPE + PICTURES + INDEX + b"\0\0\0\2 end of file",
+}
+
+
+@pytest.mark.parametrize("video", WHOLE.values(), ids=list(WHOLE))
+def test_a_whole_video_without_a_length_is_stored(video):
+    with Answers(video).url() as url:
+        assert downloaded(url) == video
+
+
+def bare(data: bytes) -> bytes:
+    squeezer = zlib.compressobj(wbits=-15)
+    return squeezer.compress(data) + squeezer.flush()
+
+
+def members(data: bytes) -> bytes:
+    return gzip.compress(data[:7]) + gzip.compress(data[7:])
+
+
+CODINGS = {
+    "gzip": ("Content_Encoding", "gzip", gzip.compress),
+    "gzip of two members": ("Content_Encoding", "gzip", members),
+    "zlib": ("Content_Encoding", "deflate", zlib.compress),
+    "a bare deflate": ("Content_Encoding", "Deflate", bare),
+    "two codings": ("Content_Encoding", "deflate, x-gzip", lambda data: gzip.compress(zlib.compress(data))),
+    "gzip for the transfer": ("Transfer_Encoding", "gzip, chunked", gzip.compress),
+    "chunks with a trailer": ("Transfer_Encoding", "chunked", bytes),
+    "none, said aloud": ("Content_Encoding", "identity", bytes),
+}
+
+
+@pytest.mark.parametrize("is_announced", [False, True])
+@pytest.mark.parametrize(("name", "coding", "encode"), CODINGS.values(), ids=list(CODINGS))
+def test_an_encoded_video_is_decoded_and_stored(name, coding, encode, is_announced):
+    body, is_chunked = encode(VIDEO), "chunked" in coding
+    length = {"Content_Length": str(len(body))} if is_announced and not is_chunked else {}
+    with Answers(body, chunked=is_chunked, **{name: coding}, **length).url() as url:
+        assert downloaded(url) == VIDEO
+
+
+def test_an_encoded_video_that_was_cut_begins_again(soon):
+    body = gzip.compress(VIDEO, 0)
+    answers = Answers(body, Content_Encoding="gzip", Content_Length=str(len(body)))
+
+    def cut_at_first(handler):
+        answers.sent = None if answers.asked else len(body) // 2
+        answers(handler)
+
+    with host(cut_at_first) as url:
+        assert downloaded(url) == VIDEO
+    assert [asked.get("Range") for asked in answers.asked] == [None, None]
+
+
+def test_a_small_body_cannot_fill_the_disk(monkeypatch):
+    monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1_000_000)
+    body = gzip.compress(TYPE + INDEX + b"\0\0\0\0mdat" + bytes(50_000_000))
+    target = io.BytesIO()
+    with (
+        Answers(body, Content_Encoding="gzip").url() as url,
+        pytest.raises(exceptions.ViduDownloadError, match="large"),
+    ):
+        ViduHook().download(url, target)
+    assert len(target.getvalue()) <= 1_000_000
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "x" * 300])
+def test_a_coding_that_was_not_asked_for_is_named(coding):
+    with Answers(Content_Encoding=coding).url() as url, pytest.raises(exceptions.ViduDownloadError) as raised:
+        ViduHook().download(url, io.BytesIO())
+    assert f"must give plain bytes, gzip or deflate, got the coding {coding[:20]!r}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (" {}\n", "/video"),
+        ("\t\r\n{}\x00 ", "/video"),
+        ("{}/a b/视频.mp4?x=1 2", "/video/a%20b/%E8%A7%86%E9%A2%91.mp4?x=1%202"),
+        ("{}/a\tb\nc.mp4", "/video/abc.mp4"),
+        ("{}\\a.mp4?b=\\c", "/video/a.mp4?b=%5Cc"),
+        ("{}/a.mp4#t=1", "/video/a.mp4"),
+        ("{}/100%.mp4", "/video/100%25.mp4"),
+        ("HTTP{}", "/video"),
+    ],
+    ids=ascii,
+)
+def test_what_a_browser_plays_from_a_link_is_downloaded(change, path):
+    seen = []
+
+    def answer(handler):
+        seen.append(handler.path)
+        Answers()(handler)
+
+    with host(answer) as url:
+        assert downloaded(change.format(url.removeprefix("http") if change == "HTTP{}" else url)) == VIDEO
+    assert seen == [path]
+
+
+def test_a_redirect_with_blanks_is_followed():
+    def answer(handler):
+        if handler.path == "/video":
+            Answers(b"", status=302, Location="/a b.mp4 ", Content_Length="0")(handler)
+        else:
+            Answers()(handler)
+
+    with host(answer) as url:
+        assert downloaded(url) == VIDEO
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "a\x7f<b>", "x" * 500, ""], ids=ascii)
+def test_what_is_no_video_shows_nothing_of_itself(kind):
+    answers = Answers(b"root:x:0:0:secret", Content_Type=kind)
+    with answers.url() as url, pytest.raises(exceptions.ViduDownloadError) as raised:
+        ViduHook().download(url, io.BytesIO())
+    shown = "text/html" if kind.startswith("text") else "of no known type"
+    assert str(raised.value) == f"{url} gave something else than an MP4 file ({shown})."
+
+
+ADDRESSES = {
+    "8.8.8.8": True,
+    "2001:4860:4860::8888": True,
+    "::ffff:8.8.8.8": True,
+    "64:ff9b::808:808": True,
+    **dict.fromkeys(("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"), False),
+    **dict.fromkeys(("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1"), False),
+    **dict.fromkeys(("ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1"), False),
+    **dict.fromkeys(("2002:7f00:1::", "2002:a00:1::1", "198.18.0.1", "192.0.2.1"), False),
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), ADDRESSES.items())
+def test_an_address_is_public_or_it_is_not(address, expected):
+    assert guard.is_public(address) is expected
+
+
+@pytest.fixture
+def public_api(monkeypatch):
+    """A connection whose API has a public address, so that no link may lead to this machine."""
+    really_resolve = socket.getaddrinfo
+
+    def resolve(name, *args, **kwargs):
+        found = {"api.example": "8.8.8.8", "rebound.example": "127.0.0.1"}.get(name, name)
+        return really_resolve(found, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    set_connection(monkeypatch, host="https://api.example")
+
+
+REFUSED = r"The host of a result link must have a public address, got '{}' with 127\.0\.0\.1\. Nothing was fetched"
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "rebound.example", "0177.0.0.1", "2130706433"])
+def test_a_link_into_the_workers_own_network_is_refused(public_api, name):
+    answers = Answers()
+    with answers.url() as url, pytest.raises(exceptions.ViduDownloadError, match=REFUSED.format(name)):
+        ViduHook().download(url.replace("127.0.0.1", name), io.BytesIO())
+    assert answers.asked == []
+
+
+def test_a_redirect_into_the_workers_own_network_is_refused(public_api, monkeypatch):
+    inside = Answers()
+    # The first of the two hosts counts as public here.
+    really_public, passed = guard.is_public, []
+
+    def is_public(address):
+        passed.append(address)
+        return len(passed) == 1 or really_public(address)
+
+    monkeypatch.setattr(guard, "is_public", is_public)
+    with inside.url() as target:
+        outside = Answers(b"", status=302, Location=target, Content_Length="0")
+        with outside.url() as url, pytest.raises(exceptions.ViduDownloadError, match=REFUSED.format(r"127\.0\.0\.1")):
+            ViduHook().download(url, io.BytesIO())
+    assert (len(outside.asked), inside.asked) == (1, [])
+
+
+def test_a_link_into_the_network_is_followed_where_the_configuration_says_so(public_api, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__VIDU__ALLOW_PRIVATE_RESULT_HOSTS", "True")
+    with Answers().url() as url:
+        assert downloaded(url) == VIDEO
+
+
+def test_a_link_into_the_network_is_followed_where_the_api_itself_is_there(monkeypatch):
+    set_connection(monkeypatch, host="http://localhost:1")
+    with Answers().url() as url:
+        assert downloaded(url) == VIDEO
+
+
+def test_behind_a_proxy_an_address_in_the_link_is_refused_and_a_name_is_the_proxys(public_api, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    proxy = Answers()
+    with proxy.url() as url:
+        monkeypatch.setenv("HTTP_PROXY", url.removesuffix("/video"))
+        with pytest.raises(exceptions.ViduDownloadError, match=r"got '10\.0\.0\.1' with 10\.0\.0\.1"):
+            ViduHook().download("http://10.0.0.1/a.mp4", io.BytesIO())
+        assert downloaded("http://videos.example/a.mp4") == VIDEO
+    assert len(proxy.asked) == 1
