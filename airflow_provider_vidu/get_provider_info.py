@@ -46,6 +46,18 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/data/videos, s3://aws_default@bucket/videos",
                         "default": "",
                     },
+                    "media_sources": {
+                        "description": (
+                            "Directories and object storage URIs, separated by commas, below which workers may read "
+                            "files that a task names as input (images, the sound of one-click/mv). Empty lets a task "
+                            "read any file that the worker can read: whoever may trigger a DAG that takes such a name "
+                            "from its params can then have any picture on the worker sent to the API."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "/data/pictures, s3://aws_default@pictures/vidu",
+                        "default": "",
+                    },
                     "allow_private_result_hosts": {
                         "description": (
                             "Whether result links may lead to private, loopback and link-local addresses. They may "

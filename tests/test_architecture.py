@@ -22,13 +22,14 @@ ARROWS = {
     "hooks": {"protocol", "exceptions"},
     "triggers": {"hooks", "protocol", "exceptions"},
     "links": set(),
-    **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions"} for part in SURFACE - {"links"}},
-    "plugin": {*SURFACE, "protocol"},
+    "roots": set(),
+    **{part: {*SURFACE, "triggers", "hooks", "protocol", "exceptions", "roots"} for part in SURFACE - {"links"}},
+    "plugin": {*SURFACE, "protocol", "roots"},
     "emulator": {"protocol"},
     "get_provider_info": set(),
     "__init__": set(),
 }
-PURE = {"exceptions", "protocol"}
+PURE = {"exceptions", "protocol", "roots"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
 from airflow_provider_vidu.operators.literals import (
+    as_text,
     is_lazy_list,
     is_literal,
     is_unmapped,
@@ -47,7 +48,8 @@ class ViduGenerateBatchOperator(BaseOperator):
     retries.
 
     The manifest is JSON Lines, one for each request, in their order: ``custom_id``, ``request`` (files by their names),
-    ``outcome``, ``reason``, ``task_id``, ``files``, ``video_seconds``, ``earlier_task_ids`` and ``estimated_cost`` (of
+    ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``, ``video_seconds``,
+    ``earlier_task_ids``, ``version`` (of this format) and ``estimated_cost`` (of
     all that was submitted for it, or perhaps was). Outcomes are ``success``;
     ``failed`` (the generation), ``refused`` (surely not paid), ``uncertain`` (perhaps paid), ``unsubmitted`` (never
     sent), ``timeout`` and ``lost`` (paid, the task goes on), ``not_stored`` (paid and ready). It is written even where
@@ -147,7 +149,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         if any(not isinstance(one, Mapping) and not is_literal(one) for one in self.requests):
             # Some are other tasks' outputs.
             return
-        items = read_items(self.requests, self.destination, rendered=False)
+        items = read_items(self.requests, as_text(self.destination), rendered=False)
         if is_literal(self.requests) and self.max_cost is not None and not isinstance(self.prices, str):
             prices = prices_of(self.prices)
             check_cost({item.custom_id: item.estimate(prices) for item in items}, self.max_cost, prices)
@@ -167,9 +169,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         from airflow_provider_vidu.operators.batch_run import BatchRun
         from airflow_provider_vidu.operators.report import failure_shown
 
+        self._read_paths()
         with failure_shown(context):
             self._run = BatchRun(self, context)
             return self._run.begin()
+
+    def _read_paths(self) -> None:
+        self.destination, self.manifest = as_text(self.destination), as_text(self.manifest)
 
     def execute_complete(
         self,
@@ -209,6 +215,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         """
         from airflow_provider_vidu.operators.report import failure_shown
 
+        self._read_paths()
         with failure_shown(context):
             if next_method == self.execute_complete.__name__:
                 return super().resume_execution(next_method, next_kwargs, context)

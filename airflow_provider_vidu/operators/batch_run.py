@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
@@ -33,7 +32,7 @@ from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.transfers.places import located, probe
 from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
-from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
+from airflow_provider_vidu.triggers.vidu import defer_timeout
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -231,7 +230,7 @@ class BatchRun:
                     "mark": manifests.mark_of(records),
                     **({} if hop.ledger.remembers else {"tasks": tasks_of(records)}),
                 },
-                timeout=timedelta(seconds=max(0.0, trigger.deadline - time.time())) + DEFER_MARGIN,
+                timeout=defer_timeout(trigger.deadline),
             )
         try:
             ended = hop.loop.run(lambda hook: trigger.wait(hook, self._log))

@@ -24,7 +24,8 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
     :raises ViduStateError: when it cannot be read for the moment. Nothing was sent; a retry can help.
     """
     # A DAG file needs no table, unless it bounds the costs or has prices of its own.
-    from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices
+    from airflow_provider_vidu.operators.literals import as_text
+    from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices, text_of
 
     if given is None:
         return shipped_prices()
@@ -32,8 +33,9 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
         return own_prices(given)
     from airflow.sdk import ObjectStoragePath
 
+    location: str = as_text(given)
     try:
-        text = ObjectStoragePath(given).read_text("utf-8")
+        text = text_of(ObjectStoragePath(location).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
         raise ViduRequestError(
             f"prices: {shown(given)} given, allowed: a mapping, or the path or URI of a CSV file that this worker can "

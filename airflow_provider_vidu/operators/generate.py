@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, waiting_problems
+from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.transfers.destination import Destination
@@ -68,7 +68,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     def _check_wait(self) -> None:
         found = waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if self.destination is not None and is_literal(self.destination):
-            found += Destination(self.destination).problems([""])
+            found += Destination(as_text(self.destination)).problems([""])
         if found:
             raise request.refusal(found)
 
@@ -103,6 +103,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         from airflow_provider_vidu.operators.generation import Generation
         from airflow_provider_vidu.operators.report import failure_shown
 
+        self.destination = as_text(self.destination)
         with failure_shown(context):
             try:
                 self._check_wait()
@@ -139,6 +140,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         """
         from airflow_provider_vidu.operators.report import failure_shown
 
+        self.destination = as_text(self.destination)
         with failure_shown(context):
             return self._resume(next_method, next_kwargs, context)
 

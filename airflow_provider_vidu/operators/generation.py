@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
@@ -20,7 +19,7 @@ from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.transfers.store import VideoStore, place_of
-from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
+from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -88,7 +87,7 @@ class Generation:
                 trigger=ViduTaskTrigger.going_on_with(watch, operator.vidu_conn_id),
                 method_name=operator.execute_complete.__name__,
                 kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": self._memory.remembered is not None},
-                timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
+                timeout=defer_timeout(watch.deadline),
             )
         return outcome
 

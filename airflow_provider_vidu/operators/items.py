@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, known_later
+from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, known_later, read_extras, read_values
 from airflow_provider_vidu.operators.media import Warn, with_files_read
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
@@ -133,4 +133,7 @@ def _item(index: int, given: Mapping[str, Any]) -> Item:
     custom_id, model = values.pop("custom_id", None), values.pop("model", None)
     vidu_type = values.pop("vidu_type", "img2video")
     extras = {name: values.pop(name) for name in _EXTRAS if name in values}
-    return Item(index, custom_id, vidu_type, model, values, extras)
+    if isinstance(custom_id, (bool, int, float)):
+        # A text that looks like a number, where Airflow renders native objects.
+        custom_id = str(custom_id)
+    return Item(index, custom_id, vidu_type, model, read_values(values), read_extras(extras))

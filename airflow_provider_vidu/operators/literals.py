@@ -3,11 +3,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri
+from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri, shown
+
+LONGEST_WAIT = 365 * 24 * 3600
+"""Seconds that any wait takes at most, so that its end is a date that Airflow's database can hold."""
+
+
+def as_text(value: Any) -> Any:
+    """
+    Read paths as the texts that they stand for.
+
+    :param value: an argument of an operator: ``Path``, ``ObjectStoragePath``, or a list or mapping that holds some.
+    :return: the same with texts in their place.
+    """
+    if isinstance(value, Mapping):
+        return {name: as_text(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_text(one) for one in value]
+    # An ObjectStoragePath of a store is no os.PathLike; whatever has a protocol and a path is one.
+    is_path = isinstance(value, os.PathLike) or (hasattr(value, "protocol") and hasattr(value, "path"))
+    return str(value) if is_path else value
 
 
 def is_lazy_list(value: Any) -> bool:
@@ -31,8 +51,8 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(item) for item in value)
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
-    # XComArg and its kin are known by the method that Airflow itself looks for.
-    return not hasattr(value, "resolve")
+    # XComArg and its kin are known by the method that Airflow itself looks for, and which paths have as well.
+    return not hasattr(value, "resolve") or isinstance(as_text(value), str)
 
 
 def holds_path(value: Any) -> bool:
@@ -46,6 +66,37 @@ def holds_path(value: Any) -> bool:
     if isinstance(value, Mapping):
         return holds_path(value.get("images"))
     return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)
+
+
+def read_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Read the API's fields as authors and templates may give them.
+
+    :param values: the fields by name.
+    :return: the same with paths as texts, outputs of mapped tasks as lists, and texts of templates as what they spell.
+    """
+    from airflow_provider_vidu.protocol.capabilities import FIELDS
+
+    found = {}
+    for name, value in values.items():
+        # The output of a mapped task is a lazy sequence of its own kind.
+        plain = as_text(list(value) if is_lazy_list(value) else value)
+        found[name] = FIELDS[name].coerce(plain) if name in FIELDS and is_literal(plain) else plain
+    return found
+
+
+def read_extras(extras: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Read ``extra_input`` and ``extra_parameters``, which a template may give as JSON text.
+
+    :param extras: both by name.
+    """
+    from airflow_provider_vidu.protocol.fields import listed
+
+    return {
+        name: listed(value.strip(), value) if isinstance(value, str) and is_literal(value) else value
+        for name, value in extras.items()
+    }
 
 
 def known_later(vidu_type: Any, model: Any, values: Mapping[str, Any]) -> set[str]:
@@ -67,18 +118,24 @@ def known_later(vidu_type: Any, model: Any, values: Mapping[str, Any]) -> set[st
     }
 
 
-def waiting_problems(**seconds: timedelta | float) -> list[str]:
+def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
     """
-    Find what is wrong with the options of a wait.
+    Find errors in the options of a wait.
 
-    :param seconds: as an operator's author gave them, by their names.
+    :param poke_interval: as an operator's author gave it; at most a year, since that is the longest wait.
+    :param timeout: as an operator's author gave it; a longer one than a year counts as a year.
     :return: one sentence for each problem.
     """
-    return [
-        f"{name}: {value!r} given, allowed: seconds above 0"
-        for name, value in seconds.items()
-        if not seconds_of(value) > 0
-    ]
+    longest = {"poke_interval": LONGEST_WAIT, "timeout": float("inf")}
+    found = []
+    for name, value in (("poke_interval", poke_interval), ("timeout", timeout)):
+        is_number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
+        seconds = seconds_of(value) if is_number else 0.0
+        # Neither a number that is none nor one without end is below infinity.
+        if not 0 < seconds < float("inf") or seconds > longest[name]:
+            most = f" and up to {LONGEST_WAIT:,}" if name == "poke_interval" else ", finite"
+            found.append(f"{name} must be seconds above 0{most}, or a timedelta of that, got {shown(value)}")
+    return found
 
 
 def is_unmapped(operator: object) -> bool:
@@ -103,9 +160,10 @@ def seconds_of(value: timedelta | float) -> float:
 
 def seconds_of_wait(timeout: timedelta | float, execution_timeout: timedelta | None) -> float:
     """
-    Say how long a wait may take, however many hops it has: Airflow applies ``execution_timeout`` to each hop alone.
+    Say how long a wait may take, a year at most: Airflow applies ``execution_timeout`` to each visit to a worker alone.
 
     :param timeout: as an operator's author gave it.
     :param execution_timeout: Airflow's, ``None`` for any.
     """
-    return min(seconds_of(timeout), execution_timeout.total_seconds() if execution_timeout else float("inf"))
+    bound = execution_timeout.total_seconds() if execution_timeout else LONGEST_WAIT
+    return min(seconds_of(timeout), bound, LONGEST_WAIT)

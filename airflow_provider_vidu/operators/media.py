@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from airflow_provider_vidu.protocol.media import (
     image_data_uri,
 )
 from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, shown
+from airflow_provider_vidu.roots import find, read_root
 
 Warn = Callable[..., None]
 
@@ -86,10 +88,12 @@ def _read(location: str, name: str) -> bytes:
     from airflow.sdk import ObjectStoragePath
 
     try:
-        path = ObjectStoragePath(location)
+        path = ObjectStoragePath(_allowed(location, name))
         size, data = path.stat().st_size, b""
         if size <= MAX_IMAGE_BYTES:
             data = path.read_bytes()
+    except ViduRequestError:
+        raise
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else shown(str(error))
         raise ViduRequestError(
@@ -99,3 +103,27 @@ def _read(location: str, name: str) -> bytes:
     if size > MAX_IMAGE_BYTES:
         raise ViduRequestError(f"{name}: {size:,} bytes given, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent.")
     return data
+
+
+def _allowed(location: str, name: str) -> str:
+    """
+    Refuse a file below none of the configured roots, with all links on the way to it resolved.
+
+    :return: the place to read from.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    sources = conf.getlist("vidu", "media_sources", fallback="")
+    if not sources:
+        return location
+    is_local = "://" not in location or location.startswith(("file://", "local://"))
+    if is_local:
+        location = os.path.realpath(location.removeprefix("file://").removeprefix("local://"))
+    roots = [read_root(text) for text in sources]
+    real = [read_root(os.path.realpath(str(root))) if not root.store else root for root in roots]
+    if find(location, real) is None:
+        raise ViduRequestError(
+            f"{name} must lie below one of [vidu] media_sources ({', '.join(sources)}), got {shown(location)}. Nothing "
+            "was sent or paid. Move the file there, or have the administrator add its directory."
+        )
+    return location

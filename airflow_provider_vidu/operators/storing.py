@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.operators.literals import as_text
 from airflow_provider_vidu.transfers.destination import Destination
 from airflow_provider_vidu.transfers.places import is_local, located
 
@@ -33,7 +34,7 @@ def check_in_group(operator: BaseOperator) -> None:
     :param operator: with ``destination``, a literal.
     :raises ViduRequestError: when each mapped task would write the same file.
     """
-    destination = Destination(operator.destination)  # type: ignore[attr-defined]
+    destination = Destination(as_text(operator.destination))  # type: ignore[attr-defined]
     if any(operator.iter_mapped_task_groups()) and destination.path("a") == destination.path("b", index=1):
         raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=False)
 
@@ -47,7 +48,7 @@ def check_destination(operator: BaseOperator, context: Context, *, is_batch: boo
     :param is_batch: whether it stores many videos.
     :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
     """
-    destination = Destination(operator.destination)  # type: ignore[attr-defined]
+    destination = Destination(as_text(operator.destination))  # type: ignore[attr-defined]
     # Vidu's ids differ everywhere, custom ids may, indexes do unless each batch counts its own.
     one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
     if one == other and _is_the_same_for_all(operator, context, "destination"):

@@ -15,7 +15,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, is_unmapped, known_later
+from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, known_later, read_extras, read_values
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS
 
@@ -175,9 +175,7 @@ class ViduSubmitOperator(BaseOperator):
 
     def values(self) -> dict[str, Any]:
         """Give the API's fields by their names, as their author gave them."""
-        values = {name: getattr(self, name) for name in FIELDS}
-        # The output of a mapped task is a lazy sequence of its own kind.
-        return {name: list(value) if is_lazy_list(value) else value for name, value in values.items()}
+        return read_values({name: getattr(self, name) for name in FIELDS})
 
     def _check_literals(self) -> None:
         """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
@@ -257,4 +255,4 @@ class ViduSubmitOperator(BaseOperator):
 
     def extras(self) -> dict[str, Any]:
         """Give what is to be sent although this version does not know it."""
-        return {"extra_input": self.extra_input, "extra_parameters": self.extra_parameters}
+        return read_extras({"extra_input": self.extra_input, "extra_parameters": self.extra_parameters})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ class Kind(str, Enum):
     MEDIA = "an http(s) URL or a data URI"
     IMAGES = "a list of images, each an http(s) URL or a data URI"
     SUBJECTS = "a list of subjects"
+
+
+_TEXTS = (Kind.TEXT, Kind.SPEECH, Kind.URL, Kind.MEDIA)
 
 
 class Field(NamedTuple):
@@ -64,14 +68,22 @@ class Field(NamedTuple):
 
     def coerce(self, value: Any) -> Any:
         """
-        Turn a rendered template's text into the number or truth value it spells; leave all else alone.
+        Read what a rendered template made of a value; leave all else alone.
+
+        A template gives texts: of a number, a truth value or, by ``| tojson``, a list. Where Airflow renders native
+        objects it gives numbers and truth values for texts that look like them.
 
         :param value: the value as the author or a template gave it.
-        :return: an ``int``, ``float`` or ``bool`` where the field is one and the text spells one.
+        :return: an ``int``, ``float``, ``bool`` or ``list`` where the field is one and the text spells one, and a text
+            where the field is one and the value is a number or a truth value.
         """
+        if self.kind in _TEXTS and isinstance(value, (bool, int, float)):
+            return str(value)
         if not isinstance(value, str):
             return value
         text = value.strip()
+        if self.kind in (Kind.IMAGES, Kind.SUBJECTS):
+            return listed(text, value)
         if self.kind is Kind.BOOLEAN:
             return {"true": True, "false": False}.get(text.lower(), value)
         if self.kind is Kind.INTEGER and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -115,6 +127,21 @@ class Field(NamedTuple):
         else:
             text = self.kind.value
         return text if self.default is None else f"{text} (default {_spelled(self.default)})"
+
+
+def listed(text: str, otherwise: Any) -> Any:
+    """
+    Read JSON text of a list or a mapping, as ``| tojson`` writes it.
+
+    :param text: the text.
+    :param otherwise: what to return where it is none.
+    """
+    if not text.startswith(("[", "{")):
+        return otherwise
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return otherwise
 
 
 def spoken_units(text: str) -> int:

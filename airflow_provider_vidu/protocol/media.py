@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
+import zlib
 from typing import NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduRequestError
@@ -15,6 +17,7 @@ from airflow_provider_vidu.protocol.capabilities import (
     IMAGE_RATIO,
     MAX_IMAGE_BYTES,
 )
+from airflow_provider_vidu.protocol.mp4 import Boxes
 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -64,6 +67,11 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     image = read_image(data)
     if image is None:
         raise _refused(name, f"a file that begins with {data[:8]!r}", f"an image file: {', '.join(IMAGE_FORMATS)}")
+    if not _IS_WHOLE[image.format](data):
+        raise ViduRequestError(
+            f"{name} must be a whole image, got a {image.format} file of {len(data):,} bytes whose end is missing or "
+            "broken. Nothing was sent or paid. Store or upload the file again."
+        )
     size = f"{image.width}×{image.height} pixels"
     low, high = IMAGE_RATIO
     if not low <= image.width / image.height <= high:
@@ -88,6 +96,11 @@ def audio_data_uri(data: bytes, name: str) -> str:
         kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
     if kind is None:
         raise _refused(name, f"a file that begins with {data[:8]!r}", "an audio file: mp3, wav, aac, m4a")
+    if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
+        raise ViduRequestError(
+            f"{name} must be a whole audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
+            "Nothing was sent or paid. Store or upload the file again."
+        )
     return f"data:audio/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
@@ -154,3 +167,70 @@ def _webp(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", data[26:30])
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+def _is_whole_png(data: bytes) -> bool:
+    at, has_pixels = 8, False
+    while at + 12 <= len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        end = at + 8 + size
+        # What is left of a chunk, or has become zeros, does not add up to its checksum.
+        if end + 4 > len(data) or zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            return False
+        if kind == b"IEND":
+            return has_pixels
+        has_pixels |= kind == b"IDAT"
+        at = end + 4
+    return False
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    at, has_pixels = 2, False
+    # Anything but stuffed bytes, restarts and fill bytes ends the pixels of a scan.
+    marker_after_pixels = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+    while at + 2 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xD9:
+            return has_pixels
+        if marker == 0xFF:
+            at += 1
+        elif marker in _JPEG_BARE_MARKERS:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == 0xDA:
+                has_pixels = True
+                found = marker_after_pixels.search(data, at)
+                if not found:
+                    return False
+                at = found.start()
+    return False
+
+
+def _is_whole_webp(data: bytes) -> bool:
+    end, at, has_pixels = 8 + int.from_bytes(data[4:8], "little"), 12, False
+    while at + 8 <= min(end, len(data)):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if not kind.isascii() or not kind.decode("ascii").isprintable():
+            return False
+        has_pixels |= kind in (b"VP8 ", b"VP8L", b"ANMF")
+        # Chunks have an even length.
+        at += 8 + size + size % 2
+    return has_pixels and at >= end and end <= len(data) + end % 2
+
+
+def _is_whole_wav(data: bytes) -> bool:
+    size = int.from_bytes(data[4:8], "little")
+    # What was recorded into a pipe does not know its size.
+    return size in (0, 0xFFFFFFFF) or 8 + size <= len(data) + size % 2
+
+
+def _is_whole_mp4(data: bytes) -> bool:
+    boxes = Boxes()
+    boxes.take(data)
+    return boxes.is_whole
+
+
+_IS_WHOLE = {"png": _is_whole_png, "jpeg": _is_whole_jpeg, "webp": _is_whole_webp}

@@ -17,6 +17,7 @@ from airflow_provider_vidu.exceptions import (
     ViduEventError,
     ViduRateLimitError,
     ViduRefusedError,
+    ViduRequestError,
     ViduTaskNotFoundError,
 )
 from airflow_provider_vidu.protocol import schedule
@@ -42,7 +43,7 @@ PROGRESS_KEY = "vidu_progress"
 MOST_NEWS = 3
 """How often a wait has news, so that a server whose status words alternate does not fill the database."""
 
-_SUSPICIOUS = (ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
+_SUSPICIOUS = (ViduRequestError, ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
 """What ends a wait when it does not pass. All other errors are ridden out to the deadline."""
 TIMES_BELIEVED = 4
 """How often in a row it has to come before it is believed: a key may be being rotated, a gateway stumbling."""

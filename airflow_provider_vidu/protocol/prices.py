@@ -8,7 +8,9 @@ change.
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -92,7 +94,7 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
         columns of the shipped one: ``vidu_type``, ``model``, ``duration_s``, ``resolution``, ``price_cny`` and, if
         known, ``typical_seconds``. ``None`` or an empty ``duration_s``: the price is for each second of video.
     :return: the table. Typical times that it does not tell are those of the shipped one.
-    :raises ViduRequestError: naming the first row that is wrong. Nothing was sent.
+    :raises ViduRequestError: naming the first row that is wrong, by line and column in a file. Nothing was sent.
     """
     rows: dict[Key, Row] = {}
     pairs = _csv_rows(given) if isinstance(given, str) else ((key, (price, None)) for key, price in given.items())
@@ -103,7 +105,10 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
             if isinstance(duration, (bool, float, str)) or isinstance(price, bool) or not 0 <= price < float("inf"):
                 raise ValueError(f"{price!r} CNY")
             known = seconds or price_table().get(key, (0.0, None))[1]
-            rows[vidu_type, model, duration, resolution] = (float(price), known)
+            if rows.setdefault((vidu_type, model, duration, resolution), (float(price), known))[0] != price:
+                raise ValueError("another price stands for the same above it")
+    except ViduRequestError:
+        raise
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ViduRequestError(
             f"prices: {type(error).__name__} ({shown(str(error))}) at or after the row {shown(key)} given, allowed: "
@@ -113,11 +118,76 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
     return Prices(rows, "the prices given")
 
 
+def text_of(data: bytes) -> str:
+    """
+    Decode a price file as spreadsheets save it, too: UTF-8, UTF-16 with its mark, or a Chinese Windows' own code.
+
+    :param data: the file.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("gb18030", "replace")
+
+
+_COLUMNS = ("vidu_type", "model", "duration_s", "resolution", "price_cny")
+
+
 def _csv_rows(text: str) -> Iterator[tuple[Key, Row]]:
-    for row in csv.DictReader(text.splitlines()):
-        duration, seconds = row["duration_s"], row.get("typical_seconds")
-        key = (row["vidu_type"], row["model"], int(duration) if duration else None, row["resolution"])
-        yield key, (float(row["price_cny"]), float(seconds) if seconds else None)
+    lines = text.splitlines()
+    # Excel's own hint at the separator.
+    skipped = 1 if lines and re.fullmatch(r"sep=.", lines[0].strip()) else 0
+    separator = max(",;\t", key=lines[skipped].count) if lines[skipped:] else ","
+    reader = csv.reader(lines[skipped:], delimiter=separator, skipinitialspace=True)
+    header = [name.strip().lower() for name in next(reader, [])]
+    if missing := [name for name in _COLUMNS if name not in header]:
+        raise _wrong_cell(1 + skipped, missing[0], "there", header)
+    for values in reader:
+        row = {name: value.strip() for name, value in zip(header, values, strict=False) if name}
+        if any(row.values()):
+            cells = _Cells(dict.fromkeys(_COLUMNS, "") | row, reader.line_num + skipped, separator != ",")
+            yield cells.key(), (cells.price(), cells.number("typical_seconds"))
+
+
+class _Cells(NamedTuple):
+    """A row of a price file, with where it stands, and whether commas are decimal points in it."""
+
+    row: Mapping[str, str]
+    line: int
+    has_commas: bool
+
+    def key(self) -> Key:
+        duration = self.number("duration_s")
+        if duration is not None and duration != int(duration):
+            rule = "a whole number of seconds, or empty"
+            raise _wrong_cell(self.line, "duration_s", rule, self.row["duration_s"])
+        names = (self.row[name] for name in ("vidu_type", "model", "resolution"))
+        vidu_type, model, resolution = names
+        return vidu_type, model, None if duration is None else int(duration), resolution
+
+    def price(self) -> float:
+        price = self.number("price_cny")
+        if price is None:
+            raise _wrong_cell(self.line, "price_cny", "a number from 0", "")
+        return price
+
+    def number(self, name: str) -> float | None:
+        text = self.row.get(name, "").lstrip("¥￥").strip()
+        if not text:
+            return None
+        plain = text.replace(",", ".") if self.has_commas else text
+        if not re.fullmatch(r"\d{1,12}(\.\d{0,12})?|\.\d{1,12}", plain, re.ASCII):
+            raise _wrong_cell(self.line, name, "a number from 0", text)
+        return float(plain)
+
+
+def _wrong_cell(line: int, column: str, rule: str, got: object) -> ViduRequestError:
+    return ViduRequestError(
+        f"prices: line {line}, column {column} must be {rule}, got {shown(got)}. Nothing was sent or paid. Correct the "
+        f"file: its columns are {', '.join(_COLUMNS)} and typical_seconds."
+    )
 
 
 def estimate(body: Mapping[str, Any], prices: Prices | None = None) -> Estimate:

@@ -20,12 +20,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.literals import seconds_of_wait
+from airflow_provider_vidu.operators.literals import LONGEST_WAIT, seconds_of, seconds_of_wait, waiting_problems
 from airflow_provider_vidu.operators.report import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.response import identifier
 from airflow_provider_vidu.protocol.texts import shown
-from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN, ViduTaskTrigger, gave_up
+from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,9 +69,10 @@ class ViduTaskSensor(BaseSensorOperator):
         timeout: timedelta | float = 2 * 3600,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
-        if self.poke_interval <= 0:
-            raise ValueError(f"poke_interval: {poke_interval!r} given, allowed: seconds above 0.")
+        if found := waiting_problems(poke_interval=poke_interval, timeout=timeout):
+            raise refusal(found)
+        # Airflow makes a date of it.
+        super().__init__(poke_interval=poke_interval, timeout=min(seconds_of(timeout), LONGEST_WAIT), **kwargs)
         self.vidu_task_id = vidu_task_id
         self.vidu_conn_id = vidu_conn_id
         self.deferrable = deferrable
@@ -164,7 +166,7 @@ class ViduTaskSensor(BaseSensorOperator):
             trigger=ViduTaskTrigger.going_on_with(watch, self.vidu_conn_id),
             method_name="execute_complete",
             kwargs={"waited_for": self.vidu_task_id},
-            timeout=timedelta(seconds=max(0.0, watch.deadline - time.time())) + DEFER_MARGIN,
+            timeout=defer_timeout(watch.deadline),
         )
 
     def execute_complete(self, context: Context, event: Any = None, waited_for: str | None = None) -> Any:
@@ -204,17 +206,17 @@ class ViduTaskSensor(BaseSensorOperator):
     def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowFailException:
-            raise
         except AirflowSkipException as skip:
             self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, self._named(skip.__cause__))
             raise
         except AirflowException as error:
-            text = self._named(error)
-            if text == str(error):
-                raise
             kind = AirflowSensorTimeout if isinstance(error, AirflowSensorTimeout) else AirflowFailException
-            raise kind(text) from error
+            failure = error if type(error) is kind and self._named(error) == str(error) else kind(self._named(error))
+            if self.soft_fail or self.never_fail:
+                # Not all versions of Airflow skip where a resumed sensor fails.
+                self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, failure)
+                raise AirflowSkipException(f"Skipped instead of failed: {failure}") from error
+            raise failure from (None if failure is error else error)
 
     def _named(self, error: BaseException | None) -> str:
         if str(self.vidu_task_id) in str(error):

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.literals import is_literal, is_unmapped
+from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped
 from airflow_provider_vidu.operators.report import announce, failure_shown, show
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.response import TaskState, identifier
@@ -63,7 +63,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.operators.storing import check_in_group
 
-            if found := Destination(destination).problems([""]):
+            if found := Destination(as_text(destination)).problems([""]):
                 raise request.refusal(found)
             check_in_group(self)
         self.result = result
@@ -84,6 +84,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         from airflow_provider_vidu.operators.stored_files import StoredFiles
         from airflow_provider_vidu.operators.storing import check_destination
 
+        self.destination = as_text(self.destination)
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
@@ -100,10 +101,12 @@ class ViduToObjectStorageOperator(BaseOperator):
 
     def _cost(self) -> float | None:
         try:
-            return float(self.estimated_cost)  # type: ignore[arg-type]
+            cost = float(self.estimated_cost)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             # A hint for others: what is stored does not fail because of it.
             return None
+        # No database keeps the others as JSON.
+        return cost if abs(cost) < float("inf") else None
 
     def _ask(self) -> dict[str, Any]:
         from airflow_provider_vidu.hooks.vidu import ViduHook

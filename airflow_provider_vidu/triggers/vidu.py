@@ -63,6 +63,15 @@ def _wake(ticks: dict[int, list[asyncio.Future[None]]], tick: int) -> None:
             turn.set_result(None)
 
 
+def defer_timeout(deadline: float) -> timedelta:
+    """
+    Say when Airflow itself gives a trigger up: a little after the trigger's own deadline.
+
+    :param deadline: of the trigger, in epoch seconds.
+    """
+    return timedelta(seconds=max(0.0, deadline - time.time())) + DEFER_MARGIN
+
+
 def gave_up(vidu_task_id: str, reason: object) -> str:
     """
     Say what it means that Airflow itself gave a trigger up, since no event came.

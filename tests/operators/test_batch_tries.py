@@ -176,14 +176,14 @@ def test_a_refusal_on_a_retry_names_what_was_paid_and_how_to_take_it_up(emulator
 
 
 def test_prices_that_cannot_be_read_for_the_moment_are_left_to_a_retry(emulator, videos, monkeypatch):
-    really_read = ObjectStoragePath.read_text
+    really_read = ObjectStoragePath.read_bytes
 
     def away(self, *args, **kwargs):
         if self.name == "prices.csv":
             raise ConnectionError("S3 stumbles")
         return really_read(self, *args, **kwargs)
 
-    monkeypatch.setattr(ObjectStoragePath, "read_text", away)
+    monkeypatch.setattr(ObjectStoragePath, "read_bytes", away)
     with pytest.raises(ViduStateError, match=r"S3 stumbles.*Nothing was sent"):
         tried(Store(), videos, many(2), prices=f"{videos}/prices.csv")
     assert posts(emulator) == []

@@ -181,8 +181,9 @@ def test_an_image_of_the_least_side_and_of_50_mib_is_taken():
         (b"\xff\xe3\x18\xc4", "mpeg"),
         (b"\xff\xf1\x50\x80", "aac"),
         (b"\xff\xf9\x50\x80", "aac"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "wav"),
-        (b"\0\0\0\x20ftypM4A ", "mp4"),
+        (b"RIFF\x08\0\0\0WAVEfmt ", "wav"),
+        (b"RIFF\xff\xff\xff\xffWAVEfmt ", "wav"),
+        (b"\0\0\0\x0cftypM4A \0\0\0\x08moov\0\0\0\x08mdat", "mp4"),
     ],
 )
 def test_a_sound_becomes_a_data_uri_of_its_own_format(data, kind):

@@ -14,6 +14,7 @@ from airflow_provider_vidu.protocol.prices import (
     own_prices,
     price_table,
     shipped_prices,
+    text_of,
 )
 
 
@@ -225,11 +226,69 @@ KEY = ("img2video", "viduq2-turbo", 5, "720p")
         {("img2video", "viduq2-turbo", "5", "720p"): 1.25},
         {("img2video", "viduq2-turbo", 5): 1.25},
         {"img2video": 1.25},
-        "vidu_type,model,resolution,price_cny\nimg2video,viduq2-turbo,720p,1\n",
-        CSV.replace("0.5", "cheap"),
-        CSV.replace(",5,", ",five,"),
     ],
 )
 def test_a_price_table_that_is_none_is_refused(given):
     with pytest.raises(ViduRequestError, match=r"prices: .* given, allowed: CNY by .* Nothing was sent\."):
         own_prices(given)
+
+
+ROWS = [
+    ("img2video", "viduq2-turbo", "5", "720p", "1.25", "26"),
+    ("img2video", "viduq3-pro", "", "1080p", "0.9375", ""),
+]
+NAMES = ("vidu_type", "model", "duration_s", "resolution", "price_cny", "typical_seconds")
+TABLE = "\n".join(",".join(row) for row in (NAMES, *ROWS))
+SPREADSHEETS = {
+    "as it ships": TABLE.encode(),
+    "with a mark": b"\xef\xbb\xbf" + TABLE.encode(),
+    "in UTF-16": TABLE.encode("utf-16"),
+    "in UTF-16, the other way round": b"\xfe\xff" + TABLE.encode("utf-16-be"),
+    "of a Chinese Windows": TABLE.replace("typical_seconds", "typical_seconds,备注")
+    .replace(",26", ",26,常用")
+    .encode("gbk"),
+    "with semicolons": TABLE.replace(",", ";").encode(),
+    "with decimal commas": TABLE.replace(",", ";").replace(".", ",").encode(),
+    "with tabs": TABLE.replace(",", "\t").encode(),
+    "with Excel's hint": b"sep=;\r\n" + TABLE.replace(",", ";").replace("\n", "\r\n").encode(),
+    "with blanks after commas": TABLE.replace(",", " , ").encode(),
+    "with commas at the end": TABLE.replace("\n", ",,\n").encode() + b",,\n,,,,,,,\n\n",
+    "with 5.0 for 5": TABLE.replace(",5,", ",5.0,").replace(",26", ",26.0").encode(),
+    "with quotes and a currency": TABLE.replace("1.25", '"¥ 1.25"').encode(),
+    "with a header of its own case": TABLE.replace("vidu_type", "Vidu_Type ").encode(),
+    "with a row twice": (TABLE + "\n" + ",".join(ROWS[0])).encode(),
+}
+
+
+@pytest.mark.parametrize("data", SPREADSHEETS.values(), ids=list(SPREADSHEETS))
+def test_a_price_file_is_read_as_spreadsheets_save_it(data):
+    assert own_prices(text_of(data)).rows == {
+        ("img2video", "viduq2-turbo", 5, "720p"): (1.25, 26.0),
+        ("img2video", "viduq3-pro", None, "1080p"): (0.9375, None),
+    }
+
+
+WRONG_CELLS = {
+    TABLE.replace("duration_s,", ""): "line 1, column duration_s must be there, got",
+    TABLE.replace("1.25", "cheap"): "line 2, column price_cny must be a number from 0, got 'cheap'",
+    TABLE.replace("0.9375", "-1"): "line 3, column price_cny must be a number from 0, got '-1'",
+    TABLE.replace("0.9375", "nan"): "line 3, column price_cny must be a number from 0, got 'nan'",
+    TABLE.replace("0.9375", ""): "line 3, column price_cny must be a number from 0, got ''",
+    TABLE.replace(",5,", ",five,"): "line 2, column duration_s must be a number from 0, got 'five'",
+    TABLE.replace(",5,", ",5.5,"): "line 2, column duration_s must be a whole number of seconds, or empty, got '5.5'",
+    f"sep=,\n{TABLE}".replace(",26", ",long"): "line 3, column typical_seconds must be a number from 0, got 'long'",
+    "": "line 1, column vidu_type must be there, got []",
+}
+
+
+@pytest.mark.parametrize(("text", "found"), WRONG_CELLS.items(), ids=range(len(WRONG_CELLS)))
+def test_a_wrong_cell_is_named_by_line_and_column(text, found):
+    with pytest.raises(ViduRequestError) as raised:
+        own_prices(text)
+    assert str(raised.value).startswith(f"prices: {found}")
+    assert "Nothing was sent or paid. Correct the file" in str(raised.value)
+
+
+def test_two_prices_for_one_thing_are_refused():
+    with pytest.raises(ViduRequestError, match="another price stands for the same above it"):
+        own_prices(f"{TABLE}\nimg2video,viduq2-turbo,5,720p,1.5,")

@@ -190,5 +190,5 @@ def test_a_trigger_that_broke_is_told_with_the_task_id_and_not_retried():
 
 
 def test_a_poke_interval_of_zero_is_refused():
-    with pytest.raises(ValueError, match=r"poke_interval: 0 given, allowed: seconds above 0"):
+    with pytest.raises(ValueError, match=r"poke_interval must be seconds above 0 and up to 31,536,000"):
         ViduTaskSensor(task_id="wait", vidu_task_id="task", poke_interval=0)

@@ -73,7 +73,9 @@ async def test_one_lost_task_does_not_end_the_wait_for_the_others(emulator, monk
 
 
 async def test_an_error_that_nobody_foresaw_leaves_as_an_event_without_its_text(emulator):
-    event = await event_of(trigger([None, None, [None]]))
+    waiting = trigger([None, None, ["a"]])
+    waiting.poll_interval = None
+    event = await event_of(waiting)
     assert (event["status"], event["counts"]) == ("lost", {})
     assert "The wait for 1 Vidu tasks broke with ExceptionGroup" in event["message"]
 

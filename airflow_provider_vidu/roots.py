@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which stored files may be shown: those whose name begins with a root. Names only, nothing is opened here.
+Which files may be shown or read as input: those whose name begins with a root. Names only, nothing is opened here.
 
 Names are compared part by part as they are written, and nothing in them is decoded: neither do the operators encode
 anything when they name a file. One that holds ``.`` or ``..`` is below no root.
@@ -23,7 +23,7 @@ _IN_A_STORE = re.compile(rf"((?:{_STORES})://[^/]+)(?:/(.*))?", re.DOTALL)
 
 class Root(NamedTuple):
     """
-    A place below which stored files may be shown.
+    A place below which files may be shown or read.
 
     :param store: scheme, connection and bucket, e.g. ``s3://aws_default@videos``; empty for this machine's own files.
     :param parts: the names that lead to it.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vidu.get_provider_info import get_provider_info
-from airflow_provider_vidu.plugin.roots import MAX_CHARACTERS, Found, Root, find, read_root
+from airflow_provider_vidu.roots import MAX_CHARACTERS, Found, Root, find, read_root
 
 LOCAL = Root("", ("data", "videos"))
 BUCKET = Root("s3://aws_default@videos", ())
@@ -129,7 +129,7 @@ def test_what_is_no_root_is_refused_by_name(text):
 
 
 def test_the_documented_roots_are_roots():
-    page = (Path(__file__).parents[2] / "docs" / "ui.md").read_text("utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "ui.md").read_text("utf-8")
     (documented,) = re.findall(r"^media_roots = (.+)$", page, re.MULTILINE)
     option = get_provider_info()["config"]["vidu"]["options"]["media_roots"]
     assert option["example"] == documented

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments as authors, templates and spreadsheets give them: understood, or refused before anything is paid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.operators.literals import LONGEST_WAIT
+from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
+from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
+from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
+from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
+from tests.quick import QUICK, Store, asked, context_of, lines, many, posts, tried
+
+pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
+
+
+def generate(**arguments):
+    return ViduGenerateVideoOperator(task_id="generate", **QUICK, **arguments)
+
+
+def batch(**arguments):
+    return ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination="/videos", **arguments)
+
+
+def sensor(**arguments):
+    return ViduTaskSensor(task_id="wait", vidu_task_id="t", **arguments)
+
+
+WAITS = (generate, batch, sensor)
+NO_TIMES = [math.inf, -math.inf, math.nan, 0, -1, timedelta(0), timedelta(-1), "5", None, True, [5]]
+
+
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("name", ["timeout", "poke_interval"])
+@pytest.mark.parametrize("value", NO_TIMES, ids=repr)
+def test_a_time_that_is_none_is_refused_when_the_dag_is_parsed(wait, name, value):
+    with pytest.raises(ViduRequestError, match=rf"{name} must be seconds above 0.*, got "):
+        wait(**{name: value})
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_poke_interval_above_a_year_is_refused(wait):
+    with pytest.raises(ViduRequestError, match="poke_interval must be seconds above 0 and up to 31,536,000"):
+        wait(poke_interval=1e300)
+
+
+def test_a_time_that_a_mapped_task_gets_is_refused_before_anything_is_sent(run_dag, emulator):
+    def make():
+        ViduGenerateVideoOperator.partial(task_id="generate", **QUICK).expand(timeout=[math.inf])
+
+    ran = run_dag(make)
+    assert type(ran.error) is AirflowFailException
+    assert "timeout must be seconds above 0, finite" in str(ran.error)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("value", [1e300, 10**400, timedelta.max], ids=["1e300", "10**400", "timedelta.max"])
+@pytest.mark.parametrize("bound", [None, timedelta.max], ids=["unbounded", "bounded"])
+def test_a_very_long_wait_is_deferred_and_ends_after_a_year(slow_emulator, videos, value, bound):
+    """Seen from Airflow: what it adds to its own time has to be a date."""
+    stops = []
+    context = context_of(Store())
+    context["ti"].xcom_push = lambda key, value: None
+    context["ti"].xcom_pull = lambda **_: None
+    for operator in (
+        generate(timeout=value, execution_timeout=bound),
+        ViduGenerateBatchOperator(
+            task_id="batch", requests=many(1), destination=str(videos), timeout=value, execution_timeout=bound
+        ),
+        sensor(timeout=value, execution_timeout=bound),
+    ):
+        if isinstance(operator, ViduTaskSensor):
+            operator.vidu_task_id = slow_emulator.tasks[0]["task_id"]
+        with pytest.raises(TaskDeferred) as raised:
+            operator.execute(context)
+        stops.append(raised.value.timeout)
+    longest = timedelta(seconds=LONGEST_WAIT) + DEFER_MARGIN
+    assert all(longest - timedelta(minutes=1) < stop <= longest for stop in stops)
+
+
+@pytest.mark.parametrize("cost", ["nan", "inf", "-inf"])
+def test_a_cost_that_no_database_keeps_is_left_out(run_dag, emulator, finish_one, tmp_path, cost):
+    ran = run_dag(
+        lambda: ViduToObjectStorageOperator(
+            task_id="store", result=finish_one(), destination=str(tmp_path), estimated_cost=cost, outlets=[ASSET]
+        )
+    )
+    assert ran.states == {"store": "success"}
+    assert ran.asset_extras[0]["estimated_cost"] is None
+
+
+@pytest.fixture
+def finish_one(emulator):
+    from airflow_provider_vidu.hooks.vidu import ViduHook
+    from airflow_provider_vidu.protocol.request import build
+
+    def finish():
+        hook = ViduHook()
+        task_id = hook.submit(build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})).task_id
+        return hook.get_task(task_id).result()
+
+    return finish
+
+
+def asset():
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(name="videos-of-arguments", uri="file:///videos-of-arguments")
+
+
+ASSET = asset()
+IMG = {"vidu_type": "img2video", "model": "viduq2-turbo", "duration": 1, "resolution": "540p"}
+
+
+@pytest.mark.parametrize("kind", [Path, ObjectStoragePath])
+def test_a_path_is_understood_as_image_destination_and_prices(run_dag, emulator, frame, tmp_path, kind):
+    prices = tmp_path / "prices.csv"
+    prices.write_text("vidu_type,model,duration_s,resolution,price_cny\nimg2video,viduq2-turbo,1,540p,0.07\n")
+    ran = run_dag(
+        lambda: ViduGenerateVideoOperator(
+            task_id="generate",
+            **IMG,
+            first_frame_url=kind(frame),
+            destination=kind(tmp_path / "new"),
+            prices=kind(prices),
+            max_cost=1,
+        )
+    )
+    (task,) = emulator.tasks
+    # The emulator keeps a digest of what it was sent.
+    assert f"sha256={hashlib.sha256(frame.read_bytes()).hexdigest()}" in task["body"]["input"]["first_frame_url"]
+    assert ran.xcom("generate")["files"] == [f"file://{tmp_path}/new/{task['task_id']}.mp4"]
+    assert ran.xcom("generate", "estimated_cost") == 0.07
+    assert str(frame) in ran.xcom("generate", "vidu_request")["input"]["first_frame_url"]
+
+
+@pytest.mark.parametrize("kind", [Path, ObjectStoragePath])
+def test_a_path_is_understood_in_a_batch_and_a_transfer(run_dag, emulator, frame, tmp_path, finish_one, kind):
+    def make():
+        ViduGenerateBatchOperator(
+            task_id="batch",
+            requests=[{"custom_id": "a", **IMG, "first_frame_url": kind(frame)}],
+            destination=kind(tmp_path / "batch"),
+            manifest=kind(tmp_path / "all.jsonl"),
+        )
+        ViduToObjectStorageOperator(task_id="store", result=finish_one(), destination=kind(tmp_path / "store"))
+
+    ran = run_dag(make)
+    assert ran.states == {"batch": "success", "store": "success"}
+    assert ran.xcom("batch")["manifest"] == f"file://{tmp_path}/all.jsonl"
+    assert len(list((tmp_path / "batch").glob("*.mp4"))) == len(list((tmp_path / "store").glob("*.mp4"))) == 1
+
+
+def test_a_path_to_an_image_of_a_list_is_understood_and_a_missing_one_refused(emulator, frame, tmp_path):
+    job = {"vidu_type": "reference2video", "model": "viduq2", "prompt": "p", "images": [Path(frame), frame / "none"]}
+    operator = ViduSubmitOperator(task_id="submit", **job)
+    context = context_of(None)
+    context["ti"].xcom_push = lambda key, value: None
+    with pytest.raises(AirflowFailException, match="Nothing was sent"):
+        operator.execute(context)
+    assert emulator.requests == []
+
+
+REFERENCES = {"vidu_type": "reference2video", "model": "viduq2", "duration": 1, "resolution": "540p"}
+URLS = ["https://h/a.png", "https://h/b.png"]
+
+
+def test_json_texts_are_understood_where_lists_and_mappings_are_meant(run_dag, emulator):
+    templates = {
+        "images": "{{ params.images | tojson }}",
+        "extra_input": "{{ params.extra | tojson }}",
+        "extra_parameters": '{"more": {{ params.number }}}',
+    }
+    params = {"images": URLS, "extra": {"note": "a"}, "number": 5}
+    run_dag(
+        lambda: ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="{{ params.number }}", **templates),
+        params=params,
+    )
+    (task,) = emulator.tasks
+    assert task["body"]["input"] == {"prompt": "5", "images": URLS, "note": "a"}
+    assert task["body"]["parameters"]["more"] == 5
+
+
+def test_json_texts_are_understood_in_a_batch(emulator, videos):
+    subjects = [{"id": "cat", "images": URLS[:1], "voice_id": ""}]
+    given = [
+        {"custom_id": "a", **REFERENCES, "prompt": "@cat", "subjects": json.dumps(subjects)},
+        {"custom_id": "b", **REFERENCES, "prompt": "p", "images": json.dumps(URLS), "extra_input": '{"note": 1}'},
+    ]
+    with pytest.raises(AirflowFailException, match="2 failed"):
+        # The emulator cannot fetch these pictures, which is all the same here.
+        tried(Store(), videos, given)
+    sent = {task["body"]["input"]["prompt"]: task["body"]["input"] for task in emulator.tasks}
+    assert sent == {
+        "@cat": {"prompt": "@cat", "subjects": subjects},
+        "p": {"prompt": "p", "images": URLS, "note": 1},
+    }
+
+
+def test_a_list_that_is_no_json_is_refused_before_anything_is_sent(run_dag, emulator):
+    ran = run_dag(
+        lambda: ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="p", images="{{ params.images }}"),
+        params={"images": URLS},
+    )
+    assert type(ran.error) is AirflowFailException
+    assert "images" in str(ran.error)
+    assert emulator.requests == []
+
+
+# What the author's template says, and what is sent.
+NATIVE = {"123": "123", "1.5": "1.5", "007": "007", "True": "True", "-4": "-4", "a kite": "a kite", "0.10 x": "0.10 x"}
+
+
+@pytest.mark.parametrize("text", NATIVE)
+def test_a_text_that_looks_like_a_number_is_a_text_where_native_objects_are_rendered(run_dag, emulator, videos, text):
+    quick = {name: value for name, value in QUICK.items() if name != "prompt"}
+
+    def make():
+        ViduSubmitOperator(task_id="submit", **quick, prompt="{{ params.text }}", seed="{{ params.seed }}")
+        ViduGenerateBatchOperator(
+            task_id="batch",
+            requests=[{"custom_id": "{{ params.text }}", **quick, "prompt": "{{ params.text }}"}],
+            destination=str(videos),
+        )
+
+    ran = run_dag(make, params={"text": text, "seed": "7"}, render_template_as_native_obj=True)
+    assert ran.states == {"submit": "success", "batch": "success"}
+    assert {task["body"]["input"]["prompt"] for task in emulator.tasks} == {NATIVE[text]}
+    assert [line["custom_id"] for line in lines(videos)] == [NATIVE[text]]
+
+
+def test_a_task_id_that_looks_like_a_number_is_waited_for(run_dag, emulator):
+    ran = run_dag(
+        lambda: ViduTaskSensor(task_id="wait", vidu_task_id="{{ params.id }}", timeout=0.2, poke_interval=0.1),
+        params={"id": "1234567"},
+        render_template_as_native_obj=True,
+    )
+    assert "Vidu task 1234567 " in str(ran.error)
+
+
+@pytest.fixture
+def sources(tmp_path, frame, monkeypatch):
+    """A directory of pictures that may be read, another beside it, and a link out of the first."""
+    allowed, other = tmp_path / "in", tmp_path / "in-other"
+    for directory in (allowed, other):
+        directory.mkdir()
+        (directory / "a.png").write_bytes(frame.read_bytes())
+    (allowed / "link.png").symlink_to(other / "a.png")
+    (allowed / "within.png").symlink_to(allowed / "a.png")
+    monkeypatch.setenv("AIRFLOW__VIDU__MEDIA_SOURCES", f"{allowed}, s3://store@bucket/pictures")
+    return tmp_path
+
+
+READ = {
+    "{}/in/a.png": True,
+    "file://{}/in/a.png": True,
+    "{}/in/within.png": True,
+    "{}/in/../in/a.png": True,
+    "{}/in-other/a.png": False,
+    "{}/in/link.png": False,
+    "{}/in/../in-other/a.png": False,
+    "file://{}/in-other/a.png": False,
+    "/etc/passwd": False,
+    "s3://store@bucket/pictures/a.png": True,
+    "s3://store@bucket/pictures-other/a.png": False,
+    "s3://store@bucket/pictures/../a.png": False,
+    "s3://bucket/pictures/a.png": False,
+}
+
+
+@pytest.mark.parametrize(("name", "is_read"), READ.items())
+def test_only_files_below_the_configured_sources_are_read_and_sent(
+    run_dag, emulator, sources, frame, s3, name, is_read
+):
+    for key in ("pictures/a.png", "pictures-other/a.png", "a.png"):
+        s3.put_object(Bucket="bucket", Key=key, Body=frame.read_bytes())
+    ran = run_dag(
+        lambda: ViduSubmitOperator(task_id="submit", **IMG, first_frame_url="{{ params.image }}"),
+        params={"image": name.format(sources)},
+    )
+    assert len(posts(emulator)) == is_read
+    if not is_read:
+        assert type(ran.error) is AirflowFailException
+        assert "first_frame_url must lie below one of [vidu] media_sources" in str(ran.error)
+
+
+def test_a_picture_that_was_cut_is_not_paid_for(emulator, videos, frame):
+    cut = frame.with_name("cut.png")
+    cut.write_bytes(frame.read_bytes()[:-20])
+    given = [{"custom_id": "a", **IMG, "first_frame_url": str(cut)}, asked("b")]
+    with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a whole image"):
+        tried(Store(), videos, given)
+    assert len(posts(emulator)) == 1
