@@ -13,7 +13,7 @@ def test_a_pair_that_is_not_in_the_table_is_built_unchecked():
     values = {"first_frame_url": "anything", "duration": "99", "resolution": "8K", "text": 5}
     assert build("img2video", "viduq9", values) == {
         "model": "viduq9",
-        "input": {"first_frame_url": "anything", "text": 5},
+        "input": {"first_frame_url": "anything", "text": "5"},
         "parameters": {"vidu_type": "img2video", "duration": 99, "resolution": "8K"},
     }
 
