@@ -17,12 +17,12 @@ from airflow_provider_vidu.protocol.response import (
     Submission,
     TaskStatus,
     decoded,
-    identifier,
     parse_submission,
     parse_task_status,
     transport_error,
 )
 from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.values import identifier
 
 Answer = TypeVar("Answer")
 

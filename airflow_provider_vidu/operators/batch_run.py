@@ -22,9 +22,9 @@ from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
 from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.memory import no_blind_retry
 from airflow_provider_vidu.operators.report import announce, count_failure, count_success
-from airflow_provider_vidu.operators.second_hop import left_by_first_visit, tasks_of
+from airflow_provider_vidu.operators.second_hop import left_by_first_visit, refuse_to_forget, tasks_of
 from airflow_provider_vidu.operators.stored_files import StoredFiles
-from airflow_provider_vidu.operators.storing import check_destination, executors_elsewhere
+from airflow_provider_vidu.operators.storing import check_destination
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -98,7 +98,8 @@ class BatchRun:
         items = self._items()
         with self._hop(self._operator.destination, self._manifest_path()) as hop:
             hop.ledger.read()
-            self._refuse_to_forget(hop)
+            if not hop.ledger.remembers:
+                refuse_to_forget(hop.waiting, self._operator, self._context)
             self._first_hop = first = FirstHop(items, hop.ledger, hop.loop, hop.store, hop.stored)
             if self._stopped_by:
                 first.stop(self._stopped_by)
@@ -149,33 +150,6 @@ class BatchRun:
         estimates = {item.custom_id: item.estimate(prices) for item in new}
         check_cost(estimates, self._operator.max_cost, prices)
         return estimates
-
-    def _refuse_to_forget(self, hop: Hop) -> None:
-        """Pay for nothing where an earlier try was ended before it could tell what it submitted."""
-        if hop.ledger.remembers:
-            return
-        if not manifests.exists(hop.waiting):
-            if self._is_retry and (others := executors_elsewhere(hop.waiting)):
-                raise AirflowFailException(
-                    f"destination must be one that all workers share for a retry below Airflow 3.3, got "
-                    f"{self._operator.destination!r}: with {', '.join(others)} the try before may have submitted on "
-                    "another worker, and what it submitted is billed. Nothing was sent. Read its log; if it submitted "
-                    "nothing, clear the task."
-                )
-            return
-        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(hop.waiting) if one.task_id]
-        self._log.error("Submitted by an earlier try, as far as it could tell: %s", told)
-        raise AirflowFailException(
-            f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {hop.waiting} "
-            f"tells of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that "
-            "file away and clear the task to have all of it made and paid anew. Nothing was sent."
-        )
-
-    @property
-    def _is_retry(self) -> bool:
-        """Whether Airflow itself tries again: a clear raises ``max_tries`` by the tries made so far."""
-        ti = self._context["ti"]
-        return bool(ti.try_number > ti.max_tries - (self._operator.retries or 0) + 1)
 
     def _note(self, waiting: str, first: FirstHop) -> None:
         try:

@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError, ViduTaskNotFoundError
+from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.errors import UNCERTAIN
-from airflow_provider_vidu.protocol.polling import how_to_resume
+from airflow_provider_vidu.protocol.polling import FAILED, LOST, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
 
@@ -157,3 +158,63 @@ def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str]) -> t
 
 _ANEW = "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."
 _CLEAR = "To have it made and paid anew, clear this task."
+
+
+class Plan(NamedTuple):
+    """
+    What a try does about an item that an earlier one began.
+
+    :param outcome: ``submitted`` attaches to its task; what else is there is final; ``None`` submits it anew.
+    :param why: the reason.
+    """
+
+    outcome: str | None
+    why: str
+
+
+def plan(
+    attempt: Attempt,
+    *,
+    max_tries: int,
+    fingerprint: str | None,
+    now: float,
+    answer: TaskStatus | ViduError | None,
+    believed: bool,
+    resubmit: bool,
+    files: Sequence[str] = (),
+    resubmit_missing: bool = False,
+) -> Plan:
+    """
+    Decide what a try does about an item that an earlier one began: for each item what a single submit would do.
+
+    :param attempt: what was stored.
+    :param max_tries: Airflow's at this try.
+    :param fingerprint: of this try's request, ``None`` where it is not known.
+    :param now: epoch seconds.
+    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
+    :param believed: whether that answer ends a wait.
+    :param resubmit: whether what is uncertain is submitted again.
+    :param files: URIs of what an earlier try stored of it.
+    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
+    """
+    step, why = decide(
+        attempt,
+        max_tries=max_tries,
+        fingerprint=fingerprint,
+        now=now,
+        answer=answer,
+        believed=believed,
+        files=files,
+    )
+    match step:
+        case Step.ATTACH:
+            return Plan(batch.SUBMITTED, why)
+        case Step.UNCERTAIN if not resubmit:
+            return Plan(batch.UNCERTAIN, why)
+        case Step.MISSING if not resubmit_missing:
+            return Plan(LOST, f'{why} Set on_missing="resubmit" to pay for it again.')
+        case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
+            return Plan(FAILED, answer.reason)
+        case Step.FAIL:
+            return Plan(LOST, why)
+    return Plan(None, why)

@@ -17,8 +17,9 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.operators.collect import Answer, ask_all
+from airflow_provider_vidu.operators.durable import plan
 from airflow_provider_vidu.operators.items import Item
-from airflow_provider_vidu.operators.ledger import Ledger, plan
+from airflow_provider_vidu.operators.ledger import Ledger
 from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.operators.second_hop import NO_RECORD
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED

@@ -7,12 +7,8 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.operators.durable import Attempt, Step, decide, is_readable
+from airflow_provider_vidu.operators.durable import Attempt, is_readable
 from airflow_provider_vidu.operators.memory import StateStore
-from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN
-from airflow_provider_vidu.protocol.polling import FAILED, LOST
-from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,66 +28,6 @@ def chunk_key(number: int) -> str:
     :param number: which of them, from 0.
     """
     return f"vidu_batch_{number}"
-
-
-class Plan(NamedTuple):
-    """
-    What a try does about an item that an earlier one began.
-
-    :param outcome: ``submitted`` attaches to its task; what else is there is final; ``None`` submits it anew.
-    :param why: the reason.
-    """
-
-    outcome: str | None
-    why: str
-
-
-def plan(
-    attempt: Attempt,
-    *,
-    max_tries: int,
-    fingerprint: str | None,
-    now: float,
-    answer: TaskStatus | ViduError | None,
-    believed: bool,
-    resubmit: bool,
-    files: Sequence[str] = (),
-    resubmit_missing: bool = False,
-) -> Plan:
-    """
-    Decide what a try does about an item that an earlier one began: for each item what a single submit would do.
-
-    :param attempt: what was stored.
-    :param max_tries: Airflow's at this try.
-    :param fingerprint: of this try's request, ``None`` where it is not known.
-    :param now: epoch seconds.
-    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
-    :param believed: whether that answer ends a wait.
-    :param resubmit: whether what is uncertain is submitted again.
-    :param files: URIs of what an earlier try stored of it.
-    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
-    """
-    step, why = decide(
-        attempt,
-        max_tries=max_tries,
-        fingerprint=fingerprint,
-        now=now,
-        answer=answer,
-        believed=believed,
-        files=files,
-    )
-    match step:
-        case Step.ATTACH:
-            return Plan(SUBMITTED, why)
-        case Step.UNCERTAIN if not resubmit:
-            return Plan(UNCERTAIN, why)
-        case Step.MISSING if not resubmit_missing:
-            return Plan(LOST, f'{why} Set on_missing="resubmit" to pay for it again.')
-        case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
-            return Plan(FAILED, answer.reason)
-        case Step.FAIL:
-            return Plan(LOST, why)
-    return Plan(None, why)
 
 
 class Mark(NamedTuple):

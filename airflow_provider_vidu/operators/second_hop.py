@@ -6,14 +6,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from airflow.providers.common.compat.sdk import AirflowFailException
+
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.manifest import Record
+from airflow_provider_vidu.operators.storing import executors_elsewhere
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
+from airflow_provider_vidu.protocol.texts import few
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
+    from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
     from airflow_provider_vidu.operators.items import Item
     from airflow_provider_vidu.operators.ledger import Ledger
 
@@ -83,3 +89,31 @@ def _agree(noted: Sequence[Record], mark: str | None, ledger: Ledger) -> bool:
     if mark is not None:
         return manifests.mark_of(noted) == mark
     return not ledger.remembers or ledger.agrees_with(noted)
+
+
+def refuse_to_forget(waiting: str, operator: ViduGenerateBatchOperator, context: Context) -> None:
+    """
+    Pay for nothing where an earlier try may have submitted and no task state store says what (below Airflow 3.3).
+
+    :param waiting: path of what that try noted.
+    :param operator: the batch.
+    :param context: Airflow's context of the task instance.
+    :raises AirflowFailException: if it submitted, or may have on another worker. Nothing was sent.
+    """
+    if manifests.exists(waiting):
+        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(waiting) if one.task_id]
+        operator.log.error("Submitted by an earlier try, as far as it could tell: %s", told)
+        raise AirflowFailException(
+            f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {waiting} tells "
+            f"of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that file "
+            "away and clear the task to have all of it made and paid anew. Nothing was sent."
+        )
+    ti = context["ti"]
+    # A person's clear raises max_tries by the tries made so far; a retry leaves it as it is.
+    is_retry = ti.try_number > ti.max_tries - (operator.retries or 0) + 1
+    if is_retry and (others := executors_elsewhere(waiting)):
+        raise AirflowFailException(
+            f"destination must be one that all workers share for a retry below Airflow 3.3, got "
+            f"{operator.destination!r}: with {', '.join(others)} the try before may have submitted on another worker, "
+            "and what it submitted is billed. Nothing was sent. Read its log; if it submitted nothing, clear the task."
+        )

@@ -52,9 +52,11 @@ class ViduSubmitOperator(BaseOperator):
         ``extend``, ``lip-sync`` or ``one-click/mv``.
     :param prompt: what shall happen.
     :param first_frame_url: the image the video begins with: an http(s) URL, a data URI, or a path or
-        ``ObjectStoragePath`` URI that the worker reads, checks and sends.
+        ``ObjectStoragePath`` URI that the worker reads, checks and sends; ``[vidu] media_sources`` says which may be
+        read.
     :param last_frame_url: the image it ends with; as ``first_frame_url``.
-    :param images: 1–7 images; as ``first_frame_url``.
+    :param images: 1–7 images; as ``first_frame_url``. A template may give JSON text (``| tojson``), as for the lists and
+        mappings below.
     :param subjects: 1–7 of ``{"id", "images" (1–3), "voice_id"}``; the prompt says ``@id``.
     :param video_url: http(s) URL of the video to extend or to speak.
     :param audio_url: the sound: for lip-sync an http(s) URL, for one-click/mv also a file.

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import (
@@ -26,16 +25,12 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol.coding import Decoder, UnknownCoding, codings_of, undone
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
-from airflow_provider_vidu.protocol.texts import plain_url
+from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
 MAX_ANSWER_BYTES = 1 << 20
 """The largest answer that is read, decoded. Those that are known have some hundred bytes."""
-_MAX_URLS = 100
-_LONGEST_URL = 8192
-_LONGEST_ID = 256
-_LONGEST_QUOTE = 300
 
 
 class TaskState(str, Enum):
@@ -163,18 +158,18 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     """
     answer = _Answer(status, headers, body, vidu_task_id)
     output = answer.section("output")
-    word = _quote(output.get("task_status"))
+    word = quote(output.get("task_status"))
     told_id = identifier(output.get("task_id")) or vidu_task_id
     if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
         raise answer.error()
     return TaskStatus(
         task_id=vidu_task_id,
         word=word,
-        urls=_urls(output.get("urls")),
-        submit_time=_time(output.get("submit_time")),
-        finish_time=_time(output.get("finish_time")),
-        error_message=_quote(output.get("error_message")),
-        video_seconds=_number(answer.section("usage").get("duration")),
+        urls=urls_in(output.get("urls")),
+        submit_time=moment(output.get("submit_time")),
+        finish_time=moment(output.get("finish_time")),
+        error_message=quote(output.get("error_message")),
+        video_seconds=number(answer.section("usage").get("duration")),
         request_id=answer.request_id,
     )
 
@@ -247,18 +242,18 @@ class _Answer:
 
     @property
     def request_id(self) -> str:
-        return _quote(_plain(self.document.get("request_id")) or _plain(self.fault.get("param")))
+        return quote(plain(self.document.get("request_id")) or plain(self.fault.get("param")))
 
     @property
     def code(self) -> str:
-        return _quote(_plain(self.fault.get("code")))
+        return quote(plain(self.fault.get("code")))
 
     @property
     def words(self) -> str:
         """The server's own words, or what came instead of them."""
         if 300 <= self.status < 400:
-            return f"a redirect to {_quote(self.headers.get('location')) or 'nowhere'}"
-        message = _quote(self.fault.get("message"))
+            return f"a redirect to {quote(self.headers.get('location')) or 'nowhere'}"
+        message = quote(self.fault.get("message"))
         if message or self.code:
             return ": ".join(filter(None, (self.code, message)))
         if self._is_too_large:
@@ -267,7 +262,7 @@ class _Answer:
             return "an empty body"
         if b"<html" in self.body[:1000].lower():
             return "an HTML page, so probably from a proxy or gateway"
-        return _quote(self.body.decode("utf-8", "replace"))
+        return quote(self.body.decode("utf-8", "replace"))
 
     def error(self) -> ViduApiError:
         """The one error that this answer means."""
@@ -300,46 +295,3 @@ class _Answer:
             return max(0.0, (then - now).total_seconds())
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
-
-
-def identifier(value: object) -> str:
-    """
-    Read an id that a server or a template gave.
-
-    :param value: a text, perhaps with blanks around it, or a number.
-    :return: the id, empty if there is none: no text of over 256 characters or with one that cannot be printed is an id.
-    """
-    text = _plain(value)
-    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if abs(value) < 10**15 else None
-
-
-def _urls(value: object) -> tuple[str, ...]:
-    urls = (plain_url(url) for url in (value if isinstance(value, list) else ()) if isinstance(url, str))
-    return tuple(islice((url for url in urls if 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
-
-
-def _time(value: object) -> float | None:
-    """Read epoch seconds. Some servers write 0 or a text for a time that they do not know."""
-    if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value, re.ASCII):
-        value = int(value)
-    seconds = _number(value)
-    return seconds if seconds is not None and seconds > 0 else None
-
-
-def _quote(value: object) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    if not text.isprintable():
-        text = "".join(character for character in text if character.isprintable())
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

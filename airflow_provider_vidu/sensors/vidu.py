@@ -24,8 +24,8 @@ from airflow_provider_vidu.operators.literals import LONGEST_WAIT, seconds_of, s
 from airflow_provider_vidu.operators.report import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import refusal
-from airflow_provider_vidu.protocol.response import identifier
 from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped
 from airflow_provider_vidu.operators.report import announce, failure_shown, show
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.protocol.response import TaskState, identifier
+from airflow_provider_vidu.protocol.response import TaskState
+from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.transfers.destination import Destination
 from airflow_provider_vidu.transfers.store import VideoStore, place_of
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
-from airflow_provider_vidu.operators.durable import Attempt
-from airflow_provider_vidu.operators.ledger import Ledger, Mark, plan
+from airflow_provider_vidu.operators.durable import Attempt, plan
+from airflow_provider_vidu.operators.ledger import Ledger, Mark
 from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.protocol.response import TaskStatus
 
