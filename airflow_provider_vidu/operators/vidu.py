@@ -55,7 +55,7 @@ class ViduSubmitOperator(BaseOperator):
         ``ObjectStoragePath`` URI that the worker reads, checks and sends; ``[vidu] media_sources`` says which may be
         read.
     :param last_frame_url: the image it ends with; as ``first_frame_url``.
-    :param images: 1–7 images; as ``first_frame_url``. A template may give JSON text (``| tojson``), as for the lists and
+    :param images: 1–7 images; as ``first_frame_url``. A template may give JSON text (``| tojson``), as for lists and
         mappings below.
     :param subjects: 1–7 of ``{"id", "images" (1–3), "voice_id"}``; the prompt says ``@id``.
     :param video_url: http(s) URL of the video to extend or to speak.

@@ -234,6 +234,8 @@ class Store:
             raise self.error
 
     def get(self, key, default=None):
+        if key != KEY:
+            return default
         self._call("get")
         return self.value
 
