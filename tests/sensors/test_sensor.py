@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSen
 
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import polling
-from airflow_provider_vidu.protocol.polling import how_to_resume
+from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome, how_to_resume
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from tests.records import result_of
@@ -181,6 +181,31 @@ def test_a_wait_that_is_skipped_since_airflow_gave_its_trigger_up_names_the_task
     with pytest.raises(AirflowSkipException):
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
     assert how_to_resume("task-7") in capfd.readouterr().out
+
+
+ENDS = {
+    **{
+        status: ("execute_complete", {"event": Outcome(status, "It ended.").event()})
+        for status in (TIMEOUT, FAILED, LOST)
+    },
+    "given up": ("__fail__", {"error": "Trigger timeout"}),
+    "broken": ("__fail__", {"error": "Trigger failure", "traceback": ["broken"]}),
+}
+
+
+@pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
+@pytest.mark.parametrize(("method", "kwargs"), ENDS.values(), ids=list(ENDS))
+def test_a_deferred_wait_that_ends_badly_is_skipped_where_its_author_says_so(flag, method, kwargs):
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7", **{flag: True})
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution(method, dict(kwargs), {})
+
+
+@pytest.mark.parametrize(("method", "kwargs"), ENDS.values(), ids=list(ENDS))
+def test_a_deferred_wait_that_ends_badly_fails_without_retries(method, kwargs):
+    sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
+    with pytest.raises((AirflowSensorTimeout, AirflowFailException)):
+        sensor.resume_execution(method, dict(kwargs), {})
 
 
 def test_a_trigger_that_broke_is_told_with_the_task_id_and_not_retried():
