@@ -174,7 +174,8 @@ def _is_whole_png(data: bytes) -> bool:
     while at + 12 <= len(data):
         size, kind = struct.unpack(">I4s", data[at : at + 8])
         end = at + 8 + size
-        # What is left of a chunk, or has become zeros, does not add up to its checksum.
+        # What is left of a chunk, or has become zeros, does not add up to its checksum. Decoders do not look at that of
+        # a chunk that they may leave out, which has a small letter first.
         if end + 4 > len(data) or zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(
             data[end : end + 4], "big"
         ):

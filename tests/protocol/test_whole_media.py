@@ -39,6 +39,7 @@ WHOLE = {
     "png of 16 bits": saved("PNG", _NOISE.convert("I;16")),
     "png with alpha": saved("PNG", _NOISE.convert("RGBA")),
     "png with a text": saved("PNG", pnginfo=TEXT),
+    "png whose text has a wrong checksum": saved("PNG", pnginfo=TEXT).replace(b"Comment", b"comment"),
     "animated png": saved("PNG", save_all=True, append_images=FRAMES),
     "jpeg": saved("JPEG"),
     "progressive jpeg": saved("JPEG", progressive=True),
