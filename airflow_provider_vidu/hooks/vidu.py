@@ -59,8 +59,9 @@ class ViduHook(HttpHook):
     hook_name = "Vidu"
 
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
-        super().__init__(http_conn_id=vidu_conn_id)
-        self.vidu_conn_id = vidu_conn_id
+        # An id that looks like a number is one where Airflow renders native objects.
+        self.vidu_conn_id = str(vidu_conn_id)
+        super().__init__(http_conn_id=self.vidu_conn_id)
 
     def settings(self) -> ConnectionSettings:
         """

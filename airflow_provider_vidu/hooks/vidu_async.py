@@ -110,7 +110,7 @@ class ViduAsyncHook:
     """
 
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
-        self.vidu_conn_id = vidu_conn_id
+        self.vidu_conn_id = str(vidu_conn_id)
         self._settings: ConnectionSettings | None = None
         self._look_up: asyncio.Task[ConnectionSettings] | None = None
         self._read_at = 0.0
@@ -134,6 +134,7 @@ class ViduAsyncHook:
         :return: the hook, to be used in a ``with`` statement of each user. It is closed a little after its last user
             has left, or with the loop.
         """
+        vidu_conn_id = str(vidu_conn_id)
         hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
         hook = hooks.get(vidu_conn_id)
         if hook is None:

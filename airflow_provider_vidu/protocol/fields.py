@@ -31,7 +31,7 @@ class Kind(str, Enum):
     SUBJECTS = "a list of subjects"
 
 
-_TEXTS = (Kind.TEXT, Kind.SPEECH, Kind.URL, Kind.MEDIA)
+_TEXTS = (Kind.TEXT, Kind.SPEECH)
 
 
 class Field(NamedTuple):
@@ -79,11 +79,12 @@ class Field(NamedTuple):
         """
         if self.kind in _TEXTS and isinstance(value, (bool, int, float)):
             return str(value)
+        if self.kind in (Kind.IMAGES, Kind.SUBJECTS):
+            value = listed(value.strip(), value) if isinstance(value, str) else value
+            return [_named_by_texts(one) for one in value] if isinstance(value, (list, tuple)) else value
         if not isinstance(value, str):
             return value
         text = value.strip()
-        if self.kind in (Kind.IMAGES, Kind.SUBJECTS):
-            return listed(text, value)
         if self.kind is Kind.BOOLEAN:
             return {"true": True, "false": False}.get(text.lower(), value)
         if self.kind is Kind.INTEGER and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -127,6 +128,14 @@ class Field(NamedTuple):
         else:
             text = self.kind.value
         return text if self.default is None else f"{text} (default {_spelled(self.default)})"
+
+
+def _named_by_texts(subject: Any) -> Any:
+    """Read a subject's names, which may look like numbers, as texts; leave all else alone."""
+    if not isinstance(subject, dict):
+        return subject
+    names = {name: subject[name] for name in ("id", "voice_id") if isinstance(subject.get(name), (int, float))}
+    return subject | {name: str(value) for name, value in names.items()}
 
 
 def listed(text: str, otherwise: Any) -> Any:

@@ -176,9 +176,10 @@ def _is_whole_png(data: bytes) -> bool:
         end = at + 8 + size
         # What is left of a chunk, or has become zeros, does not add up to its checksum. Decoders do not look at that of
         # a chunk that they may leave out, which has a small letter first.
-        if end + 4 > len(data) or zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(
-            data[end : end + 4], "big"
-        ):
+        if end + 4 > len(data):
+            return False
+        is_whole = zlib.crc32(memoryview(data)[at + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
+        if not is_whole and not kind[:1].islower():
             return False
         if kind == b"IEND":
             return has_pixels

@@ -125,7 +125,7 @@ class ViduTaskSensor(BaseSensorOperator):
             return None
         try:
             seconds = float(self.expected_seconds)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             seconds = -1.0
         if 0 <= seconds < float("inf"):
             return seconds

@@ -13,6 +13,7 @@ from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped
 from airflow_provider_vidu.operators.report import announce, failure_shown, show
 from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.protocol.fields import listed
 from airflow_provider_vidu.protocol.response import TaskState
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.transfers.destination import Destination
@@ -51,7 +52,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         self,
         *,
         destination: str,
-        result: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | str | None = None,
         vidu_task_id: str | None = None,
         estimated_cost: float | str | None = None,
         vidu_conn_id: str = "vidu_default",
@@ -86,6 +87,9 @@ class ViduToObjectStorageOperator(BaseOperator):
         from airflow_provider_vidu.operators.storing import check_destination
 
         self.destination = as_text(self.destination)
+        if isinstance(self.result, str):
+            # As a template with | tojson gives it.
+            self.result = listed(self.result.strip(), self.result)
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
@@ -103,7 +107,7 @@ class ViduToObjectStorageOperator(BaseOperator):
     def _cost(self) -> float | None:
         try:
             cost = float(self.estimated_cost)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             # A hint for others: what is stored does not fail because of it.
             return None
         # No database keeps the others as JSON.

@@ -21,6 +21,7 @@ from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
+from tests.emulator_control import KEY
 from tests.quick import QUICK, Store, asked, context_of, lines, many, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -248,6 +249,44 @@ def test_a_task_id_that_looks_like_a_number_is_waited_for(run_dag, emulator):
         render_template_as_native_obj=True,
     )
     assert "Vidu task 1234567 " in str(ran.error)
+
+
+def test_names_that_look_like_numbers_stay_texts_where_native_objects_are_rendered(
+    run_dag, emulator, tmp_path, monkeypatch
+):
+    connection = {"conn_type": "vidu", "password": KEY, "host": emulator.url}
+    monkeypatch.setenv("AIRFLOW_CONN_7", json.dumps(connection))
+    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
+    subject = {"id": "{{ params.seven }}", "images": URLS[:1], "voice_id": "{{ params.seven }}"}
+    conn = {"vidu_conn_id": "{{ params.seven }}"}
+
+    def make():
+        made = ViduGenerateVideoOperator(task_id="make", **QUICK, **conn)
+        result = "{{ ti.xcom_pull('make') | tojson }}"
+        made >> ViduToObjectStorageOperator(task_id="store", result=result, destination=str(tmp_path), **conn)
+        made >> ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="@7", subjects=[subject], **conn)
+
+    ran = run_dag(make, params={"seven": "7"}, render_template_as_native_obj=True)
+    assert ran.states == {"make": "success", "store": "success", "submit": "success"}
+    assert emulator.tasks[1]["body"]["input"]["subjects"] == [{"id": "7", "images": URLS[:1], "voice_id": "7"}]
+
+
+def test_a_result_may_be_json_text(run_dag, emulator, finish_one, tmp_path):
+    ran = run_dag(
+        lambda: ViduToObjectStorageOperator(
+            task_id="store", result="{{ params.result | tojson }}", destination=str(tmp_path)
+        ),
+        params={"result": finish_one()},
+    )
+    assert ran.states == {"store": "success"}
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+
+
+@pytest.mark.parametrize("given", ["1e999", 10**400])
+def test_an_expectation_without_end_does_not_end_a_wait(run_dag, emulator, finish_one, given):
+    task_id = finish_one()["task_id"]
+    ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id, expected_seconds=given))
+    assert ran.states == {"wait": "success"}
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
         ({"on_uncertain": "ask"}, "on_uncertain: 'ask' given"),
         ({"max_cost": -1}, "max_cost: -1 given"),
         ({"prices": {"viduq2": 1}}, "prices: ValueError"),
-        ({"timeout": timedelta(0)}, "timeout: datetime.timedelta(0) given"),
+        ({"timeout": timedelta(0)}, "of that, got datetime.timedelta(0)"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],
 )

@@ -184,7 +184,7 @@ PAST = [
     (REF, "subjects", ["fox"], "a subject without an id: 'fox'", SUBJECTS),
     (REF, "subjects", [{}], "a subject without an id: {'voice_id': ''}", SUBJECTS),
     (REF, "subjects", [{"id": ""}], "a subject without an id: {'voice_id': '', 'id': ''}", SUBJECTS),
-    (REF, "subjects", [{"id": 1}], "a subject without an id: {'voice_id': '', 'id': 1}", SUBJECTS),
+    (REF, "subjects", [{"id": []}], "a subject without an id: {'voice_id': '', 'id': []}", SUBJECTS),
     (REF, "subjects", [subject(image=FRAME)], "subject '1' with the key 'image'", SUBJECTS),
     (REF, "subjects", [{**subject(), 5: 1}], "subject '1' with the key 5", SUBJECTS),
     (REF, "subjects", [{"id": "1"}], "subject '1' with None images", SUBJECTS),
