@@ -63,7 +63,7 @@ def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
     if on_uncertain not in ("fail", "resubmit"):
         found.append(f"on_uncertain: {shown(on_uncertain)} given, allowed: 'fail' or 'resubmit'")
     is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
-    if max_cost is not None and not (is_number and max_cost > 0):
+    if max_cost is not None and not (is_number and 0 < max_cost < 1e15):
         found.append(f"max_cost: {shown(max_cost)} given, allowed: CNY above 0, or None for any")
     if found:
         raise request.refusal(found)

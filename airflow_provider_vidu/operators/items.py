@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, known_later, read_extras, read_values
 from airflow_provider_vidu.operators.media import Warn, with_files_read
 from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.protocol.fields import listed as json_of
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
 from airflow_provider_vidu.protocol.texts import few, shown
 from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
@@ -118,6 +119,9 @@ def _listed(requests: Any) -> list[Any]:
             requests = shown(requests)
     # The output of a mapped task is a lazy sequence of its own kind.
     listed = list(requests) if is_lazy_list(requests) else requests
+    if isinstance(listed, list):
+        # Each may be JSON text of its own.
+        listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
     if not isinstance(listed, list) or not all(isinstance(given, Mapping) for given in listed):
         raise request.refusal(
             [

@@ -43,11 +43,6 @@ class Decoder:
         self._head = b""
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if self._is_gzip else None
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the end of the coded body has come."""
-        return self._inflate is not None and self._inflate.eof
-
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """
         Undo the coding of the next part of a body.
@@ -66,8 +61,7 @@ class Decoder:
         while data and not self._inflate.eof:
             piece = self._inflate.decompress(data, PIECE_BYTES)
             data = self._inflate.unconsumed_tail
-            if piece:
-                yield piece
+            yield piece
             if self._inflate.eof and self._is_gzip and self._inflate.unused_data.startswith(b"\x1f\x8b"):
                 # A gzip file may have several members.
                 data = self._inflate.unused_data

@@ -132,6 +132,8 @@ class Field(NamedTuple):
 
 def _named_by_texts(subject: Any) -> Any:
     """Read a subject's names, which may look like numbers, as texts; leave all else alone."""
+    if isinstance(subject, str):
+        subject = listed(subject.strip(), subject)
     if not isinstance(subject, dict):
         return subject
     names = {name: subject[name] for name in ("id", "voice_id") if isinstance(subject.get(name), (int, float))}

@@ -190,24 +190,16 @@ def _is_whole_png(data: bytes) -> bool:
 
 def _is_whole_jpeg(data: bytes) -> bool:
     at, has_pixels = 2, False
-    # Anything but stuffed bytes, restarts and fill bytes ends the pixels of a scan.
-    marker_after_pixels = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-    while at + 2 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    # Stuffed and fill bytes are no markers, nor is what stands between two segments; decoders leave it out.
+    next_marker = re.compile(rb"\xff([^\x00\xff])")
+    while found := next_marker.search(data, at):
+        marker, at = found[1][0], found.end()
         if marker == 0xD9:
             return has_pixels
-        if marker == 0xFF:
-            at += 1
-        elif marker in _JPEG_BARE_MARKERS:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            if marker == 0xDA:
-                has_pixels = True
-                found = marker_after_pixels.search(data, at)
-                if not found:
-                    return False
-                at = found.start()
+        if marker not in _JPEG_BARE_MARKERS:
+            # The pixels of a scan follow its head, up to a marker that is none of their restarts.
+            at += int.from_bytes(data[at : at + 2], "big")
+            has_pixels |= marker == 0xDA
     return False
 
 

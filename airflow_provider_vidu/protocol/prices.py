@@ -109,7 +109,7 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
                 raise ValueError("another price stands for the same above it")
     except ViduRequestError:
         raise
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise ViduRequestError(
             f"prices: {type(error).__name__} ({shown(str(error))}) at or after the row {shown(key)} given, allowed: "
             "CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with the columns "
@@ -137,8 +137,8 @@ _COLUMNS = ("vidu_type", "model", "duration_s", "resolution", "price_cny")
 
 def _csv_rows(text: str) -> Iterator[tuple[Key, Row]]:
     lines = text.splitlines()
-    # Excel's own hint at the separator.
-    skipped = 1 if lines and re.fullmatch(r"sep=.", lines[0].strip()) else 0
+    # Before the names of the columns stand empty rows perhaps, and Excel's own hint at the separator.
+    skipped = next((at for at, line in enumerate(lines) if not re.fullmatch(r"sep=.|[,;\s]*", line.strip())), 0)
     separator = max(",;\t", key=lines[skipped].count) if lines[skipped:] else ","
     reader = csv.reader(lines[skipped:], delimiter=separator, skipinitialspace=True)
     header = [name.strip().lower() for name in next(reader, [])]
@@ -178,7 +178,7 @@ class _Cells(NamedTuple):
         if not text:
             return None
         plain = text.replace(",", ".") if self.has_commas else text
-        if not re.fullmatch(r"\d{1,12}(\.\d{0,12})?|\.\d{1,12}", plain, re.ASCII):
+        if not re.fullmatch(r"(\d{1,12}(\.\d{0,12})?|\.\d{1,12})(E[+-]?\d\d?)?", plain, re.ASCII | re.IGNORECASE):
             raise _wrong_cell(self.line, name, "a number from 0", text)
         return float(plain)
 

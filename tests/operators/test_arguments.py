@@ -210,6 +210,20 @@ def test_json_texts_are_understood_in_a_batch(emulator, videos):
     }
 
 
+def test_each_request_of_a_batch_and_each_subject_may_be_json_text(emulator, videos):
+    subject = {"id": "cat", "images": URLS[:1], "voice_id": ""}
+    given = [json.dumps({"custom_id": "a", **REFERENCES, "prompt": "@cat", "subjects": [json.dumps(subject)]})]
+    with pytest.raises(AirflowFailException, match="1 failed"):
+        tried(Store(), videos, given)
+    assert emulator.tasks[0]["body"]["input"] == {"prompt": "@cat", "subjects": [subject]}
+
+
+@pytest.mark.parametrize("cost", [math.inf, math.nan, 10**400, 0, True, "5"], ids=repr)
+def test_a_bound_that_is_none_is_refused(cost):
+    with pytest.raises(ViduRequestError, match="max_cost: "):
+        generate(max_cost=cost)
+
+
 def test_a_list_that_is_no_json_is_refused_before_anything_is_sent(run_dag, emulator):
     ran = run_dag(
         lambda: ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="p", images="{{ params.images }}"),

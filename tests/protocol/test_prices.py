@@ -222,6 +222,7 @@ KEY = ("img2video", "viduq2-turbo", 5, "720p")
         {KEY: float("nan")},
         {KEY: float("inf")},
         {KEY: True},
+        {KEY: 10**400},
         {KEY: None},
         {("img2video", "viduq2-turbo", "5", "720p"): 1.25},
         {("img2video", "viduq2-turbo", 5): 1.25},
@@ -256,6 +257,8 @@ SPREADSHEETS = {
     "with 5.0 for 5": TABLE.replace(",5,", ",5.0,").replace(",26", ",26.0").encode(),
     "with quotes and a currency": TABLE.replace("1.25", '"¥ 1.25"').encode(),
     "with a header of its own case": TABLE.replace("vidu_type", "Vidu_Type ").encode(),
+    "with empty rows first": b"\n,,,\n" + TABLE.encode(),
+    "with exponents": TABLE.replace("1.25", "1.25E+00").encode(),
     "with a row twice": (TABLE + "\n" + ",".join(ROWS[0])).encode(),
 }
 

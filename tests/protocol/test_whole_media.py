@@ -48,6 +48,7 @@ WHOLE = {
     "jpeg of the best quality": saved("JPEG", quality=100, subsampling=0),
     "jpeg with restarts": saved("JPEG", restart_marker_blocks=1),
     "jpeg with exif": saved("JPEG", exif=with_exif()),
+    "jpeg with stray bytes": saved("JPEG").replace(b"\xff\xda", b"\xff\x00stray\xff\xda", 1),
     "jpeg of one colour": saved("JPEG", Image.new("RGB", (64, 48))),
     "webp": saved("WEBP"),
     "lossless webp": saved("WEBP", lossless=True),
@@ -113,3 +114,9 @@ def test_half_a_sound_is_refused():
     assert audio_data_uri(m4a, "audio_url").startswith("data:audio/mp4")
     with pytest.raises(ViduRequestError, match="audio_url must be a whole audio file, got a mp4 file"):
         audio_data_uri(m4a[:-1], "audio_url")
+
+
+def test_a_jpeg_may_hold_fill_bytes_and_marks_without_a_length():
+    data = WHOLE["jpeg"]
+    assert is_taken(data[:2] + b"\xff\xff\x01" + data[2:])
+    assert not is_taken(data[:2] + b"\xff\xff\x01" + data[2:40])
