@@ -16,10 +16,10 @@ from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.texts import few
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
     from airflow_provider_vidu.operators.items import Item
     from airflow_provider_vidu.operators.ledger import Ledger
 
@@ -91,7 +91,7 @@ def _agree(noted: Sequence[Record], mark: str | None, ledger: Ledger) -> bool:
     return not ledger.remembers or ledger.agrees_with(noted)
 
 
-def refuse_to_forget(waiting: str, operator: ViduGenerateBatchOperator, context: Context) -> None:
+def refuse_to_forget(waiting: str, operator: BaseOperator, context: Context) -> None:
     """
     Pay for nothing where an earlier try may have submitted and no task state store says what (below Airflow 3.3).
 
@@ -113,7 +113,7 @@ def refuse_to_forget(waiting: str, operator: ViduGenerateBatchOperator, context:
     is_retry = ti.try_number > ti.max_tries - (operator.retries or 0) + 1
     if is_retry and (others := executors_elsewhere(waiting)):
         raise AirflowFailException(
-            f"destination must be one that all workers share for a retry below Airflow 3.3, got "
-            f"{operator.destination!r}: with {', '.join(others)} the try before may have submitted on another worker, "
-            "and what it submitted is billed. Nothing was sent. Read its log; if it submitted nothing, clear the task."
+            f"destination must be one that all workers share for a retry below Airflow 3.3, got one with {waiting}: with "
+            f"{', '.join(others)} the try before may have submitted on another worker, and what it submitted is billed. "
+            "Nothing was sent. Read its log; if it submitted nothing, clear the task."
         )
