@@ -112,6 +112,7 @@ class BatchRun:
                 new = first.new
                 if new:
                     check_destination(self._operator, self._context, is_batch=True)
+                    first.refuse_directories()
                 estimates = self._estimates(new)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.ledger, self._log)}") from error

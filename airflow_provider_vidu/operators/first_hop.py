@@ -28,6 +28,7 @@ from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.transfers.places import located, refuse_directory
 from airflow_provider_vidu.transfers.store import VideoStore
 from airflow_provider_vidu.triggers.batch import Group
 
@@ -191,6 +192,16 @@ class FirstHop:
                 f"{few(clashes)}. Nothing was sent. Give the requests their former order, or a destination with "
                 "{custom_id}."
             )
+
+    def refuse_directories(self) -> None:
+        """
+        Pay for nothing whose place is taken by a directory.
+
+        :raises ViduRequestError: naming the first. Nothing was sent.
+        """
+        for item in self.new:
+            # Of a task that is not there yet only the name is unknown, and no directory has it.
+            refuse_directory(located(self._store.destination.path(f"{item.place:064}", item.custom_id, item.place)))
 
     def attach(self) -> None:
         """

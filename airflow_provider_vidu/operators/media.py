@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.capabilities import (
     LARGE_IMAGE_BYTES,
     MAX_IMAGE_BYTES,
@@ -21,7 +21,7 @@ from airflow_provider_vidu.protocol.media import (
     frame_pair_problem,
     image_data_uri,
 )
-from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, shown
+from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, named, shown
 from airflow_provider_vidu.roots import find, read_root
 
 Warn = Callable[..., None]
@@ -99,6 +99,12 @@ def _read(location: str, name: str) -> bytes:
         raise ViduRequestError(
             f"{name}: {shown(location)} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
             f"this worker can read ({reason}). Nothing was sent."
+        ) from error
+    except Exception as error:
+        # Every store raises what its own library does.
+        raise ViduStateError(
+            f"{name} must be a file that can be read, got {shown(location)}: {named(error)}. Nothing was sent or paid. "
+            "Retry, or check the connection that it names."
         ) from error
     if size > MAX_IMAGE_BYTES:
         raise ViduRequestError(f"{name}: {size:,} bytes given, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent.")

@@ -113,7 +113,7 @@ def refuse_to_forget(waiting: str, operator: BaseOperator, context: Context) -> 
     is_retry = ti.try_number > ti.max_tries - (operator.retries or 0) + 1
     if is_retry and (others := executors_elsewhere(waiting)):
         raise AirflowFailException(
-            f"destination must be one that all workers share for a retry below Airflow 3.3, got one with {waiting}: with "
-            f"{', '.join(others)} the try before may have submitted on another worker, and what it submitted is billed. "
-            "Nothing was sent. Read its log; if it submitted nothing, clear the task."
+            "destination must be one that all workers share for a retry below Airflow 3.3, got one without the file "
+            f"{waiting}. With {', '.join(others)} the try before may have submitted on another worker, and what it "
+            "submitted is billed. Nothing was sent. Read its log; if it submitted nothing, clear the task."
         )

@@ -141,12 +141,27 @@ def probe(path: ObjectStoragePath) -> None:
     :raises ViduDownloadError: when it could not. A retry can help.
     """
     trial = path.with_name(_PROBE)
+    refuse_directory(path)
     try:
         with replacing(trial) as file:
             file.write(b"\n")
     except ViduDownloadError as error:
         raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
     remove(trial)
+
+
+def refuse_directory(path: ObjectStoragePath) -> None:
+    """
+    Refuse a place on this machine at which a directory lies: no video could take it.
+
+    :param path: the file.
+    :raises ViduRequestError: if it is a directory. Nothing was sent.
+    """
+    if is_local(path) and Path(path.path).is_dir():
+        raise ViduRequestError(
+            f"destination must name a file or a directory for files, got {path.path}, which is a directory. "
+            "Nothing was sent or paid. Remove it, or leave out the name of the file."
+        )
 
 
 def remove(path: ObjectStoragePath) -> None:

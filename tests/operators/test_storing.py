@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import task_group
 
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
-from tests.quick import QUICK, asked, posts
+from tests.quick import QUICK, Store, asked, context_of, posts, tried
 from tests.served import clip, serving
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -205,3 +207,27 @@ def test_a_path_of_one_machine_is_warned_of_once_where_workers_have_several(
 
 def test_a_bucket_is_seen_by_all_machines(warnings_of, s3):
     assert warnings_of("generate", "CeleryExecutor", "s3://store@bucket/videos") == []
+
+
+def test_a_directory_where_a_video_would_be_stored_is_refused_before_anything_is_paid(emulator, videos):
+    (videos / "a.mp4").mkdir(parents=True)
+    context = context_of(None)
+    context["ti"].xcom_push = lambda key, value: None
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, destination=f"{videos}/a.mp4", deferrable=False)
+    with pytest.raises(AirflowFailException, match=r"a\.mp4, which is a directory\. Nothing was sent or paid\."):
+        operator.execute(context)
+    with pytest.raises(AirflowFailException, match=r"a\.mp4, which is a directory\. Nothing was sent or paid\."):
+        tried(Store(), videos, [asked("b"), asked("a")])
+    assert emulator.requests == []
+
+
+def test_a_store_of_pictures_that_is_away_leaves_the_submit_to_a_retry(emulator, monkeypatch):
+    keys = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    extra = {**keys, "endpoint_url": "http://127.0.0.1:1", "config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    monkeypatch.setenv("AIRFLOW_CONN_AWAY", json.dumps({"conn_type": "aws", "extra": extra}))
+    context = context_of(None)
+    context["ti"].xcom_push = lambda key, value: None
+    operator = ViduSubmitOperator(task_id="submit", model="viduq2-turbo", first_frame_url="s3://away@bucket/a.png")
+    with pytest.raises(ViduStateError, match=r"first_frame_url must be a file that can be read.*Nothing was sent"):
+        operator.execute(context)
+    assert emulator.requests == []
