@@ -183,7 +183,7 @@ def test_a_wait_that_is_skipped_since_airflow_gave_its_trigger_up_names_the_task
     assert how_to_resume("task-7") in capfd.readouterr().out
 
 
-ENDS = {
+RESUMED = {
     **{
         status: ("execute_complete", {"event": Outcome(status, "It ended.").event()})
         for status in (TIMEOUT, FAILED, LOST)
@@ -194,14 +194,14 @@ ENDS = {
 
 
 @pytest.mark.parametrize("flag", ["soft_fail", "never_fail"])
-@pytest.mark.parametrize(("method", "kwargs"), ENDS.values(), ids=list(ENDS))
+@pytest.mark.parametrize(("method", "kwargs"), RESUMED.values(), ids=list(RESUMED))
 def test_a_deferred_wait_that_ends_badly_is_skipped_where_its_author_says_so(flag, method, kwargs):
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7", **{flag: True})
     with pytest.raises(AirflowSkipException):
         sensor.resume_execution(method, dict(kwargs), {})
 
 
-@pytest.mark.parametrize(("method", "kwargs"), ENDS.values(), ids=list(ENDS))
+@pytest.mark.parametrize(("method", "kwargs"), RESUMED.values(), ids=list(RESUMED))
 def test_a_deferred_wait_that_ends_badly_fails_without_retries(method, kwargs):
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
     with pytest.raises((AirflowSensorTimeout, AirflowFailException)):

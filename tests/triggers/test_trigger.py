@@ -143,7 +143,7 @@ async def test_a_missing_connection_is_lost_and_not_raised(submitted, monkeypatc
 
 
 async def test_an_error_that_nobody_foresaw_leaves_as_an_event_without_its_text(emulator):
-    (event,) = await events(trigger(poll_interval=None))
+    (event,) = await events(trigger("task-7", poll_interval=None))
     assert (event["status"], event["task"]) == ("lost", None)
     assert "broke with TypeError" in event["message"]
 
