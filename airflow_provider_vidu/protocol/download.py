@@ -95,8 +95,9 @@ class Download:
         self._begin()
         self._decoders = decoders
         length, etag = told.get("content-length", ""), told.get("etag", "")
-        # The length of an encoded body is not that of the file.
-        self._announce(int(length) if _COUNT.fullmatch(length) and not decoders else None)
+        # The length of an encoded body is not that of the file, and HTTP ignores it where a transfer coding frames it.
+        is_plain = not decoders and "transfer-encoding" not in told
+        self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
         self._content_type = told.get("content-type", "").partition(";")[0].strip()

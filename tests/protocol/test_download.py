@@ -158,3 +158,11 @@ def test_pauses_grow_and_end():
     assert str(caught.value) == (
         f"The download of {URL} broke off after 40 bytes, at request 5: the connection was reset."
     )
+
+
+def test_a_length_beside_a_transfer_coding_is_not_the_files():
+    download = Download(URL)
+    download.answered(200, {"Content-Length": "17", "Transfer-Encoding": "chunked"})
+    download.take(VIDEO)
+    download.ended()
+    assert (download.total, download.written) == (None, len(VIDEO))
