@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import BinaryIO
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationParseError
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
-from airflow_provider_vidu.protocol.download import BrokenOff, Download
+from airflow_provider_vidu.protocol.download import MAX_REDIRECTS, BrokenOff, Download, moved_to
 from airflow_provider_vidu.protocol.texts import is_url, plain_url, shown
 
 # What has come of a chunk is lost when the connection breaks in its middle.
@@ -20,18 +20,18 @@ _CHUNK_BYTES = 1 << 14
 
 Get = Callable[[str, Mapping[str, str]], AbstractContextManager[requests.Response]]
 
+_HOPELESS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationParseError, UnicodeError)
+
 
 class Downloader:
     """
     Downloads by one connection's settings; may be used by many threads.
 
-    :param get: opens a url with headers and streams the answer, without the API key.
-    :param describe: names what the HTTP library raised, without anything secret.
+    :param get: opens a url with headers and streams the answer, without the API key and without following redirects.
     """
 
-    def __init__(self, get: Get, describe: Callable[[BaseException], str]) -> None:
+    def __init__(self, get: Get) -> None:
         self._get = get
-        self._describe = describe
 
     def fetch(self, url: str, target: BinaryIO) -> int:
         """
@@ -63,7 +63,7 @@ class Downloader:
     def _chunks(self, download: Download, target: BinaryIO) -> Generator[bytes, None, None]:
         # Only what the host does is told as a break here: what writing raises is raised outside of this generator.
         try:
-            with self._get(download.url, download.headers()) as response:
+            with self._opened(download) as response:
                 if download.answered(response.status_code, response.headers):
                     target.seek(0)
                     target.truncate()
@@ -71,5 +71,33 @@ class Downloader:
                 yield from response.raw.stream(_CHUNK_BYTES, decode_content=False)
         except ViduError:
             raise
+        except _HOPELESS as error:
+            raise ViduDownloadError(f"{download.url} leads to no host that can be asked ({_fault(error)}).") from None
         except (requests.RequestException, HTTPError, ValueError) as error:
-            raise BrokenOff(self._describe(error)) from None
+            raise BrokenOff(_fault(error)) from None
+
+    @contextmanager
+    def _opened(self, download: Download) -> Iterator[requests.Response]:
+        url = download.url
+        for _ in range(MAX_REDIRECTS + 1):
+            with self._get(url, download.headers()) as response:
+                target = moved_to(url, response.status_code, response.headers)
+                if target is None:
+                    yield response
+                    return
+            url = target
+        raise ViduDownloadError(f"{download.url} leads on more than {MAX_REDIRECTS} times.")
+
+
+def _fault(error: BaseException) -> str:
+    """Name what an HTTP library raised by its types and the system's words: its text may quote what a host sent."""
+    inner = error
+    while cause := next((one for one in _causes(inner) if isinstance(one, BaseException)), None):
+        inner = cause
+    reason = inner.strerror if isinstance(inner, OSError) else None
+    names = [type(one).__name__ for one in (error, inner)]
+    return f"{', '.join(dict.fromkeys(names))}{f': {reason}' if reason else ''}"
+
+
+def _causes(error: BaseException) -> tuple[object, ...]:
+    return (getattr(error, "reason", None), *error.args, error.__cause__)

@@ -17,8 +17,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.protocol.texts import shown
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Both hold an IPv4 address in their last 32 bits.
+_WITH_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 
 
 def is_public(address: str) -> bool:
@@ -29,9 +32,11 @@ def is_public(address: str) -> bool:
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
+        if found.is_site_local or found in _LOCAL_NAT64:
+            return False
         teredo = found.teredo
-        nat64 = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
-        if inner := found.ipv4_mapped or found.sixtofour or (teredo[1] if teredo else None) or nat64:
+        last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if any(found in one for one in _WITH_IPV4) else None
+        if inner := found.ipv4_mapped or found.sixtofour or (teredo[1] if teredo else None) or last:
             return is_public(str(inner))
     return found.is_global and not found.is_multicast
 
@@ -95,25 +100,36 @@ class DownloadAdapter(HTTPAdapter):
         )
 
     def _check(self, connected: socket.socket, host: str) -> socket.socket:
-        address = str(connected.getpeername()[0])
-        if not is_public(address) and not self._allows_private:
+        try:
+            if not is_public(str(connected.getpeername()[0])) and not self._allows_private:
+                raise _refused(host)
+        except BaseException:
             connected.close()
-            raise _refused(host, address)
+            raise
         return connected
 
     def _check_literal(self, host: str) -> None:
         try:
-            is_private = not is_public(host)
-        except ValueError:
+            # Reads each way to write an address, as 0x7f.1, and asks nobody for a name.
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except OSError:
             return
-        if is_private and not self._allows_private:
-            raise _refused(host, host)
+        if not is_public(str(found[0][4][0])) and not self._allows_private:
+            raise _refused(host)
 
     @cached_property
     def _allows_private(self) -> bool:
         from airflow.providers.common.compat.sdk import conf
 
-        if conf.getboolean("vidu", "allow_private_result_hosts", fallback=False):
+        try:
+            is_allowed = conf.getboolean("vidu", "allow_private_result_hosts", fallback=False)
+        except Exception:
+            # Each version of Airflow raises another class.
+            raise ViduDownloadError(
+                "allow_private_result_hosts in Airflow's section [vidu] must be True or False, got "
+                f"{shown(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was fetched."
+            ) from None
+        if is_allowed:
             return True
         try:
             found = socket.getaddrinfo(self._api.hostname, None, type=socket.SOCK_STREAM)
@@ -122,10 +138,11 @@ class DownloadAdapter(HTTPAdapter):
         return any(not is_public(str(address[0])) for *_, address in found)
 
 
-def _refused(host: str, address: str) -> ViduDownloadError:
+def _refused(host: str) -> ViduDownloadError:
+    # Not the address: whoever chose the link need not learn the network's names.
     return ViduDownloadError(
-        f"The host of a result link must have a public address, got {host!r} with {address}. Nothing was fetched from "
-        "it. If your videos lie there, set allow_private_result_hosts = True in Airflow's section [vidu]."
+        f"The host of a result link must have a public address, and {host!r} has none. Nothing was fetched from it. If "
+        "your videos lie there, set allow_private_result_hosts = True in Airflow's section [vidu]."
     )
 
 

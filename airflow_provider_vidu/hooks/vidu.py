@@ -46,6 +46,13 @@ def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect, and so never reads one's body, which requests would do without any bound."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none."""
+
+
 class ViduHook(HttpHook):
     """
     Call the Vidu API of UCloud ModelVerse.
@@ -97,7 +104,7 @@ class ViduHook(HttpHook):
         return session
 
     def _session(self, settings: ConnectionSettings) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         self.base_url = settings.base_url
         self._configure_session_from_mount_adapters(session)
         session.auth = _unauthorized
@@ -170,7 +177,7 @@ class ViduHook(HttpHook):
         @contextmanager
         def get(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
             adapter, timeout = DownloadAdapter(settings), (settings.connect_timeout, settings.timeout)
-            with requests.Session() as session:
+            with _Session() as session:
                 # Proxies and bundles, the environment's as well, are the adapter's to choose for each host.
                 session.trust_env = False
                 session.auth = _unauthorized
@@ -179,7 +186,7 @@ class ViduHook(HttpHook):
                 with session.get(url, headers=dict(headers), stream=True, timeout=timeout) as response:
                     yield response
 
-        return Downloader(get, settings.describe)
+        return Downloader(get)
 
     def download(self, url: str, target: BinaryIO) -> int:
         """

@@ -281,7 +281,8 @@ class FirstHop:
             attempt = attempts.get(record.custom_id)
             return bool(attempt and attempt.vidu_task_id == record.task_id and not self._is_given_up(attempt))
 
-        return {record.custom_id: record for record in manifests.kept(path, is_its_video)}
+        kept = manifests.kept(path, is_its_video, self._stored.is_replaced)
+        return {record.custom_id: record for record in kept}
 
     def stop(self, reason: str) -> None:
         """

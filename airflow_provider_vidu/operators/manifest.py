@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +21,7 @@ from airflow_provider_vidu.transfers.destination import before_placeholders
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.io.stat import stat_result
 
 
 _VERSION = 1
@@ -172,20 +173,28 @@ def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def kept(path: str, is_wanted: Callable[[Record], bool]) -> list[Record]:
+def kept(
+    path: str, is_wanted: Callable[[Record], bool], is_replaced: Callable[[str, str, Mapping[str, Any]], bool]
+) -> list[Record]:
     """
     Find the videos of a manifest whose files are there still.
 
     :param path: a path or URI of the manifest; where there is none, none are found.
     :param is_wanted: says whether a line counts.
+    :param is_replaced: says of a Vidu task's id, a URI and what its store says of it whether another file lies there.
     :return: its lines.
     :raises ViduDownloadError: if the manifest or a store cannot be read. Nothing was sent.
     """
     with _before_paying():
         found = [record for record in read(path) if record.outcome == SUCCESS and is_wanted(record)]
         with ThreadPoolExecutor(_CONCURRENT_LOOKS) as pool:
-            present = list(pool.map(lambda record: all(map(exists, record.files)), found))
+            present = list(pool.map(lambda record: _is_there(record, is_replaced), found))
     return [record for record, is_there in zip(found, present, strict=True) if is_there]
+
+
+def _is_there(record: Record, is_replaced: Callable[[str, str, Mapping[str, Any]], bool]) -> bool:
+    stats = [(file, _stat(file)) for file in record.files]
+    return all(stat and not is_replaced(record.task_id, file, stat) for file, stat in stats)
 
 
 def are_there(files: Sequence[str]) -> bool:
@@ -218,16 +227,19 @@ def exists(path: str) -> bool:
     :return: whether it is.
     :raises ViduDownloadError: when its store does not tell.
     """
+    return _stat(path) is not None
+
+
+def _stat(path: str) -> stat_result | None:
     target = places.located(path)
     try:
         # Not by exists(), which takes every fault of a store for an absent file.
-        target.stat()
+        return target.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return None
     except Exception as error:
         # Every store raises what its own library does.
         raise ViduDownloadError(f"Whether {path} is there could not be read: {named(error)}.") from error
-    return True
 
 
 def remove(path: str) -> None:

@@ -21,7 +21,7 @@ KEY = "vidu_stored_"
 """What the names of the task states begin with; a number follows, from 0 and without gaps."""
 CHUNK_BYTES = 48 << 10
 """Airflow warns of a task state above 64 KB."""
-WRITE_SECONDS, WRITE_VIDEOS = 10.0, 50
+WRITE_SECONDS, WRITE_VIDEOS = 5.0, 10
 """How often it writes, since each write is a round trip. What a killed worker had not written is stored again."""
 _VERSION = 1
 
@@ -73,6 +73,18 @@ class StoredFiles:
         found = _entry(uri, stat)
         with self._lock:
             return found["changed_at"] is not None and self._is_usable() and found in self._files.get(task_id, ())
+
+    def is_replaced(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
+        """
+        Check whether a file is known to be another one than was stored there for a Vidu task.
+
+        :param task_id: Vidu's id of the task.
+        :param uri: the file.
+        :param stat: what its store says of it now.
+        """
+        with self._lock:
+            known = [file for file in self._files.get(task_id, ()) if file["uri"] == uri] if self._is_usable() else []
+            return bool(known) and _entry(uri, stat) not in known
 
     def add(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> None:
         """

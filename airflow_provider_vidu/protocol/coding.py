@@ -11,24 +11,20 @@ _GZIP = ("gzip", "x-gzip")
 _NAMES = (*_GZIP, "deflate")
 
 
-class UnknownCoding(ValueError):
-    """A coding that was not asked for and is not understood."""
-
-
-def codings_of(headers: Mapping[str, str]) -> list[str]:
+def codings_of(headers: Mapping[str, str]) -> tuple[list[str], str]:
     """
     List the codings of a body, the last applied first. Chunks are the HTTP library's business.
 
+    A coding that is not known is passed over, as browsers do: stores keep the ``aws-chunked`` or ``utf-8`` of an upload
+    as a header of plain files.
+
     :param headers: response headers.
-    :return: names in lower case.
-    :raises UnknownCoding: if one of them is not gzip or deflate.
+    :return: those that can be undone, in lower case, and the first that is not known, empty where all are.
     """
     found = {name.lower(): value for name, value in headers.items()}
     listed = f"{found.get('content-encoding', '')},{found.get('transfer-encoding', '')}".lower().split(",")
     names = [name for one in reversed(listed) if (name := one.strip()) not in ("", "identity", "chunked")]
-    if unknown := [name for name in names if name not in _NAMES]:
-        raise UnknownCoding(unknown[0])
-    return names
+    return [name for name in names if name in _NAMES], next((name for name in names if name not in _NAMES), "")
 
 
 class Decoder:

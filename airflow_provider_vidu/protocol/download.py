@@ -8,28 +8,61 @@ The hosts of result links are not documented, so nothing is assumed of them beyo
 from __future__ import annotations
 
 import re
+import string
 import zlib
 from collections.abc import Iterator, Mapping
+from urllib.parse import quote, urljoin, urlsplit
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.protocol.coding import Decoder, UnknownCoding, codings_of, undone
+from airflow_provider_vidu.protocol.coding import Decoder, codings_of, undone
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, Boxes, is_mp4
+from airflow_provider_vidu.protocol.texts import is_url, plain_url
 
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). What goes on beyond it would fill a worker's disk."""
 MAX_REQUESTS = 5
 """How often one download asks its host, the first time included."""
+MAX_REDIRECTS = 20
+"""As browsers do."""
 RESUME_SECONDS = 1.0
 """How long the pause after a break is; twice as long after each further one."""
 
+_MOVED = (301, 302, 303, 307, 308)
 _EXPIRED = (403, 404, 410)
 _PASSING = (408, 429, *range(500, 600))
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", re.ASCII)
+_CONTENT_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,60}", re.ASCII)
+_CODING = re.compile(r"[\w.+-]{1,20}", re.ASCII)
 
 
 class BrokenOff(Exception):
     """The download broke off for a reason that may pass."""
+
+
+def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
+    """
+    Read where an answer sends its reader.
+
+    :param url: what was asked for.
+    :param status: HTTP status.
+    :param headers: response headers, read as Latin-1 as HTTP libraries do.
+    :return: an http(s) URL; ``None`` if the answer is no redirect.
+    :raises ViduDownloadError: if it leads to anything else.
+    """
+    location = next((value for name, value in headers.items() if name.lower() == "location"), "")
+    if status not in _MOVED or not location:
+        return None
+    # Its bytes are those of a URL that was never quoted.
+    quoted = quote(location.encode("latin-1", "replace"), safe=string.punctuation + string.whitespace)
+    try:
+        target = plain_url(urljoin(url, plain_url(quoted)))
+        is_good = is_url(target) and urlsplit(target).port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ViduDownloadError(f"{url} leads on to something that is no http(s) URL. A retry gets the same answer.")
+    return target
 
 
 class Download:
@@ -45,7 +78,8 @@ class Download:
         self.total: int | None = None
         self._requests = 0
         self._etag = ""
-        self._content_type = ""
+        self._kind = ""
+        self._has_parts = True
         self._begin()
 
     def _begin(self) -> None:
@@ -60,12 +94,16 @@ class Download:
         :return: plain bytes, so that their number can be compared with the announced one, from where it broke off.
         """
         headers = {"Accept-Encoding": "identity"}
-        # Of a body that comes encoded all the same, no part can be had.
-        if self.written and not self._decoders:
+        if self._asks_for_rest:
             headers["Range"] = f"bytes={self.written}-"
             if self._etag:
                 headers["If-Range"] = self._etag
         return headers
+
+    @property
+    def _asks_for_rest(self) -> bool:
+        # Of a body that comes encoded all the same, no part can be had.
+        return self.written > 0 and self._has_parts and not self._decoders
 
     def answered(self, status: int, headers: Mapping[str, str]) -> bool:
         """
@@ -73,53 +111,46 @@ class Download:
 
         :param status: HTTP status.
         :param headers: response headers.
-        :return: whether the file begins anew, so that what was written has to go.
+        :return: whether the file begins anew, so that what was written, if anything, has to go.
         :raises BrokenOff: ask again, see :meth:`resume_after`.
         :raises ViduDownloadError: asking again cannot help.
         """
         if status in _PASSING:
             raise BrokenOff(f"HTTP {status} instead of the video")
         told = {name.lower(): value for name, value in headers.items()}
-        if status == 206 and self.written:
-            if self._decoders_of(told) or self._decoders:
-                raise ViduDownloadError(f"{self.url} was asked for plain bytes and gave a part of encoded ones.")
-            self._goes_on(told.get("content-range", ""))
-            return False
+        codings, unknown = codings_of(told)
+        if self._asks_for_rest and status in (206, 416):
+            if status == 206 and not codings and self._goes_on(told.get("content-range", "")):
+                return False
+            self._has_parts = False
+            raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
         if status != 200:
             raise ViduDownloadError(
                 f"HTTP {status} instead of the video at {self.url}. Result links are assumed to live 24 hours after "
                 "the generation finished.",
                 expired=status in _EXPIRED,
             )
-        again, decoders = self.written > 0, self._decoders_of(told)
         self._begin()
-        self._decoders = decoders
+        self._decoders = [Decoder(name) for name in codings]
         length, etag = told.get("content-length", ""), told.get("etag", "")
         # The length of an encoded body is not that of the file, and HTTP ignores it where a transfer coding frames it.
-        is_plain = not decoders and "transfer-encoding" not in told
+        is_plain = not codings and "transfer-encoding" not in told
         self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
-        self._content_type = told.get("content-type", "").partition(";")[0].strip()
-        return again
+        content_type = told.get("content-type", "").partition(";")[0].strip()
+        self._kind = content_type if _CONTENT_TYPE.fullmatch(content_type) else "of no known type"
+        if unknown:
+            self._kind += f", in the coding {unknown}" if _CODING.fullmatch(unknown) else ", in an unknown coding"
+        return True
 
-    def _decoders_of(self, headers: Mapping[str, str]) -> list[Decoder]:
-        try:
-            return [Decoder(name) for name in codings_of(headers)]
-        except UnknownCoding as coding:
-            raise ViduDownloadError(
-                f"{self.url} must give plain bytes, gzip or deflate, got the coding {str(coding)[:20]!r}."
-            ) from None
-
-    def _goes_on(self, content_range: str) -> None:
+    def _goes_on(self, content_range: str) -> bool:
         match = _CONTENT_RANGE.fullmatch(content_range)
         total = int(match[2]) if match and match[2] != "*" else self.total
         if not match or int(match[1]) != self.written or (self.total is not None and total != self.total):
-            raise ViduDownloadError(
-                f"{self.url} was asked to go on at byte {self.written:,} of {self.total or 'an unknown number'} and "
-                f"answered with Content-Range {content_range[:100]!r}."
-            )
+            return False
         self._announce(total)
+        return True
 
     def _announce(self, total: int | None) -> None:
         self.total = total
@@ -176,15 +207,16 @@ class Download:
             raise BrokenOff(f"the connection ended before byte {self.total:,}")
         if self._head and not self.written:
             raise self._no_video()
-        if not self.written or self.total not in (None, self.written):
+        if not self.written and not self.total:
+            raise BrokenOff("the answer was empty")
+        if self.total not in (None, self.written):
             raise ViduDownloadError(f"{self.url} gave {self.written:,} bytes, announced: {self.total}.")
         if self.total is None and not self._boxes.is_whole:
             raise BrokenOff("the connection ended before the video did, and its length was not announced")
 
     def _no_video(self) -> ViduDownloadError:
         # Never any of its content: the link may lead to a host that is nobody else's business.
-        kind = self._content_type if re.fullmatch(r"[\w.+-]{1,40}/[\w.+-]{1,60}", self._content_type, re.ASCII) else ""
-        return ViduDownloadError(f"{self.url} gave something else than an MP4 file ({kind or 'of no known type'}).")
+        return ViduDownloadError(f"{self.url} gave something else than an MP4 file ({self._kind}).")
 
     def resume_after(self, reason: str) -> float:
         """

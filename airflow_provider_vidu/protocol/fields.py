@@ -102,7 +102,12 @@ class Field(NamedTuple):
             is allowed.
         """
         fault = _FAULTS[self.kind](self, value)
-        return f"{self.name}: {fault} given, allowed: {self.allowed}" if fault else None
+        # What Python writes of a list, as a template without the filter gives it.
+        is_written = (
+            isinstance(value, str) and self.kind in (Kind.IMAGES, Kind.SUBJECTS) and re.match(r"\s*[\[{]", value)
+        )
+        hint = "; a template gives a list by | tojson" if is_written else ""
+        return f"{self.name}: {fault} given, allowed: {self.allowed}{hint}" if fault else None
 
     @property
     def allowed(self) -> str:

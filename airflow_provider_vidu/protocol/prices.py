@@ -73,7 +73,8 @@ def price_table() -> Mapping[Key, Row]:
 
     :return: its rows, as in :class:`Prices`.
     """
-    return dict(_csv_rows(resources.files(__package__).joinpath(f"prices_{PRICES_AS_OF}.csv").read_text("utf-8")))
+    text = resources.files(__package__).joinpath(f"prices_{PRICES_AS_OF}.csv").read_text("utf-8")
+    return {key: row for key, row, _ in _csv_rows(text)}
 
 
 def shipped_prices() -> Prices:
@@ -97,16 +98,18 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
     :raises ViduRequestError: naming the first row that is wrong, by line and column in a file. Nothing was sent.
     """
     rows: dict[Key, Row] = {}
-    pairs = _csv_rows(given) if isinstance(given, str) else ((key, (price, None)) for key, price in given.items())
+    pairs = _csv_rows(given) if isinstance(given, str) else ((key, (price, None), 0) for key, price in given.items())
+    lines: dict[Any, int] = {}
     key: Any = None
     try:
-        for key, (price, seconds) in pairs:
+        for key, (price, seconds), line in pairs:
             vidu_type, model, duration, resolution = key
             if isinstance(duration, (bool, float, str)) or isinstance(price, bool) or not 0 <= price < float("inf"):
                 raise ValueError(f"{price!r} CNY")
             known = seconds or price_table().get(key, (0.0, None))[1]
+            first = lines.setdefault(key, line)
             if rows.setdefault((vidu_type, model, duration, resolution), (float(price), known))[0] != price:
-                raise ValueError("another price stands for the same above it")
+                raise _wrong_cell(line, "price_cny", f"that of line {first}, which is for the same video", price)
     except ViduRequestError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
@@ -135,7 +138,7 @@ def text_of(data: bytes) -> str:
 _COLUMNS = ("vidu_type", "model", "duration_s", "resolution", "price_cny")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[Key, Row]]:
+def _csv_rows(text: str) -> Iterator[tuple[Key, Row, int]]:
     lines = text.splitlines()
     # Before the names of the columns stand empty rows perhaps, and Excel's own hint at the separator.
     skipped = next((at for at, line in enumerate(lines) if not re.fullmatch(r"sep=.|[,;\s]*", line.strip())), 0)
@@ -148,7 +151,7 @@ def _csv_rows(text: str) -> Iterator[tuple[Key, Row]]:
         row = {name: value.strip() for name, value in zip(header, values, strict=False) if name}
         if any(row.values()):
             cells = _Cells(dict.fromkeys(_COLUMNS, "") | row, reader.line_num + skipped, separator != ",")
-            yield cells.key(), (cells.price(), cells.number("typical_seconds"))
+            yield cells.key(), (cells.price(), cells.number("typical_seconds")), cells.line
 
 
 class _Cells(NamedTuple):

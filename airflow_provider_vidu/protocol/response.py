@@ -23,7 +23,7 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.coding import Decoder, UnknownCoding, codings_of, undone
+from airflow_provider_vidu.protocol.coding import Decoder, codings_of, undone
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
 from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
@@ -184,13 +184,15 @@ def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
         cannot be decoded.
     """
     try:
-        decoders = [Decoder(name) for name in codings_of(headers)]
+        codings, unknown = codings_of(headers)
         body = b""
-        for piece in undone(decoders, content):
+        for piece in undone([Decoder(name) for name in codings], content):
             body += piece
             if len(body) > MAX_ANSWER_BYTES:
                 break
-    except (UnknownCoding, zlib.error):
+    except zlib.error:
+        return b""
+    if unknown and not body.lstrip().startswith(b"{"):
         return b""
     return body[: MAX_ANSWER_BYTES + 1]
 

@@ -92,13 +92,16 @@ def is_url(value: Any) -> bool:
 
 def plain_url(url: str) -> str:
     """
-    Read a URL as a browser does: without blanks around it, line feeds and tabs in it, and with slashes only.
+    Read a link as a browser does: without blanks around it, line feeds and tabs in it, and with slashes only.
 
-    :param url: an http(s) URL; any other text is only stripped. Source: the URL standard of WHATWG.
+    A ``%`` that quotes nothing is quoted itself: HTTP libraries would take it for a sign that nothing in the URL is
+    quoted, and quote the rest, its signature included, twice.
+
+    :param url: an http(s) URL, whole or relative to another one. Source: the URL standard of WHATWG.
     """
     url = re.sub(r"[\t\r\n]", "", url.strip("".join(map(chr, range(33)))))
     before, mark, after = url.partition("?")
-    return (before.replace("\\", "/") if is_url(before.replace("\\", "/")) else before) + mark + after
+    return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", before.replace("\\", "/") + mark + after)
 
 
 def is_data_uri(value: Any) -> bool:

@@ -90,7 +90,7 @@ FAILURES = [
     ({"fault": "error", "status": 500}, "HTTP 500 instead of the video", MAX_REQUESTS),
     ({"fault": "error", "status": 404}, "HTTP 404 instead of the video", 1),
     ({"fault": "expired"}, "HTTP 403 instead of the video", 1),
-    ({"fault": "empty"}, "gave 0 bytes", 1),
+    ({"fault": "empty"}, "the answer was empty", 5),
     ({"fault": "not_a_video"}, r"something else than an MP4 file \(text/html\)", 1),
 ]
 

@@ -128,13 +128,21 @@ def test_an_answer_of_the_largest_size_is_read(hook, server):
     assert hook.get_task("t").word == "Running"
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip"])
-def test_an_answer_that_cannot_be_decoded_is_one_without_an_outcome(hook, server, coding):
-    server.headers, server.bodies = {"Content-Encoding": coding}, {"POST": ACCEPTED, "GET": RUNNING}
+@pytest.mark.parametrize(
+    ("coding", "body"), [("gzip", RUNNING), ("br", b"\x8b\x1c\x80"), ("zstd", b"(\xb5/\xfd"), ("gzip, br", RUNNING)]
+)
+def test_an_answer_that_cannot_be_decoded_is_one_without_an_outcome(hook, server, coding, body):
+    server.headers, server.bodies = {"Content-Encoding": coding}, {"POST": body, "GET": body}
     with pytest.raises(ViduSubmissionUncertainError, match="HTTP 200: an empty body"):
         hook.submit()
     with pytest.raises(ViduUnavailableError, match="HTTP 200: an empty body"):
         hook.get_task("t")
+
+
+def test_a_plain_answer_under_the_name_of_an_unknown_coding_is_read(hook, server):
+    server.headers, server.bodies = {"Content-Encoding": "utf-8"}, {"POST": ACCEPTED, "GET": RUNNING}
+    assert hook.submit().task_id == "t"
+    assert hook.get_task("t").word == "Running"
 
 
 @pytest.mark.parametrize("task_id", ["x" * 257, "a\nERROR forged", "\x1b[31m", " "], ids=ascii)

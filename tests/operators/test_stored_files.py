@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduStateError
 from airflow_provider_vidu.operators import stored_files
@@ -16,7 +17,7 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
-from tests.quick import QUICK, Store, asked, breaks_once, context_of, posts
+from tests.quick import QUICK, Store, asked, breaks_once, context_of, many, posts, tried
 from tests.served import clip, serving
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -70,6 +71,19 @@ def test_a_retry_fetches_no_video_again_that_lies_where_it_was_stored(run_dag, e
     assert len(posts(emulator)) == len(emulator.tasks)
 
 
+def test_a_retry_of_a_batch_stores_again_what_another_file_has_replaced(emulator, videos):
+    store, given = Store(), [*many(2), asked("unfit", prompt="fail-by-moderation")]
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, given)
+    stored, kept = videos / "kite-000.mp4", videos / "kite-001.mp4"
+    video, number = stored.read_bytes(), kept.stat().st_ino
+    stored.write_bytes(bytes(len(video)))
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, given, try_number=2)
+    assert (stored.read_bytes(), kept.stat().st_ino) == (video, number)
+    assert len(posts(emulator)) == 3
+
+
 def test_what_was_stored_is_known_to_the_next_try_by_task_place_size_and_time():
     store = Store()
     files = files_in(store)
@@ -98,6 +112,8 @@ def test_what_was_stored_is_known_to_the_next_try_by_task_place_size_and_time():
         ("one", "s3://b/1.mp4", stat(mtime=6.5)),
     ]
     assert [later.kept(*each) for each in asked_for] == [True, False, False, False, False]
+    # Where nothing is known of a file, it is not known to be another one.
+    assert [later.is_replaced(*each) for each in asked_for] == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import download
-from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download
+from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download, moved_to
 
 URL = "https://videos.example.com/a.mp4?token=t"
 VIDEO = b"\0\0\0\x0cftypisom" + b"\0\0\0\x0cmoov\0\0\0\0" + b"\0\0\0\x4cmdat" + bytes(range(68))
@@ -14,7 +14,7 @@ VIDEO = b"\0\0\0\x0cftypisom" + b"\0\0\0\x0cmoov\0\0\0\0" + b"\0\0\0\x4cmdat" + 
 def begun(received: int = 40, **headers: str) -> Download:
     """A download of which so many bytes have come."""
     download = Download(URL)
-    assert download.answered(200, {"Content-Length": str(len(VIDEO)), **headers}) is False
+    assert download.answered(200, {"Content-Length": str(len(VIDEO)), **headers}) is True
     assert download.take(VIDEO[:received]) == VIDEO[:received]
     return download
 
@@ -65,11 +65,30 @@ def test_a_length_that_is_not_announced_at_first_may_come_with_the_rest(length):
     "content_range",
     ["", "bytes 0-99/100", "bytes 41-99/100", "bytes 40-98/99", "bytes */100", "40-99/100", "bytes ４0-99/100"],
 )
-def test_what_goes_on_elsewhere_or_in_another_file_is_refused(content_range):
-    with pytest.raises(ViduDownloadError, match="asked to go on at byte 40 of 100") as caught:
-        begun(40).answered(206, {"Content-Range": content_range} if content_range else {})
-    assert repr(content_range) in str(caught.value)
-    assert caught.value.expired is False
+def test_a_host_that_goes_on_elsewhere_or_in_another_file_is_asked_for_all_of_it(content_range):
+    headers = {"Content-Range": content_range} if content_range else {}
+    assert asked_after(206, headers) == {"Accept-Encoding": "identity"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(416, {}), (206, {"Content-Range": "bytes 40-99/100", "Content-Encoding": "gzip"})]
+)
+def test_a_host_that_cannot_go_on_is_asked_for_all_of_it(status, headers):
+    assert asked_after(status, headers) == {"Accept-Encoding": "identity"}
+
+
+def asked_after(status: int, headers: dict[str, str]) -> dict[str, str]:
+    """What is asked for after an answer to the request for the rest that cannot be used."""
+    download = begun(40)
+    with pytest.raises(BrokenOff, match="it was asked to go on at byte 40 and did not"):
+        download.answered(status, headers)
+    asked = download.headers()
+    # Then a part is one that nobody asked for, and the file begins anew.
+    with pytest.raises(ViduDownloadError, match="HTTP 206 instead of the video"):
+        download.answered(206, {"Content-Range": "bytes 40-99/100"})
+    assert download.answered(200, {}) is True
+    assert download.written == 0
+    return asked
 
 
 def test_a_host_that_knows_no_ranges_begins_anew():
@@ -89,7 +108,7 @@ def test_what_may_pass_is_asked_again(status):
 
 @pytest.mark.parametrize(
     ("status", "expired"),
-    [(403, True), (404, True), (410, True), (400, False), (401, False), (405, False), (416, False), (204, False)],
+    [(403, True), (404, True), (410, True), (400, False), (401, False), (405, False), (204, False)],
 )
 def test_what_cannot_pass_is_final_and_says_whether_it_is_the_link(status, expired):
     with pytest.raises(ViduDownloadError, match=f"HTTP {status} instead of the video at https://") as caught:
@@ -114,7 +133,6 @@ def test_pieces_may_be_of_any_size(pieces):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "gave 0 bytes, announced: None"),
         (b"oops", r"something else than an MP4 file \(of no known type\)"),
         (b"<html></html>", r"something else than an MP4 file \(of no known type\)"),
     ],
@@ -128,6 +146,14 @@ def test_what_is_no_video_is_refused(body, text):
     assert download.written == 0
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "0"}])
+def test_an_empty_answer_is_asked_again(headers):
+    download = Download(URL)
+    download.answered(200, headers)
+    with pytest.raises(BrokenOff, match="the answer was empty"):
+        download.ended()
+
+
 def test_more_bytes_than_were_announced_are_refused():
     download = begun(len(VIDEO))
     download.take(b"more")
@@ -136,7 +162,7 @@ def test_more_bytes_than_were_announced_are_refused():
 
 
 def test_too_large_a_video_is_refused_before_it_comes_where_it_says_so():
-    assert Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES}"}) is False
+    assert Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES}"}) is True
     with pytest.raises(ViduDownloadError, match="gives 5,368,709,121 bytes or more, allowed: 5,368,709,120"):
         Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES + 1}"})
 
@@ -148,6 +174,45 @@ def test_too_large_a_video_is_refused_while_it_comes_where_it_does_not(monkeypat
     assert begin.take(VIDEO[:50]) == VIDEO[:50]
     with pytest.raises(ViduDownloadError, match="gives 51 bytes or more, allowed: 50"):
         begin.take(VIDEO[50:51])
+
+
+BASE = "https://videos.example.com/a/b.mp4?token=t"
+MOVES = {
+    "whole": ("https://other.example/c.mp4", "https://other.example/c.mp4"),
+    "of the same host": ("/c.mp4?x=1", "https://videos.example.com/c.mp4?x=1"),
+    "of the same folder": ("c.mp4", "https://videos.example.com/a/c.mp4"),
+    "of the same scheme": ("//other.example/c.mp4", "https://other.example/c.mp4"),
+    "blanks around it": (" /c.mp4\t", "https://videos.example.com/c.mp4"),
+    "a blank in it": ("/c d.mp4", "https://videos.example.com/c d.mp4"),
+    "slashes of Windows": ("\\c.mp4", "https://videos.example.com/c.mp4"),
+    "a host after slashes of Windows": ("\\\\other.example\\c.mp4", "https://other.example/c.mp4"),
+    "bytes of UTF-8": ("/视频.mp4".encode().decode("latin-1"), "https://videos.example.com/%E8%A7%86%E9%A2%91.mp4"),
+    "bytes of Latin-1": ("/\xe9.mp4", "https://videos.example.com/%E9.mp4"),
+    "a lone per cent": ("/100%.mp4?s=a%2Bb", "https://videos.example.com/100%25.mp4?s=a%2Bb"),
+}
+
+
+@pytest.mark.parametrize(("location", "target"), MOVES.values(), ids=list(MOVES))
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_leads_where_a_browser_would_go(status, location, target):
+    assert moved_to(BASE, status, {"location": location}) == target
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(200, {"Location": "/c.mp4"}), (304, {"Location": "/c.mp4"}), (302, {}), (302, {"Location": ""})],
+)
+def test_what_leads_nowhere_is_no_redirect(status, headers):
+    assert moved_to(BASE, status, headers) is None
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc/passwd", "ftp://a/b.mp4", "http://[::1/a.mp4", "http://a:99999/", "http://a:0/", "http:"]
+)
+def test_a_redirect_to_what_is_no_url_is_refused(location):
+    with pytest.raises(ViduDownloadError) as caught:
+        moved_to(BASE, 302, {"Location": location})
+    assert str(caught.value) == (f"{BASE} leads on to something that is no http(s) URL. A retry gets the same answer.")
 
 
 def test_pauses_grow_and_end():

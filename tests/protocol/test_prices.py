@@ -293,5 +293,6 @@ def test_a_wrong_cell_is_named_by_line_and_column(text, found):
 
 
 def test_two_prices_for_one_thing_are_refused():
-    with pytest.raises(ViduRequestError, match="another price stands for the same above it"):
+    refused = r"^prices: line 4, column price_cny must be that of line 2, which is for the same video, got 1\.5\."
+    with pytest.raises(ViduRequestError, match=refused):
         own_prices(f"{TABLE}\nimg2video,viduq2-turbo,5,720p,1.5,")

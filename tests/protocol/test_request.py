@@ -138,6 +138,15 @@ def test_everything_that_a_job_takes_becomes_its_body(vidu_type):
     )
 
 
+@pytest.mark.parametrize(("name", "text"), [("images", "['https://a/b.png']"), ("subjects", " [{'id': 'fox'}]")])
+def test_a_list_that_a_template_wrote_without_its_filter_is_refused_with_a_hint_at_it(name, text):
+    with pytest.raises(ViduRequestError, match=r"; a template gives a list by \| tojson \("):
+        build("reference2video", "viduq2", {"prompt": "p", name: text})
+    with pytest.raises(ViduRequestError) as raised:
+        build("reference2video", "viduq2", {"prompt": "p", name: ["a.png"]})
+    assert "tojson" not in str(raised.value)
+
+
 def test_the_older_form_of_references_is_a_list_of_images():
     body = build("reference2video", "viduq2", {"prompt": "p", "images": [FRAME, DATA], "audio": False})
     assert body["input"] == {"prompt": "p", "images": [FRAME, DATA]}
