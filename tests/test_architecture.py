@@ -74,7 +74,9 @@ def test_the_pure_modules_import_the_standard_library_alone(path):
 
 @pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) in PURE], ids=dotted)
 def test_the_pure_modules_know_no_clock_and_no_network(path):
-    roots = {name.split(".")[0] for name in imports_of(path.read_text("utf-8"))}
+    # urllib.parse takes texts apart and no more.
+    named = [name for name in imports_of(path.read_text("utf-8")) if not name.startswith("urllib.parse.")]
+    roots = {name.split(".")[0] for name in named}
     assert not roots & {"time", "datetime", "random", "asyncio", "threading", "socket", "urllib", "http", "logging"}
 
 
