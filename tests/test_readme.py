@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_vidu
+from airflow_provider_vidu.durable.state_store import KEY
 from airflow_provider_vidu.emulator.__main__ import _parser
 from airflow_provider_vidu.emulator.faults import KINDS
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
 from airflow_provider_vidu.hooks.vidu_async import LINGER_SECONDS, MAX_CONNECTIONS
-from airflow_provider_vidu.operators.memory import KEY
 from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, RESUME_SECONDS
 from airflow_provider_vidu.protocol.polling import (

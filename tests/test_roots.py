@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vidu.get_provider_info import get_provider_info
-from airflow_provider_vidu.roots import MAX_CHARACTERS, Found, Root, find, read_root
+from airflow_provider_vidu.storage.roots import MAX_CHARACTERS, Found, Root, find, read_root
 
 LOCAL = Root("", ("data", "videos"))
 BUCKET = Root("s3://aws_default@videos", ())

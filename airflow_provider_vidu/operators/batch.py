@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
-from airflow_provider_vidu.operators.literals import (
+from airflow_provider_vidu.arguments import (
     as_text,
     is_lazy_list,
     is_literal,
     is_unmapped,
     waiting_problems,
 )
+from airflow_provider_vidu.costs import check_cost, check_paying, prices_of
+from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.operators.batch_run import BatchRun
+    from airflow_provider_vidu.batch.run import BatchRun
     from airflow_provider_vidu.protocol.prices import Key
 
 
@@ -144,7 +144,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         check_paying(self.on_uncertain, self.max_cost, self.prices)
 
     def _check_literals(self) -> None:
-        from airflow_provider_vidu.operators.items import read_items
+        from airflow_provider_vidu.batch.items import read_items
 
         if any(not isinstance(one, Mapping) and not is_literal(one) for one in self.requests):
             # Some are other tasks' outputs.
@@ -166,8 +166,8 @@ class ViduGenerateBatchOperator(BaseOperator):
             nothing was sent, a retry can help.
         :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help.
         """
-        from airflow_provider_vidu.operators.batch_run import BatchRun
-        from airflow_provider_vidu.operators.report import failure_shown
+        from airflow_provider_vidu.batch.run import BatchRun
+        from airflow_provider_vidu.reporting import failure_shown
 
         self._read_paths()
         with failure_shown(context):
@@ -200,7 +200,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
         :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help and pays nothing.
         """
-        from airflow_provider_vidu.operators.batch_run import BatchRun
+        from airflow_provider_vidu.batch.run import BatchRun
 
         return BatchRun(self, context).complete(event, path, destination, mark, tasks)
 
@@ -213,7 +213,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param context: Airflow's context of the task instance.
         :return: the manifest's URI and totals.
         """
-        from airflow_provider_vidu.operators.report import failure_shown
+        from airflow_provider_vidu.reporting import failure_shown
 
         self._read_paths()
         with failure_shown(context):

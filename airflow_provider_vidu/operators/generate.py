@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_vidu.arguments import as_text, is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import request
-from airflow_provider_vidu.transfers.destination import Destination
+from airflow_provider_vidu.storage.destination import Destination
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -61,7 +61,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if not is_unmapped(self):
             self._check_wait()
             if destination is not None and is_literal(destination):
-                from airflow_provider_vidu.operators.storing import check_in_group
+                from airflow_provider_vidu.storage.checks import check_in_group
 
                 check_in_group(self)
 
@@ -81,9 +81,9 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
         """
         if self.destination is not None:
-            from airflow_provider_vidu.operators.storing import check_destination
-            from airflow_provider_vidu.transfers.places import located, probe
-            from airflow_provider_vidu.transfers.store import place_of
+            from airflow_provider_vidu.storage.checks import check_destination
+            from airflow_provider_vidu.storage.places import located, probe
+            from airflow_provider_vidu.storage.video_store import place_of
 
             check_destination(self, context)
             probe(located(Destination(self.destination).path("probe", index=place_of(context))))
@@ -100,8 +100,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :raises AirflowException: the generation has failed, and a retry, which is paid, may succeed.
         :raises ViduError: the wait ended without a video, or it could not be stored; a retry pays nothing.
         """
-        from airflow_provider_vidu.operators.generation import Generation
-        from airflow_provider_vidu.operators.report import failure_shown
+        from airflow_provider_vidu.operators._generation import Generation
+        from airflow_provider_vidu.reporting import failure_shown
 
         self.destination = as_text(self.destination)
         with failure_shown(context):
@@ -125,7 +125,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param remembered: whether a retry will know of the task.
         :return: the result.
         """
-        from airflow_provider_vidu.operators.generation import Generation
+        from airflow_provider_vidu.operators._generation import Generation
 
         return Generation.resumed(self, context, remembered=remembered).complete(event, vidu_task_id, cost)
 
@@ -138,14 +138,14 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param context: Airflow's context of the task instance.
         :return: the result.
         """
-        from airflow_provider_vidu.operators.report import failure_shown
+        from airflow_provider_vidu.reporting import failure_shown
 
         self.destination = as_text(self.destination)
         with failure_shown(context):
             return self._resume(next_method, next_kwargs, context)
 
     def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        from airflow_provider_vidu.operators.generation import Generation
+        from airflow_provider_vidu.operators._generation import Generation
 
         if next_method == self.execute_complete.__name__:
             return super().resume_execution(next_method, next_kwargs, context)

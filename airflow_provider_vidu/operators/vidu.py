@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_provider_vidu.arguments import is_literal, is_unmapped, known_later, read_extras, read_values
+from airflow_provider_vidu.costs import check_cost, check_paying, prices_of
 from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.costs import check_cost, check_paying, prices_of
-from airflow_provider_vidu.operators.literals import is_literal, is_unmapped, known_later, read_extras, read_values
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.operators.durable import Attempt
-    from airflow_provider_vidu.operators.memory import Memory
+    from airflow_provider_vidu.durable.attempt import Attempt
+    from airflow_provider_vidu.durable.state_store import Memory
     from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
 
 
@@ -231,7 +231,7 @@ class ViduSubmitOperator(BaseOperator):
         :raises ViduSubmissionUncertainError: the outcome is unknown and ``on_uncertain`` is ``resubmit``.
         :raises ViduError: any other kind: nothing was sent or accepted, nothing was paid, a retry can help.
         """
-        from airflow_provider_vidu.operators.report import failure_shown
+        from airflow_provider_vidu.reporting import failure_shown
 
         with failure_shown(context):
             memory, attempt = self._accepted(context)
@@ -240,7 +240,7 @@ class ViduSubmitOperator(BaseOperator):
 
     def _accepted(self, context: Context) -> tuple[Memory, Attempt]:
         """Submit or attach, with errors as Airflow shall see them."""
-        from airflow_provider_vidu.operators.submit import Submit
+        from airflow_provider_vidu.durable.submit import Submit
 
         try:
             check_paying(self.on_uncertain, self.max_cost, self.prices)

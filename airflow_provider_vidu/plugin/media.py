@@ -20,12 +20,12 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from sqlalchemy import select
 from starlette.responses import JSONResponse, StreamingResponse
 
-from airflow_provider_vidu.operators.manifest import record_of
 from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
 from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored, reading
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import without_data
-from airflow_provider_vidu.roots import Root, read_root
+from airflow_provider_vidu.storage.manifest import record_of
+from airflow_provider_vidu.storage.roots import Root, read_root
 
 LINES_A_PAGE = 200
 _LINE_BYTES = 1 << 16

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from airflow_provider_vidu.roots import Found, Root, find
+from airflow_provider_vidu.storage.roots import Found, Root, find
 
 CHUNK_BYTES = 1 << 20
 """How much of a file is in memory at a time, for each reader."""

@@ -18,14 +18,14 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
+from airflow_provider_vidu.arguments import LONGEST_WAIT, seconds_of, seconds_of_wait, waiting_problems
 from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.literals import LONGEST_WAIT, seconds_of, seconds_of_wait, waiting_problems
-from airflow_provider_vidu.operators.report import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import shown
 from airflow_provider_vidu.protocol.values import identifier
+from airflow_provider_vidu.reporting import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class ViduTaskSensor(BaseSensorOperator):
         return PokeReturnValue(True, self._finish(outcome)) if outcome else False
 
     def _look(self, context: Context) -> Outcome | None:
-        from airflow_provider_vidu.hooks.look import look
+        from airflow_provider_vidu.hooks.poll import look
 
         verdict = look(self._watch, self.vidu_conn_id, self.log)
         if isinstance(verdict, Outcome):

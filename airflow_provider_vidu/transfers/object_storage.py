@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
+from airflow_provider_vidu.arguments import as_text, is_literal, is_unmapped
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.operators.literals import as_text, is_literal, is_unmapped
-from airflow_provider_vidu.operators.report import announce, failure_shown, show
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.fields import listed
 from airflow_provider_vidu.protocol.response import TaskState
 from airflow_provider_vidu.protocol.values import identifier
-from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.store import VideoStore, place_of
+from airflow_provider_vidu.reporting import announce, failure_shown, show
+from airflow_provider_vidu.storage.destination import Destination
+from airflow_provider_vidu.storage.video_store import VideoStore, place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -63,7 +63,7 @@ class ViduToObjectStorageOperator(BaseOperator):
             raise ValueError("Give either result (what ViduTaskSensor returned) or vidu_task_id.")
         self.destination = destination
         if is_literal(destination) and not is_unmapped(self):
-            from airflow_provider_vidu.operators.storing import check_in_group
+            from airflow_provider_vidu.storage.checks import check_in_group
 
             if found := Destination(as_text(destination)).problems([""]):
                 raise request.refusal(found)
@@ -83,8 +83,8 @@ class ViduToObjectStorageOperator(BaseOperator):
         :raises ViduDownloadError: when a video was not stored whole; a retry is free while its link lives.
         """
         # Only here, since it brings all that is known of errors.
-        from airflow_provider_vidu.operators.stored_files import StoredFiles
-        from airflow_provider_vidu.operators.storing import check_destination
+        from airflow_provider_vidu.durable.stored_files import StoredFiles
+        from airflow_provider_vidu.storage.checks import check_destination
 
         self.destination = as_text(self.destination)
         if isinstance(self.result, str):

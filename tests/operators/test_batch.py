@@ -15,9 +15,9 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk import task as task_decorator
 
+from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from airflow_provider_vidu.operators.batch_submits import CONCURRENT_SUBMITS
 from tests.quick import PRICE, QUICK, Store, asked, breaks_once, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

@@ -11,12 +11,12 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
 )
 
+from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.protocol.request import build
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.storage.video_store import VideoStore
 from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, posts
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_vidu.durable.batch_record import Ledger
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from airflow_provider_vidu.operators.ledger import Ledger
+from airflow_provider_vidu.storage import manifest as manifests
 from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

@@ -15,14 +15,15 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from airflow_provider_vidu.batch import results as collect
+from airflow_provider_vidu.batch import submits as batch_submits
+from airflow_provider_vidu.batch.items import Item
+from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS, Submits
+from airflow_provider_vidu.durable.batch_record import DELIVERED_KEY, Ledger
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduTaskNotFoundError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
-from airflow_provider_vidu.operators import batch_submits, collect
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from airflow_provider_vidu.operators.batch_submits import CONCURRENT_SUBMITS, Submits
-from airflow_provider_vidu.operators.items import Item
-from airflow_provider_vidu.operators.ledger import DELIVERED_KEY, Ledger
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from tests.quick import Store, context_of, lines, many, outcomes, posts, tried

@@ -15,10 +15,10 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduStateError
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.batch_submits import Submits
 from airflow_provider_vidu.protocol import response
+from airflow_provider_vidu.storage import manifest as manifests
 from tests.quick import PRICE, Store, asked, deferred, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

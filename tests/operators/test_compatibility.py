@@ -12,12 +12,12 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
-from airflow_provider_vidu.operators import manifest as manifests
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.batch import BatchEvent
 from airflow_provider_vidu.protocol.polling import Outcome
 from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.quick import QUICK, Store, context_of, many, posts, tried

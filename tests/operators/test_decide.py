@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_vidu.durable.attempt import Attempt, Step, decide
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduTaskNotFoundError, ViduUnavailableError
-from airflow_provider_vidu.operators.durable import Attempt, Step, decide
 from airflow_provider_vidu.protocol.response import TaskStatus
 
 NOW = 1_000_000.0

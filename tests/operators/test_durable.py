@@ -14,10 +14,10 @@ import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 from airflow.sdk import NEVER_EXPIRE
 
+from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.state_store import KEY, Memory
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
-from airflow_provider_vidu.operators.durable import Attempt
-from airflow_provider_vidu.operators.memory import KEY, Memory
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.emulator_control import KEY as API_KEY

@@ -19,7 +19,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.quick import QUICK, posts
 from tests.records import result_of
@@ -100,7 +100,7 @@ def test_a_failure_whose_reason_cannot_be_asked_for_is_left_to_the_next_try(gene
         emulator.arm({"on": "status", "fault": "html", "times": None})
 
     monkeypatch.setattr(
-        "airflow_provider_vidu.operators.generation.count_failure", lambda: nothing_is_read_any_more(None)
+        "airflow_provider_vidu.operators._generation.count_failure", lambda: nothing_is_read_any_more(None)
     )
     ran = generate(prompt="fail-by-moderation", retries=0)
     assert type(ran.error) is AirflowException
@@ -243,7 +243,7 @@ def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(genera
 
 
 def test_execution_timeout_bounds_the_whole_wait(slow_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_vidu.operators.generation.time.time", lambda: 1000.0)
+    monkeypatch.setattr("airflow_provider_vidu.operators._generation.time.time", lambda: 1000.0)
     operator = ViduGenerateVideoOperator(
         task_id="generate", **QUICK, execution_timeout=timedelta(seconds=90), durable=False
     )
@@ -258,7 +258,7 @@ def test_an_execution_timeout_on_the_worker_ends_the_wait_without_paying_again(e
     def out_of_time(*_):
         raise AirflowTaskTimeout("the time is up")
 
-    monkeypatch.setattr("airflow_provider_vidu.hooks.look.look", out_of_time)
+    monkeypatch.setattr("airflow_provider_vidu.hooks.poll.look", out_of_time)
     ran = generate(deferrable=False, durable=False)
     assert type(ran.error) is AirflowFailException
     assert "was not ready in time" in str(ran.error)

@@ -8,9 +8,9 @@ import shutil
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_vidu.operators.durable import Attempt
+from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.state_store import KEY
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
-from airflow_provider_vidu.operators.memory import KEY
 from airflow_provider_vidu.protocol import response
 from tests.quick import QUICK, Store, context_of, posts
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_vidu.durable.attempt import Attempt, plan
+from airflow_provider_vidu.durable.batch_record import Ledger, Mark
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
-from airflow_provider_vidu.operators.durable import Attempt, plan
-from airflow_provider_vidu.operators.ledger import Ledger, Mark
-from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.protocol.response import TaskStatus
+from airflow_provider_vidu.storage.manifest import Record
 
 BEGUN = Attempt("f", 1, 1e9, {}, "t")
 INTENT = BEGUN._replace(vidu_task_id="")

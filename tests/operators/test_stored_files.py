@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_vidu.durable import stored_files
+from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduStateError
-from airflow_provider_vidu.operators import stored_files
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
-from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from tests.quick import QUICK, Store, asked, breaks_once, context_of, many, posts, tried
 from tests.served import clip, serving

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from airflow_provider_vidu.operators.manifest import Record, write
+from airflow_provider_vidu.storage.manifest import Record, write
 
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 10
 NOTHING = {"detail": "No such stored file"}

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from airflow_provider_vidu.plugin.stored import NotServed, open_stored
-from airflow_provider_vidu.roots import read_root
+from airflow_provider_vidu.storage.roots import read_root
 
 SECRET = b"nobody may see this"
 

@@ -13,9 +13,9 @@ import pytest
 import requests
 from PIL import Image
 
-from airflow_provider_vidu.operators.batch_submits import CONCURRENT_SUBMITS
-from airflow_provider_vidu.operators.stored_files import WRITE_VIDEOS
-from airflow_provider_vidu.transfers.store import CONCURRENT_VIDEOS
+from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS
+from airflow_provider_vidu.durable.stored_files import WRITE_VIDEOS
+from airflow_provider_vidu.storage.video_store import CONCURRENT_VIDEOS
 from tests.bed.trouble import CarefulRun, until
 from tests.bed.video import read_video
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from airflow_provider_vidu.operators.manifest import Record, write
+from airflow_provider_vidu.storage.manifest import Record, write
 from tests.bed.shown import DAG_ID, REQUEST, Told, result, shown, tell
 from tests.bed.tabs import facts, open_alone, open_task
 

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from airflow_provider_vidu.operators.manifest import Record, write
+from airflow_provider_vidu.storage.manifest import Record, write
 from tests.bed.shown import DAG_ID, Told, shown
 from tests.bed.tabs import open_run, open_task, played
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.texts import shown
-from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
-from airflow_provider_vidu.transfers.places import located, uri_of
+from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
+from airflow_provider_vidu.storage.places import located, uri_of
 
 # A template, the custom id, the index and the number of the video, and the path.
 PATHS = [

@@ -19,7 +19,7 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.plugin.stored import open_stored
 from airflow_provider_vidu.protocol import schedule
-from airflow_provider_vidu.roots import read_root
+from airflow_provider_vidu.storage.roots import read_root
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from tests import s3_stub
 from tests.quick import QUICK, asked, posts

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
+from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.exceptions import ViduError, ViduStateError, ViduSubmissionUncertainError
-from airflow_provider_vidu.operators.durable import Attempt
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.response import Submission
 

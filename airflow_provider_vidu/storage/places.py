@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import named
-from airflow_provider_vidu.transfers.destination import name_problem
+from airflow_provider_vidu.storage.destination import name_problem
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

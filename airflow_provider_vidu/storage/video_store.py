@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import is_url, named, plain_url
-from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.places import located, note_written, replacing, uri_of
+from airflow_provider_vidu.storage.destination import Destination
+from airflow_provider_vidu.storage.places import located, note_written, replacing, uri_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
     from airflow.sdk.io.stat import stat_result
     from airflow.sdk.types import Logger
 
+    from airflow_provider_vidu.durable.stored_files import StoredFiles
     from airflow_provider_vidu.hooks.download import Downloader
-    from airflow_provider_vidu.operators.stored_files import StoredFiles
 
 CONCURRENT_VIDEOS = 8
 """Enough to fill a worker's line; few enough for its memory and for hosts that count connections."""

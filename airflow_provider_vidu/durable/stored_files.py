@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
-from airflow_provider_vidu.operators.memory import StateStore
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

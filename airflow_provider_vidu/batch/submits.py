@@ -9,21 +9,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_vidu.durable.batch_record import Mark
 from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
-from airflow_provider_vidu.operators.ledger import Mark
-from airflow_provider_vidu.operators.report import count_submission
 from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
 from airflow_provider_vidu.protocol.texts import named, shown
+from airflow_provider_vidu.reporting import count_submission
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
+    from airflow_provider_vidu.batch.items import Item
+    from airflow_provider_vidu.durable.batch_record import Ledger
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
-    from airflow_provider_vidu.operators.items import Item
-    from airflow_provider_vidu.operators.ledger import Ledger
     from airflow_provider_vidu.protocol.prices import Estimate
 
 CONCURRENT_SUBMITS = 8

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
+from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.state_store import Memory, no_blind_retry
+from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
-from airflow_provider_vidu.operators.durable import Attempt
-from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
-from airflow_provider_vidu.operators.memory import Memory, no_blind_retry
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success, show_news
-from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
-from airflow_provider_vidu.transfers.store import VideoStore, place_of
+from airflow_provider_vidu.reporting import announce, count_failure, count_success, show_news
+from airflow_provider_vidu.storage.video_store import VideoStore, place_of
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Generation:
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
         """Wait on the worker; look once, where the wait is the triggerer's."""
-        from airflow_provider_vidu.hooks.look import look
+        from airflow_provider_vidu.hooks.poll import look
 
         try:
             if not self._operator.deferrable:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_vidu.operators.durable import Attempt, is_readable
-from airflow_provider_vidu.operators.memory import StateStore
+from airflow_provider_vidu.durable.attempt import Attempt, is_readable
+from airflow_provider_vidu.durable.state_store import StateStore
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.operators.manifest import Record
+    from airflow_provider_vidu.storage.manifest import Record
 
 DELIVERED_KEY = "vidu_batch_delivered"
 STATE_VERSION = 2

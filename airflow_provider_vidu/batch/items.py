@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.operators.literals import is_lazy_list, is_literal, known_later, read_extras, read_values
-from airflow_provider_vidu.operators.media import Warn, with_files_read
+from airflow_provider_vidu.arguments import is_lazy_list, is_literal, known_later, read_extras, read_values
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.fields import listed as json_of
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
 from airflow_provider_vidu.protocol.texts import few, shown
-from airflow_provider_vidu.transfers.destination import Destination, custom_id_problem
+from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
+from airflow_provider_vidu.storage.input_files import Warn, with_files_read
 
 _EXTRAS = ("extra_input", "extra_parameters")
 _SHOWN_PROBLEMS = 5

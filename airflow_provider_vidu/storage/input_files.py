@@ -22,7 +22,7 @@ from airflow_provider_vidu.protocol.media import (
     image_data_uri,
 )
 from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, named, shown
-from airflow_provider_vidu.roots import find, read_root
+from airflow_provider_vidu.storage.roots import find, read_root
 
 Warn = Callable[..., None]
 

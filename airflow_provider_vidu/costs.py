@@ -24,7 +24,7 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
     :raises ViduStateError: when it cannot be read for the moment. Nothing was sent; a retry can help.
     """
     # A DAG file needs no table, unless it bounds the costs or has prices of its own.
-    from airflow_provider_vidu.operators.literals import as_text
+    from airflow_provider_vidu.arguments import as_text
     from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices, text_of
 
     if given is None:

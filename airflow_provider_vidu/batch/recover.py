@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_vidu.batch.items import Item
+from airflow_provider_vidu.batch.results import Answer, ask_all
+from airflow_provider_vidu.batch.resume import NO_RECORD
+from airflow_provider_vidu.batch.submits import Submits
+from airflow_provider_vidu.durable.attempt import plan
+from airflow_provider_vidu.durable.batch_record import Ledger
 from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.batch_submits import Submits
-from airflow_provider_vidu.operators.collect import Answer, ask_all
-from airflow_provider_vidu.operators.durable import plan
-from airflow_provider_vidu.operators.items import Item
-from airflow_provider_vidu.operators.ledger import Ledger
-from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.second_hop import NO_RECORD
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.places import located, refuse_directory
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.manifest import Record
+from airflow_provider_vidu.storage.places import located, refuse_directory
+from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import Group
 
 if TYPE_CHECKING:
+    from airflow_provider_vidu.durable.attempt import Attempt
+    from airflow_provider_vidu.durable.stored_files import StoredFiles
     from airflow_provider_vidu.hooks.loop import HookLoop
-    from airflow_provider_vidu.operators.durable import Attempt
-    from airflow_provider_vidu.operators.stored_files import StoredFiles
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _UNASKED = Answer(None, False)

@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vidu.arguments import as_text
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.operators.literals import as_text
-from airflow_provider_vidu.transfers.destination import Destination
-from airflow_provider_vidu.transfers.places import is_local, located
+from airflow_provider_vidu.storage.destination import Destination
+from airflow_provider_vidu.storage.places import is_local, located
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.storing import executors_elsewhere
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.checks import executors_elsewhere
+from airflow_provider_vidu.storage.manifest import Record
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.operators.items import Item
-    from airflow_provider_vidu.operators.ledger import Ledger
+    from airflow_provider_vidu.batch.items import Item
+    from airflow_provider_vidu.durable.batch_record import Ledger
 
 NO_RECORD = "The first visit to a worker left no record of it: it was refused or not reached."
 

@@ -16,8 +16,8 @@ from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.errors import family_of
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.texts import named
-from airflow_provider_vidu.transfers import places
-from airflow_provider_vidu.transfers.destination import before_placeholders
+from airflow_provider_vidu.storage import places
+from airflow_provider_vidu.storage.destination import before_placeholders
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.operators.manifest import Record
 from airflow_provider_vidu.protocol.batch import NOT_STORED, SUBMITTED
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.triggers.batch import Progress
 from airflow_provider_vidu.triggers.vidu import look
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
-    from airflow_provider_vidu.transfers.store import VideoStore
+    from airflow_provider_vidu.storage.video_store import VideoStore
 
 ASKING_SECONDS, ASKING_SECONDS_EACH = 300.0, 2.0
 """How long faults are ridden out when each task is asked for once: so long, and so long for each of them."""

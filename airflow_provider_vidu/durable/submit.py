@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
+from airflow_provider_vidu.costs import prices_of
+from airflow_provider_vidu.durable.attempt import Attempt, Step, decide
+from airflow_provider_vidu.durable.state_store import KEY, Memory
+from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduSubmissionUncertainError
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.costs import prices_of
-from airflow_provider_vidu.operators.durable import Attempt, Step, decide
-from airflow_provider_vidu.operators.media import with_files_read
-from airflow_provider_vidu.operators.memory import KEY, Memory
-from airflow_provider_vidu.operators.report import count_submission
-from airflow_provider_vidu.operators.stored_files import StoredFiles
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.reporting import count_submission
+from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.input_files import with_files_read
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,7 +67,7 @@ class Submit:
             return None
 
     def _attaches_to(self, earlier: Attempt, body: request.Body | None) -> bool:
-        from airflow_provider_vidu.hooks.look import look
+        from airflow_provider_vidu.hooks.poll import look
 
         operator = self._operator
         watch = Watch(earlier.vidu_task_id, poll_interval=1, started_at=earlier.begun_at, deadline=float("inf"))

@@ -16,8 +16,8 @@ from airflow_provider_vidu.protocol.texts import few
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.operators.ledger import Ledger
-    from airflow_provider_vidu.operators.manifest import Record
+    from airflow_provider_vidu.durable.batch_record import Ledger
+    from airflow_provider_vidu.storage.manifest import Record
 
 
 def without_video(found: Sequence[Record]) -> str:

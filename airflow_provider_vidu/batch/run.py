@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
+from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
+from airflow_provider_vidu.batch.items import Item, read_items
+from airflow_provider_vidu.batch.messages import failure, paid_by_earlier_tries, without_video
+from airflow_provider_vidu.batch.recover import FirstHop
+from airflow_provider_vidu.batch.results import Answer, ask_all, collect
+from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
+from airflow_provider_vidu.costs import check_cost, prices_of
+from airflow_provider_vidu.durable.batch_record import Ledger
+from airflow_provider_vidu.durable.state_store import no_blind_retry
+from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
-from airflow_provider_vidu.operators import manifest as manifests
-from airflow_provider_vidu.operators.batch_texts import failure, paid_by_earlier_tries, without_video
-from airflow_provider_vidu.operators.collect import Answer, ask_all, collect
-from airflow_provider_vidu.operators.costs import check_cost, prices_of
-from airflow_provider_vidu.operators.first_hop import FirstHop
-from airflow_provider_vidu.operators.items import Item, read_items
-from airflow_provider_vidu.operators.ledger import Ledger
-from airflow_provider_vidu.operators.literals import seconds_of, seconds_of_wait
-from airflow_provider_vidu.operators.manifest import Record
-from airflow_provider_vidu.operators.memory import no_blind_retry
-from airflow_provider_vidu.operators.report import announce, count_failure, count_success
-from airflow_provider_vidu.operators.second_hop import left_by_first_visit, refuse_to_forget, tasks_of
-from airflow_provider_vidu.operators.stored_files import StoredFiles
-from airflow_provider_vidu.operators.storing import check_destination
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.texts import few
-from airflow_provider_vidu.transfers.places import located, probe
-from airflow_provider_vidu.transfers.store import VideoStore
+from airflow_provider_vidu.reporting import announce, count_failure, count_success
+from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.checks import check_destination
+from airflow_provider_vidu.storage.manifest import Record
+from airflow_provider_vidu.storage.places import located, probe
+from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import defer_timeout
 
