@@ -6,9 +6,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri, shown
+
+if TYPE_CHECKING:
+    from airflow_provider_vidu.protocol.request import Request
 
 LONGEST_WAIT = 365 * 24 * 3600
 """Seconds that any wait takes at most, so that its end is a date that Airflow's database can hold."""
@@ -68,54 +71,54 @@ def holds_path(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and any(holds_path(item) for item in value)
 
 
-def read_values(values: Mapping[str, Any]) -> dict[str, Any]:
+def read_request(vidu_type: Any, model: Any, values: Mapping[str, Any], **extras: Any) -> Request:
     """
-    Read the API's fields as authors and templates may give them.
+    Read a request as authors and templates may give it.
 
-    :param values: the fields by name.
+    :param vidu_type: the job.
+    :param model: the model.
+    :param values: the API's fields by name.
+    :param extras: ``extra_input`` and ``extra_parameters``, which a template may give as JSON text.
     :return: the same with paths as texts, outputs of mapped tasks as lists, and texts of templates as what they spell.
     """
+    # Only here, since sensors ask for nothing.
     from airflow_provider_vidu.protocol.capabilities import FIELDS
+    from airflow_provider_vidu.protocol.fields import listed
+    from airflow_provider_vidu.protocol.request import Request
 
     found = {}
     for name, value in values.items():
         # The output of a mapped task is a lazy sequence of its own kind.
         plain = as_text(list(value) if is_lazy_list(value) else value)
         found[name] = FIELDS[name].coerce(plain) if name in FIELDS and is_literal(plain) else plain
-    return found
-
-
-def read_extras(extras: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Read ``extra_input`` and ``extra_parameters``, which a template may give as JSON text.
-
-    :param extras: both by name.
-    """
-    from airflow_provider_vidu.protocol.fields import listed
-
-    return {
+    read = {
         name: listed(value.strip(), value) if isinstance(value, str) and is_literal(value) else value
         for name, value in extras.items()
     }
+    return Request(vidu_type, model, found, **read)
 
 
-def known_later(vidu_type: Any, model: Any, values: Mapping[str, Any]) -> set[str]:
+def problems_now(request: Request) -> list[str]:
     """
-    Find the fields that a template, an XCom or a file will tell later.
+    Find what is wrong with a request, apart from what a template, an XCom or a file will tell later.
 
-    :param vidu_type: the job.
-    :param model: the model.
-    :param values: the API's fields by name.
-    :return: their names.
+    :param request: the request, read.
+    :return: one sentence for each problem.
     """
-    # Sensors take no fields.
     from airflow_provider_vidu.protocol.capabilities import takes_files
 
-    return {
+    if not (is_literal(request.vidu_type) and is_literal(request.model)):
+        return []
+    later = {
         name
-        for name, value in values.items()
-        if value is not None and (not is_literal(value) or (takes_files(vidu_type, model, name) and holds_path(value)))
+        for name, value in request.values.items()
+        if value is not None
+        and (not is_literal(value) or (takes_files(request.vidu_type, request.model, name) and holds_path(value)))
     }
+    extra_input, extra_parameters = (
+        extra if is_literal(extra) else None for extra in (request.extra_input, request.extra_parameters)
+    )
+    return request._replace(extra_input=extra_input, extra_parameters=extra_parameters).problems(later)
 
 
 def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
-from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
+    from airflow_provider_vidu.protocol.request import Request
 
 
 def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
@@ -66,9 +67,27 @@ def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
     if max_cost is not None and not (is_number and 0 < max_cost < 1e15):
         found.append(f"max_cost: {shown(max_cost)} given, allowed: CNY above 0, or None for any")
     if found:
-        raise request.refusal(found)
+        raise refusal(found)
     if isinstance(prices, Mapping):
         prices_of(prices)
+
+
+def estimated_within(request: Request, max_cost: float | None, prices: Prices) -> Estimate:
+    """
+    Estimate what a request costs, and refuse it above a limit.
+
+    :param request: what is asked for.
+    :param max_cost: CNY that it may come to, ``None`` for any.
+    :param prices: the price table.
+    :return: the estimate.
+    :raises ViduRequestError: when it costs too much or nobody knows what. Nothing was sent.
+    """
+    # A DAG file needs no table, unless it bounds the costs.
+    from airflow_provider_vidu.protocol.prices import estimate
+
+    cost = estimate(request.as_asked(), prices)
+    check_cost({"": cost}, max_cost, prices)
+    return cost
 
 
 def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices: Prices) -> None:
@@ -95,4 +114,4 @@ def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices
         problem, way = f"{what} ¥{total:.8g} (an estimate by {prices.source})", "Raise max_cost"
     else:
         return
-    raise request.refusal([f"max_cost: ¥{max_cost:g} given, but {problem}. {way}, or leave max_cost out"])
+    raise refusal([f"max_cost: ¥{max_cost:g} given, but {problem}. {way}, or leave max_cost out"])

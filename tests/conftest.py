@@ -50,11 +50,11 @@ def emulator(fast_emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked or sent again comes soon: the pauses are the rule's, which has tests of its own."""
-    from airflow_provider_vidu.protocol import download, polling, schedule
+    from airflow_provider_vidu.protocol import download, pauses, polling, schedule
 
     monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.05)
-    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.01)
-    monkeypatch.setattr(polling, "RESEND_SECONDS", 0.001)
+    monkeypatch.setattr(pauses, "FAULT_SECONDS", 0.01)
+    monkeypatch.setattr(pauses, "RESEND_SECONDS", 0.001)
     monkeypatch.setattr(download, "RESUME_SECONDS", 0.001)
     monkeypatch.setattr(schedule, "MIN_STEP_SECONDS", 0.05)
 

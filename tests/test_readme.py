@@ -11,19 +11,17 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_vidu
-from airflow_provider_vidu.durable.state_store import KEY
+from airflow_provider_vidu.durable.state_store import SUBMIT_KEY
 from airflow_provider_vidu.emulator.__main__ import _parser
 from airflow_provider_vidu.emulator.faults import KINDS
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
 from airflow_provider_vidu.hooks.vidu_async import LINGER_SECONDS, MAX_CONNECTIONS
 from airflow_provider_vidu.protocol import schedule
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, RESUME_SECONDS
+from airflow_provider_vidu.protocol.pauses import LONGEST_RETRY_AFTER, MAX_POSTS, RESEND_SECONDS
 from airflow_provider_vidu.protocol.polling import (
     CONFIRM_SECONDS,
     GRACE_SECONDS,
-    LONGEST_RETRY_AFTER,
-    MAX_POSTS,
-    RESEND_SECONDS,
     TIMES_BELIEVED,
 )
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
@@ -156,7 +154,7 @@ def doubling(first: float, times: int) -> str:
         "taken for new for a minute",
         f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",
         f"above {MAX_VIDEO_BYTES / 1024**3:g} GiB",
-        f"delete the task state `{KEY}`",
+        f"delete the task state `{SUBMIT_KEY}`",
     ],
 )
 def test_the_numbers_of_the_page_on_reliability_are_the_codes(sentence):

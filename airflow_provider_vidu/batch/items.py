@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from airflow_provider_vidu.arguments import is_lazy_list, is_literal, known_later, read_extras, read_values
-from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.arguments import is_lazy_list, is_literal, problems_now, read_request
 from airflow_provider_vidu.protocol.fields import listed as json_of
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
+from airflow_provider_vidu.protocol.request import Body, Request, refusal
 from airflow_provider_vidu.protocol.texts import few, shown
 from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
 from airflow_provider_vidu.storage.input_files import Warn, with_files_read
@@ -19,38 +20,28 @@ _EXTRAS = ("extra_input", "extra_parameters")
 _SHOWN_PROBLEMS = 5
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Item:
     """
     One video of a batch.
 
-    :param place: in the batch, from 0.
+    :param index: its place in the batch, from 0.
     :param custom_id: its author's name for it.
-    :param vidu_type: the job.
-    :param model: the model.
-    :param values: the API's fields by name.
-    :param extras: ``extra_input`` and ``extra_parameters``.
+    :param request: what is asked for.
     """
 
-    place: int
+    index: int
     custom_id: str
-    vidu_type: Any
-    model: Any
-    values: dict[str, Any]
-    extras: dict[str, Any]
+    request: Request
 
-    def asked(self) -> request.Body:
-        """Give the body as its author gave it: files by their names, data URIs in a few words."""
-        return request.asked(self.vidu_type, self.model, self.values, **self.extras)
-
-    def body(self, warn: Warn) -> request.Body:
+    def body(self, warn: Warn) -> Body:
         """
         Read its files and build what is sent.
 
         :param warn: called as a logger's ``warning``.
         :raises ViduRequestError: when a file is missing or not what the API takes. Nothing was sent.
         """
-        values = with_files_read(self.vidu_type, self.model, self.values, warn)
-        return request.build(self.vidu_type, self.model, values, **self.extras)
+        return with_files_read(self.request, warn).body()
 
     def estimate(self, prices: Prices) -> Estimate:
         """
@@ -58,7 +49,7 @@ class Item(NamedTuple):
 
         :param prices: the price table.
         """
-        return estimate(self.asked(), prices)
+        return estimate(self.request.as_asked(), prices)
 
     def problems(self, *, rendered: bool) -> Iterator[str]:
         """
@@ -70,11 +61,7 @@ class Item(NamedTuple):
         problem = custom_id_problem(self.custom_id, names_a_file=False)
         if problem and (rendered or is_literal(self.custom_id)):
             yield problem
-        if not (is_literal(self.vidu_type) and is_literal(self.model)):
-            return
-        later = known_later(self.vidu_type, self.model, self.values)
-        extras = {name: value for name, value in self.extras.items() if is_literal(value)}
-        yield from request.problems(self.vidu_type, self.model, self.values, **extras, unknown_yet=later)
+        yield from problems_now(self.request)
 
 
 def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]:
@@ -89,7 +76,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
     """
     items = [_item(index, given) for index, given in enumerate(_listed(requests))]
     found = [
-        f"item {item.place} ({shown(item.custom_id)}): {problem}"
+        f"item {item.index} ({shown(item.custom_id)}): {problem}"
         for item in items
         for problem in item.problems(rendered=rendered)
     ]
@@ -97,7 +84,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
     if not found and (rendered or is_literal(custom_ids)):
         places: dict[str, list[str]] = {}
         for item in items:
-            places.setdefault(item.custom_id, []).append(str(item.place))
+            places.setdefault(item.custom_id, []).append(str(item.index))
         found += [
             f"custom_id: {shown(custom_id)} given {len(twice)} times (items {few(twice)}), allowed: once"
             for custom_id, twice in places.items()
@@ -107,7 +94,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
         found += Destination(destination).problems(custom_ids if rendered or is_literal(custom_ids) else [])
     if found:
         more = [f"and {len(found) - _SHOWN_PROBLEMS} more"] if len(found) > _SHOWN_PROBLEMS else []
-        raise request.refusal(found[:_SHOWN_PROBLEMS] + more)
+        raise refusal(found[:_SHOWN_PROBLEMS] + more)
     return items
 
 
@@ -123,7 +110,7 @@ def _listed(requests: Any) -> list[Any]:
         # Each may be JSON text of its own.
         listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
     if not isinstance(listed, list) or not all(isinstance(given, Mapping) for given in listed):
-        raise request.refusal(
+        raise refusal(
             [
                 f"requests: {shown(requests)} given, allowed: a list of mappings, or JSON text of one, as "
                 "upstream.output or a template with | tojson gives it"
@@ -140,4 +127,4 @@ def _item(index: int, given: Mapping[str, Any]) -> Item:
     if isinstance(custom_id, (bool, int, float)):
         # A text that looks like a number, where Airflow renders native objects.
         custom_id = str(custom_id)
-    return Item(index, custom_id, vidu_type, model, read_values(values), read_extras(extras))
+    return Item(index, custom_id, read_request(vidu_type, model, values, **extras))

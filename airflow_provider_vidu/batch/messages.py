@@ -16,7 +16,7 @@ from airflow_provider_vidu.protocol.texts import few
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.durable.batch_record import Ledger
+    from airflow_provider_vidu.durable.batch_record import BatchRecord
     from airflow_provider_vidu.storage.manifest import Record
 
 
@@ -58,17 +58,17 @@ def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> 
     )
 
 
-def paid_by_earlier_tries(ledger: Ledger, log: Logger) -> str:
+def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:
     """
     Say what earlier tries have paid for, where a try goes no further.
 
-    :param ledger: what they left.
+    :param memory: what they left.
     :param log: where all of it is told.
     :return: some sentences, empty where they left nothing.
     """
     paid = {
         name: attempt.vidu_task_id
-        for name, attempt in ledger.attempts.items()
+        for name, attempt in memory.attempts.items()
         if attempt.vidu_task_id and not attempt.delivered
     }
     if not paid:

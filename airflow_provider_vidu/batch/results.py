@@ -14,7 +14,7 @@ from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOU
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.triggers.batch import Progress
-from airflow_provider_vidu.triggers.vidu import look
+from airflow_provider_vidu.triggers.vidu import poll
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
@@ -36,6 +36,9 @@ class Answer(NamedTuple):
     believed: bool
 
 
+UNASKED = Answer(None, False)
+
+
 async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, Answer]:
     """
     Ask for the status of many tasks once each, again only after a fault or a strange answer.
@@ -49,7 +52,7 @@ async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[
     async def ask(vidu_task_id: str, since: float) -> Answer:
         watch = Watch(vidu_task_id, poll_interval=1, started_at=since, deadline=deadline)
         while True:
-            verdict = await look(watch, hook)
+            verdict = await poll(watch, hook)
             if isinstance(verdict, Outcome):
                 # The deadline is this one's own, and says nothing of the task.
                 return Answer(watch.last_answer, verdict.status != TIMEOUT)

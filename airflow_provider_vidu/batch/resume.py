@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -16,17 +16,17 @@ from airflow_provider_vidu.storage.checks import executors_elsewhere
 from airflow_provider_vidu.storage.manifest import Record
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.batch.items import Item
-    from airflow_provider_vidu.durable.batch_record import Ledger
+    from airflow_provider_vidu.batch.records import Records
+    from airflow_provider_vidu.durable.batch_record import BatchRecord
 
 NO_RECORD = "The first visit to a worker left no record of it: it was refused or not reached."
 
 
-def tasks_of(records: Sequence[Record]) -> dict[str, str]:
+def tasks_of(records: Iterable[Record]) -> dict[str, str]:
     """
     Name the tasks that are waited for.
 
@@ -36,9 +36,28 @@ def tasks_of(records: Sequence[Record]) -> dict[str, str]:
     return {record.custom_id: record.task_id for record in records if record.outcome == SUBMITTED}
 
 
+def leave_for_second_visit(waiting: str, records: Records) -> None:
+    """
+    Note what was submitted beside the videos, for the visit that stores them.
+
+    :param waiting: path of the note.
+    :param records: one for each item.
+    :raises ViduDownloadError: if it cannot be written, naming what is billed.
+    """
+    try:
+        manifests.write(waiting, records)
+    except ViduDownloadError as error:
+        accepted = [f"{one.custom_id}: Vidu task {one.task_id}" for one in records.running]
+        records.log.error("Submitted: %s", accepted)
+        raise ViduDownloadError(
+            f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log names all. On Airflow "
+            "3.3 and newer a retry or a clear takes them up at no cost."
+        ) from error
+
+
 def left_by_first_visit(
     waiting: str,
-    ledger: Ledger,
+    memory: BatchRecord,
     mark: str | None,
     tasks: Mapping[str, str] | None,
     items: Callable[[], Sequence[Item]],
@@ -51,7 +70,7 @@ def left_by_first_visit(
     A destination on a worker's own disk is not there for a visit that runs on another worker.
 
     :param waiting: path of what the first visit noted.
-    :param ledger: what the task state store knows of this batch.
+    :param memory: what the task state store knows of this batch.
     :param mark: mark of what the first visit noted, ``None`` where it handed nothing over.
     :param tasks: the tasks that are waited for, as the first visit handed them over where there is no state store.
     :param items: reads the batch again.
@@ -61,10 +80,10 @@ def left_by_first_visit(
     :raises ViduDownloadError: if the records are on another worker and nothing else has them.
     """
     noted = manifests.read(waiting)
-    if noted and _agree(noted, mark, ledger):
+    if noted and _agree(noted, mark, memory):
         return noted
     log.warning("%s is %s: going on without it.", waiting, "of another try" if noted else "not on this worker")
-    if ledger.remembers:
+    if memory.remembers:
         return recovered()
     if tasks is None:
         raise ViduDownloadError(
@@ -76,7 +95,7 @@ def left_by_first_visit(
     return [
         Record(
             item.custom_id,
-            item.asked(),
+            item.request.as_asked(),
             SUBMITTED if item.custom_id in tasks else UNSUBMITTED,
             "" if item.custom_id in tasks else NO_RECORD,
             tasks.get(item.custom_id, ""),
@@ -85,24 +104,25 @@ def left_by_first_visit(
     ]
 
 
-def _agree(noted: Sequence[Record], mark: str | None, ledger: Ledger) -> bool:
+def _agree(noted: Sequence[Record], mark: str | None, memory: BatchRecord) -> bool:
     if mark is not None:
         return manifests.mark_of(noted) == mark
-    return not ledger.remembers or ledger.agrees_with(noted)
+    return not memory.remembers or memory.agrees_with(noted)
 
 
-def refuse_to_forget(waiting: str, operator: BaseOperator, context: Context) -> None:
+def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: Logger) -> None:
     """
     Pay for nothing where an earlier try may have submitted and no task state store says what (below Airflow 3.3).
 
     :param waiting: path of what that try noted.
-    :param operator: the batch.
+    :param retries: Airflow's, of the batch.
     :param context: Airflow's context of the task instance.
+    :param log: the operator's logger.
     :raises AirflowFailException: if it submitted, or may have on another worker. Nothing was sent.
     """
     if manifests.exists(waiting):
         told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(waiting) if one.task_id]
-        operator.log.error("Submitted by an earlier try, as far as it could tell: %s", told)
+        log.error("Submitted by an earlier try, as far as it could tell: %s", told)
         raise AirflowFailException(
             f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {waiting} tells "
             f"of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that file "
@@ -110,7 +130,7 @@ def refuse_to_forget(waiting: str, operator: BaseOperator, context: Context) -> 
         )
     ti = context["ti"]
     # A person's clear raises max_tries by the tries made so far; a retry leaves it as it is.
-    is_retry = ti.try_number > ti.max_tries - (operator.retries or 0) + 1
+    is_retry = ti.try_number > ti.max_tries - (retries or 0) + 1
     if is_retry and (others := executors_elsewhere(waiting)):
         raise AirflowFailException(
             "destination must be one that all workers share for a retry below Airflow 3.3, got one without the file "

@@ -4,30 +4,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.batch.items import Item, read_items
 from airflow_provider_vidu.batch.messages import failure, paid_by_earlier_tries, without_video
-from airflow_provider_vidu.batch.recover import FirstHop
+from airflow_provider_vidu.batch.records import Records
+from airflow_provider_vidu.batch.recover import Recovery
 from airflow_provider_vidu.batch.results import Answer, ask_all, collect
-from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
+from airflow_provider_vidu.batch.resume import leave_for_second_visit, left_by_first_visit, refuse_to_forget, tasks_of
+from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.costs import check_cost, prices_of
-from airflow_provider_vidu.durable.batch_record import Ledger
+from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.durable.state_store import no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
+from airflow_provider_vidu.exceptions import ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.reporting import announce, count_failure, count_success
 from airflow_provider_vidu.storage import manifest as manifests
-from airflow_provider_vidu.storage.checks import check_destination
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import located, probe
 from airflow_provider_vidu.storage.video_store import VideoStore
@@ -36,9 +36,10 @@ from airflow_provider_vidu.triggers.vidu import defer_timeout
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import Logger
 
+    from airflow_provider_vidu.batch.options import BatchOptions
     from airflow_provider_vidu.hooks.loop import HookLoop
-    from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _WAITING = ".waiting"
@@ -55,7 +56,7 @@ class Hop(NamedTuple):
     """
     What a hop works with.
 
-    :param ledger: what earlier tries left.
+    :param memory: what earlier tries left.
     :param loop: where requests are sent from.
     :param store: stores the videos.
     :param stored: which of them are stored.
@@ -63,7 +64,7 @@ class Hop(NamedTuple):
     :param waiting: where is noted what was submitted, until the manifest is written.
     """
 
-    ledger: Ledger
+    memory: BatchRecord
     loop: HookLoop
     store: VideoStore
     stored: StoredFiles
@@ -75,15 +76,18 @@ class BatchRun:
     """
     One hop of a batch.
 
-    :param operator: what is to be made and how.
+    :param options: what is to be made and how.
     :param context: Airflow's context of the task instance.
+    :param log: the operator's logger.
+    :param before_post: called before anything is submitted; refuses where what is paid could not be used.
     """
 
-    def __init__(self, operator: ViduGenerateBatchOperator, context: Context) -> None:
-        self._operator = operator
+    def __init__(self, options: BatchOptions, context: Context, log: Logger, before_post: Callable[[], None]) -> None:
+        self._options = options
         self._context = context
-        self._log = operator.log
-        self._first_hop: FirstHop | None = None
+        self._log = log
+        self._before_post = before_post
+        self._submits: Submits | None = None
         self._is_submitted = False
         self._stopped_by = ""
 
@@ -96,114 +100,105 @@ class BatchRun:
         """
         began = time.time()
         items = self._items()
-        with self._hop(self._operator.destination, self._manifest_path()) as hop:
-            hop.ledger.read()
-            if not hop.ledger.remembers:
-                refuse_to_forget(hop.waiting, self._operator, self._context)
-            self._first_hop = first = FirstHop(items, hop.ledger, hop.loop, hop.store, hop.stored)
+        with self._hop(self._options.destination, self._manifest_path()) as hop:
+            hop.memory.read()
+            if not hop.memory.remembers:
+                refuse_to_forget(hop.waiting, self._options.retries, self._context, self._log)
+            records = self._records_of(items, hop)
+            recovery, self._submits = Recovery(records, hop.loop, hop.store, hop.stored), Submits(records, hop.loop)
             if self._stopped_by:
-                first.stop(self._stopped_by)
+                self._submits.stop(self._stopped_by)
             try:
-                first.take_up(
+                recovery.take_up(
                     hop.path,
-                    resubmit=self._operator.on_uncertain == "resubmit",
-                    resubmit_missing=self._operator.on_missing == "resubmit",
+                    resubmit=self._options.on_uncertain == "resubmit",
+                    resubmit_missing=self._options.on_missing == "resubmit",
                 )
-                new = first.new
+                new = records.new
                 if new:
-                    check_destination(self._operator, self._context, is_batch=True)
-                    first.refuse_directories()
+                    self._before_post()
+                    recovery.refuse_directories()
                 estimates = self._estimates(new)
             except ViduRequestError as error:
-                raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.ledger, self._log)}") from error
-            first.attach()
-            for note in sorted({note for item in new for note in notes(item.asked())}):
+                raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.memory, self._log)}") from error
+            recovery.attach()
+            for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
             for path in (hop.path, hop.waiting):
                 # Where nothing can be written, nothing shall be paid.
                 probe(located(path))
-            manifests.write(hop.waiting, first.records.values())
+            manifests.write(hop.waiting, records)
             if new:
                 self._is_submitted = True
                 try:
-                    first.submit(new, estimates)
+                    self._submits.submit(new, estimates)
                 finally:
-                    self._note(hop.waiting, first)
-            if first.running:
-                self._wait(hop, first, began)
-                first.answers.clear()
-            return self._finish(hop, list(first.records.values()), first.answers)
+                    leave_for_second_visit(hop.waiting, records)
+            if records.running:
+                self._wait(hop, records, began)
+                records.answers.clear()
+            return self._finish(hop, list(records), records.answers)
+
+    def _records_of(self, items: Sequence[Item], hop: Hop) -> Records:
+        return Records(items, hop.memory, self._options.vidu_conn_id, self._log)
 
     def _items(self) -> list[Item]:
         try:
-            self._operator.check_options()
-            return read_items(self._operator.requests, self._operator.destination, rendered=True)
+            self._options.check()
+            return read_items(self._options.requests, self._options.destination, rendered=True)
         except ViduRequestError as error:
-            ledger = Ledger(self._context, log=self._log)
-            ledger.read()
-            raise AirflowFailException(f"{error}{paid_by_earlier_tries(ledger, self._log)}") from error
+            memory = BatchRecord(self._context, log=self._log)
+            memory.read()
+            raise AirflowFailException(f"{error}{paid_by_earlier_tries(memory, self._log)}") from error
 
     def _estimates(self, new: Sequence[Item]) -> dict[str, Estimate]:
         if not new:
             # What is paid already is not kept waiting by a price table that has gone.
             return {}
-        prices = prices_of(self._operator.prices)
+        prices = prices_of(self._options.prices)
         estimates = {item.custom_id: item.estimate(prices) for item in new}
-        check_cost(estimates, self._operator.max_cost, prices)
+        check_cost(estimates, self._options.max_cost, prices)
         return estimates
 
-    def _note(self, waiting: str, first: FirstHop) -> None:
-        try:
-            manifests.write(waiting, first.records.values())
-        except ViduDownloadError as error:
-            accepted = [f"{one.custom_id}: Vidu task {one.task_id}" for one in first.running]
-            self._log.error("Submitted: %s", accepted)
-            raise ViduDownloadError(
-                f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log names all. On "
-                "Airflow 3.3 and newer a retry or a clear takes them up at no cost."
-            ) from error
-
     def _manifest_path(self) -> str:
-        operator = self._operator
-        return operator.manifest or manifests.default_name(operator.destination, self._context)
+        return self._options.manifest or manifests.default_name(self._options.destination, self._context)
 
     @contextmanager
     def _hop(self, destination: str, path: str) -> Iterator[Hop]:
         """Give a hop what it needs; where nothing is remembered, let no error of it be retried once all is paid."""
         from airflow_provider_vidu.hooks.loop import HookLoop
 
-        ledger = Ledger(self._context, log=self._log)
+        memory = BatchRecord(self._context, log=self._log)
         with (
-            no_blind_retry(lambda: ledger.remembers or not self._is_submitted, _NOT_RETRIED),
-            HookLoop(self._operator.vidu_conn_id) as loop,
+            no_blind_retry(lambda: memory.remembers or not self._is_submitted, _NOT_RETRIED),
+            HookLoop(self._options.vidu_conn_id) as loop,
         ):
             stored = StoredFiles(self._context, self._log)
-            store = VideoStore(destination, self._operator.vidu_conn_id, self._log, stored)
+            store = VideoStore(destination, self._options.vidu_conn_id, self._log, stored)
             # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
             waiting = manifests.default_name(destination, self._context) + _WAITING
-            yield Hop(ledger, loop, store, stored, path, waiting)
+            yield Hop(memory, loop, store, stored, path, waiting)
 
-    def _wait(self, hop: Hop, first: FirstHop, began: float) -> None:
-        bound = self._operator.execution_timeout
-        if bound and not self._operator.deferrable:
+    def _wait(self, hop: Hop, records: Records, began: float) -> None:
+        bound = self._options.execution_timeout
+        if bound and not self._options.deferrable:
             bound *= _WAITING_SHARE
-        records = list(first.records.values())
         trigger = ViduBatchTrigger(
-            groups=first.groups(),
-            vidu_conn_id=self._operator.vidu_conn_id,
-            poll_interval=seconds_of(self._operator.poke_interval),
-            submitted_at=min(began, first.first_submit),
-            deadline=began + seconds_of_wait(self._operator.timeout, bound),
+            groups=records.groups(),
+            vidu_conn_id=self._options.vidu_conn_id,
+            poll_interval=seconds_of(self._options.poke_interval),
+            submitted_at=min(began, records.first_submit),
+            deadline=began + seconds_of_wait(self._options.timeout, bound),
         )
-        if self._operator.deferrable:
-            self._operator.defer(
+        if self._options.deferrable:
+            raise TaskDeferred(
                 trigger=trigger,
-                method_name=self._operator.execute_complete.__name__,
+                method_name="execute_complete",
                 kwargs={
                     "path": hop.path,
-                    "destination": self._operator.destination,
+                    "destination": self._options.destination,
                     "mark": manifests.mark_of(records),
-                    **({} if hop.ledger.remembers else {"tasks": tasks_of(records)}),
+                    **({} if hop.memory.remembers else {"tasks": tasks_of(records)}),
                 },
                 timeout=defer_timeout(trigger.deadline),
             )
@@ -239,18 +234,19 @@ class BatchRun:
         except ViduEventError as error:
             # Each task is asked for in any case.
             self._log.warning("%s", error)
-        path, destination = path or self._manifest_path(), destination or self._operator.destination
+        path, destination = path or self._manifest_path(), destination or self._options.destination
         self._is_submitted = True
         with self._hop(destination, path) as hop:
-            hop.ledger.read()
+            hop.memory.read()
             records = left_by_first_visit(
-                hop.waiting, hop.ledger, mark, tasks, self._items, lambda: self._recovered(hop), self._log
+                hop.waiting, hop.memory, mark, tasks, self._items, lambda: self._recovered(hop), self._log
             )
-            hop.ledger.catch_up(records)
+            hop.memory.catch_up(records)
             return self._finish(hop, records, {})
 
     def _recovered(self, hop: Hop) -> list[Record]:
-        return FirstHop(self._items(), hop.ledger, hop.loop, hop.store, hop.stored).recovered(hop.path)
+        records = self._records_of(self._items(), hop)
+        return Recovery(records, hop.loop, hop.store, hop.stored).recovered(hop.path)
 
     def stop(self, reason: str) -> None:
         """
@@ -260,8 +256,8 @@ class BatchRun:
         """
         # It may come before there is anything to stop.
         self._stopped_by = reason
-        if self._first_hop:
-            self._first_hop.stop(reason)
+        if self._submits:
+            self._submits.stop(reason)
 
     def _finish(self, hop: Hop, records: list[Record], answers: dict[str, Answer]) -> dict[str, Any]:
         asked_for = {
@@ -283,14 +279,14 @@ class BatchRun:
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
         price = "an unknown price" if cost is None else f"about ¥{cost:g}"
         self._log.info("%s, %s. The manifest is %s", told, price, uri)
-        if batch.is_failure(counts, self._operator.fail_on):
-            if self._operator.do_xcom_push:
+        if batch.is_failure(counts, self._options.fail_on):
+            if self._options.do_xcom_push:
                 self._push(totals)
-            raise failure(found, told, uri, resubmit=self._operator.on_uncertain == "resubmit")
+            raise failure(found, told, uri, resubmit=self._options.on_uncertain == "resubmit")
         if missed := len(found) - counts.get(SUCCESS, 0):
             self._log.warning("%d of %d items have no video: %s", missed, len(found), without_video(found))
         announce(self._context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
-        hop.ledger.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
+        hop.memory.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
         return totals
 
     def _push(self, totals: dict[str, Any]) -> None:

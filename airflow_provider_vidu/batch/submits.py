@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.durable.batch_record import Mark
+from airflow_provider_vidu.durable.submit import Resends
 from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
-from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
+from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
 from airflow_provider_vidu.protocol.texts import named, shown
 from airflow_provider_vidu.reporting import count_submission
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import Logger
-
     from airflow_provider_vidu.batch.items import Item
-    from airflow_provider_vidu.durable.batch_record import Ledger
+    from airflow_provider_vidu.batch.records import Records
     from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
     from airflow_provider_vidu.protocol.prices import Estimate
@@ -38,19 +36,18 @@ _OF_ONE_ITEM = (ViduRequestError, ViduRefusedError, ViduSubmissionUncertainError
 
 class Submits:
     """
-    Submits items in chunks.
+    Submits items in chunks, and notes what came of each.
 
+    :param records: the batch's records.
     :param loop: where the requests are sent from.
-    :param ledger: where what is sent is remembered.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param log: the operator's logger.
     """
 
-    def __init__(self, loop: HookLoop, ledger: Ledger, vidu_conn_id: str, log: Logger) -> None:
+    def __init__(self, records: Records, loop: HookLoop) -> None:
+        self._records = records
+        self._memory = records.memory
+        self._vidu_conn_id = records.vidu_conn_id
+        self._log = records.log
         self._loop = loop
-        self._ledger = ledger
-        self._vidu_conn_id = vidu_conn_id
-        self._log = log
         self.results: dict[str, Submission | ViduError] = {}
         """What came of each item that was submitted or refused, by custom id; an item without one was not submitted."""
         self.stopped_by = ""
@@ -71,6 +68,32 @@ class Submits:
         :param items: the items.
         :param estimates: of each, by custom id.
         """
+        known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
+        price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
+        if 0 < len(known) < len(items):
+            price += f" for the {len(known)} of known price"
+        self._log.info("Submitting %d of %d items: %s", len(items), len(self._records.items), price)
+        try:
+            self._submit(items, estimates)
+        finally:
+            if self.stopped_by:
+                self._log.error("Not all was submitted: %s", self.stopped_by)
+            for item in items:
+                self._note(item.custom_id)
+            self._memory.catch_up(self._records)
+
+    def _note(self, custom_id: str) -> None:
+        match self.results.get(custom_id):
+            case Submission(task_id=vidu_task_id):
+                self._records.note(custom_id, SUBMITTED, "", vidu_task_id)
+            case ViduSubmissionUncertainError() as error:
+                self._records.note(custom_id, UNCERTAIN, str(error))
+            case (ViduRequestError() | ViduRefusedError()) as error:
+                self._records.note(custom_id, REFUSED, str(error))
+            case error:
+                self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by))
+
+    def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         told_at = time.monotonic()
         for first in range(0, len(items), CONCURRENT_SUBMITS):
             if self.stopped_by:
@@ -93,14 +116,14 @@ class Submits:
         marks = {
             item.custom_id: Mark(
                 fingerprint(bodies[item.custom_id], self._vidu_conn_id),
-                fingerprint(item.asked(), self._vidu_conn_id),
+                fingerprint(item.request.as_asked(), self._vidu_conn_id),
                 estimates[item.custom_id].price_cny,
                 estimates[item.custom_id].typical_seconds,
             )
             for item in items
             if item.custom_id in bodies
         }
-        self._ledger.intend(marks)
+        self._memory.intend(marks)
         try:
             self._loop.run(lambda hook: self._post_all(hook, bodies))
         except BaseException as error:
@@ -118,7 +141,7 @@ class Submits:
             name for name, result in found.items() if result is None or isinstance(result, ViduSubmissionUncertainError)
         ]
         # Before anything else can fail.
-        if not self._ledger.settle(marks, accepted, unknown):
+        if not self._memory.settle(marks, accepted, unknown):
             self.stop("Airflow's task state store could not be written")
         if accepted:
             self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
@@ -160,9 +183,8 @@ class Submits:
                 raise error
 
     async def _post(self, hook: ViduAsyncHook, custom_id: str, body: Body) -> None:
-        posts = 0
+        resends = Resends(self._log, custom_id)
         while True:
-            posts += 1
             # Should it be broken off during the POST, there is no result; during a pause, it surely was not accepted.
             self.results.pop(custom_id, None)
             try:
@@ -170,12 +192,8 @@ class Submits:
                 return
             except ViduError as error:
                 self.results[custom_id] = error
-                pause = resend_after(error, posts, random.random())  # noqa: S311 - a jitter
-                if pause is None or self.stopped_by:
+                if self.stopped_by or (pause := resends.pause_after(error)) is None:
                     return
-                self._log.warning(
-                    "%s: %s Sending it again in %.1f s, POST %d of %d.", custom_id, error, pause, posts + 1, MAX_POSTS
-                )
             await asyncio.sleep(pause)
             if self.stopped_by:
                 return

@@ -46,7 +46,7 @@ class Mark(NamedTuple):
     seconds: float | None
 
 
-class Ledger(StateStore):
+class BatchRecord(StateStore):
     """
     The attempts of a batch's items, in Airflow's task state store, one key for each chunk that was submitted together.
 

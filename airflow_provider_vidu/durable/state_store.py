@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.durable.attempt import Attempt
-from airflow_provider_vidu.exceptions import ViduError, ViduStateError, ViduSubmissionUncertainError
-from airflow_provider_vidu.protocol.polling import MAX_POSTS, resend_after
-from airflow_provider_vidu.protocol.response import Submission
+from airflow_provider_vidu.exceptions import ViduStateError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.protocol.request import Body
 
-KEY = "vidu_submit"
+SUBMIT_KEY = "vidu_submit"
 
 
 @contextmanager
@@ -135,7 +130,7 @@ class StateStore:
         )
 
 
-class Memory(StateStore):
+class SubmitRecord(StateStore):
     """
     The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
 
@@ -151,13 +146,13 @@ class Memory(StateStore):
         :return: the attempt, ``None`` when there was none.
         :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
         """
-        stored = self.get(KEY)
+        stored = self.get(SUBMIT_KEY)
         if stored is None:
             return None
         try:
             self.remembered = Attempt.from_state(stored)
         except ValueError:
-            raise self.strange(KEY, stored) from None
+            raise self.strange(SUBMIT_KEY, stored) from None
         return self.remembered
 
     def write(self, attempt: Attempt) -> None:
@@ -167,8 +162,8 @@ class Memory(StateStore):
         :param attempt: what to remember.
         :raises ViduStateError: when it cannot be stored. Nothing was sent.
         """
-        self.put(KEY, attempt.state())
-        self._note(attempt)
+        self.put(SUBMIT_KEY, attempt.state())
+        self._hold(attempt)
 
     def keep(self, attempt: Attempt, otherwise: str) -> bool:
         """
@@ -178,11 +173,11 @@ class Memory(StateStore):
         :param otherwise: what to log as an error where it cannot be stored.
         :return: whether it is stored.
         """
-        stored = self.put_or_tell(KEY, attempt.state(), otherwise)
-        self._note(attempt if stored else None)
+        stored = self.put_or_tell(SUBMIT_KEY, attempt.state(), otherwise)
+        self._hold(attempt if stored else None)
         return stored
 
-    def _note(self, attempt: Attempt | None) -> None:
+    def _hold(self, attempt: Attempt | None) -> None:
         self.remembered = attempt if self._store is not None else None
 
     def deliver(self, attempt: Attempt) -> None:
@@ -197,47 +192,18 @@ class Memory(StateStore):
                 f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
             )
 
-    def post(self, body: Body, attempt: Attempt, vidu_conn_id: str, earlier: Attempt | None) -> Submission:
+    def withdraw(self, earlier: Attempt | None) -> None:
         """
-        Submit, with the intent stored before each POST; again only what was surely not accepted and may pass.
+        Forget an intent that was surely not accepted.
 
-        :param body: the body of the submit.
-        :param attempt: the intent.
-        :param vidu_conn_id: connection of type ``vidu``.
-        :param earlier: the attempt that the intent replaces; it is remembered again where nothing was accepted.
-        :return: what was accepted, and is billed.
-        :raises ViduSubmissionUncertainError: the outcome is unknown; the intent stays stored.
-        :raises ViduError: any other kind: nothing was paid, and no intent stays.
+        :param earlier: the attempt that it replaced, which counts again.
         """
-        from airflow_provider_vidu.hooks.vidu import ViduHook
-
-        hook = ViduHook(vidu_conn_id)
-        posts = 0
-        while True:
-            posts += 1
-            try:
-                self.write(attempt._replace(begun_at=time.time()))
-                return hook.submit(body)
-            except ViduSubmissionUncertainError:
-                raise
-            except ViduError as error:
-                self._withdraw(earlier)
-                pause = resend_after(error, posts, random.random())  # noqa: S311 - a jitter
-                if pause is None:
-                    raise
-                self.log.warning("%s Sending it again in %.1f s, POST %d of %d.", error, pause, posts + 1, MAX_POSTS)
-            except (Exception, AirflowTaskTimeout):
-                self._withdraw(earlier)
-                raise
-            time.sleep(pause)
-
-    def _withdraw(self, earlier: Attempt | None) -> None:
         try:
             if earlier is not None:
-                self._set(KEY, earlier.state())
-                self._note(earlier)
+                self._set(SUBMIT_KEY, earlier.state())
+                self._hold(earlier)
             elif self._store is not None:
-                self._store.delete(KEY)
+                self._store.delete(SUBMIT_KEY)
         except Exception:
             self.log.exception(
                 "The intent of a submit that was not accepted stays stored, so that the next try calls it uncertain"

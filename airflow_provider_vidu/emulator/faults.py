@@ -23,7 +23,7 @@ from aiohttp import web
 from airflow_provider_vidu.emulator.errors import ERRORS, ApiError, code_of
 
 if TYPE_CHECKING:
-    from airflow_provider_vidu.emulator.state import Generation
+    from airflow_provider_vidu.emulator.generation import Generation
 
 ROUTES = ("submit", "status", "download", "any")
 

@@ -9,33 +9,26 @@ that cannot be read decides how the generation ends.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
-import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
+from typing import Any, Literal
 
 import aiohttp
 
 from airflow_provider_vidu.emulator import media, scenes
+from airflow_provider_vidu.emulator.faults import Fault
+from airflow_provider_vidu.emulator.generation import Generation
 from airflow_provider_vidu.protocol.capabilities import fields_of, find
 from airflow_provider_vidu.protocol.prices import estimate
-
-if TYPE_CHECKING:
-    from airflow_provider_vidu.emulator.faults import Fault
 
 KEPT_REQUESTS = 1000
 UNKNOWN_TYPICAL_SECONDS = 30.0
 DEFAULT_VIDEO_SECONDS = 5
 
-_PENDING_SHARE = 0.1
 _PROMPTED_FAILURES = {
     "fail-by-moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
     "fail-by-capacity": "code=SystemThrottling, message=the system is busy, try again later",
@@ -62,69 +55,6 @@ class Settings:
     key: str = "emulator-key"
     auth_scheme: Literal["either", "key", "bearer"] = "either"
     directory: Path | None = None
-
-
-@dataclass(slots=True)
-class Generation:
-    """
-    One accepted generation.
-
-    :param body: what was submitted, data URIs shortened.
-    :param submitted: when, in epoch seconds.
-    :param seconds: how long it takes.
-    :param video_seconds: length of its video.
-    :param error: how it will fail; ``None`` when it will succeed.
-    """
-
-    body: dict[str, Any]
-    submitted: float
-    seconds: float
-    video_seconds: int
-    error: str | None = None
-    finish: float = math.inf
-    """When it ends: not known while a file is on its way."""
-    files: dict[str, Path] = field(default_factory=dict)
-    """The file of each address in ``body``."""
-    polls: int = 0
-    downloads: int = 0
-    authorization_on_download: bool = False
-    task_id: str = field(default_factory=lambda: str(uuid4()))
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-
-    @property
-    def content(self) -> str:
-        """A name for all that its video depends on: what was asked for, the files that were given, and its length."""
-        files = sorted((address, path.name) for address, path in self.files.items())
-        return sha256(json.dumps([self.body, files, self.video_seconds], sort_keys=True).encode()).hexdigest()
-
-    @property
-    def path(self) -> str:
-        """Path and query of the result link."""
-        return f"/files/{self.task_id}.mp4?token={self.token}"
-
-    def status(self, now: float) -> str:
-        """Give the status word at ``now``: Pending for the first tenth, then Running, then how it ended."""
-        if now >= self.finish:
-            return "Failure" if self.error else "Success"
-        return "Pending" if now < self.submitted + _PENDING_SHARE * self.seconds else "Running"
-
-    @property
-    def vidu_type(self) -> str:
-        """The job."""
-        return str(self.body["parameters"]["vidu_type"])
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What was submitted, with files in the place of their addresses."""
-        return media.placed(fields_of(self.body), self.files)
-
-    def files_are_ready(self, now: float) -> None:
-        """Nothing is missing any more: it ends when its time is over, or now if that is later."""
-        self.finish = max(now, self.submitted + self.seconds)
-
-    def file_is_bad(self, now: float, error: str) -> None:
-        """End it in a failure now."""
-        self.error, self.finish = error, now
 
 
 class Emulator:

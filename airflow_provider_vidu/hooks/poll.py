@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One look at a task from a worker."""
+"""One poll of a task from a worker."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 
-def look(watch: Watch, vidu_conn_id: str, log: Logger) -> Wait | Outcome:
+def poll(watch: Watch, vidu_conn_id: str, log: Logger) -> Wait | Outcome:
     """
     Ask for a task's status once; again within seconds only where the answer would end the wait badly.
 
     :param watch: the wait for the task.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: where warnings go.
-    :return: wait and look again, or the end of the wait.
+    :return: wait and poll again, or the end of the wait.
     """
     hook = ViduHook(vidu_conn_id)
     while True:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import ssl
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from aiolimiter import AsyncLimiter
 from airflow.providers.common.compat.sdk import BaseHook
 from yarl import URL
 
@@ -24,7 +22,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
-from airflow_provider_vidu.protocol.polling import pause_after
+from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
 
@@ -35,63 +33,6 @@ LINGER_SECONDS = 10.0
 """How long after its last user a shared hook keeps its sockets and its connection look-up."""
 
 _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ViduAsyncHook]] = WeakKeyDictionary()
-
-
-class _Pace:
-    """How fast all users of a hook may send together."""
-
-    def __init__(self) -> None:
-        self._limiter: AsyncLimiter | None = None
-        self._rate: float | None = None
-        self._resume_at = self._spread = 0.0
-        self._times = 0
-
-    @staticmethod
-    def now() -> float:
-        """Tell the event loop's time."""
-        return asyncio.get_running_loop().time()
-
-    def limit_to(self, requests_per_minute: float | None) -> None:
-        """Allow so many requests per minute, evenly spread; ``None`` for any."""
-        if requests_per_minute != self._rate:
-            self._rate = requests_per_minute
-            self._limiter = AsyncLimiter(1, 60 / requests_per_minute) if requests_per_minute else None
-
-    async def turn(self) -> None:
-        """Wait until a request may be sent."""
-        while True:
-            while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
-                # Those that waited together must not be refused together again.
-                await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
-            if self._limiter is None:
-                return
-            await self._limiter.acquire()
-            if self._resume_at <= self.now():
-                return
-
-    def slow_down(self, began: float, retry_after: float | None) -> None:
-        """
-        Pause, since the API asked to slow down.
-
-        :param began: when the request that it refused was sent.
-        :param retry_after: seconds that it asked for.
-        """
-        # What was sent before the last pause ended says nothing about whether that was long enough.
-        if began >= self._resume_at:
-            self._times += 1
-        elif retry_after is None:
-            return
-        pause = pause_after(self._times, retry_after)
-        self._resume_at, self._spread = max(self._resume_at, self.now() + pause), pause / 2
-
-    def speed_up(self, began: float) -> None:
-        """
-        Note that the API takes requests again.
-
-        :param began: when the request that it answered was sent.
-        """
-        if began >= self._resume_at:
-            self._times = 0
 
 
 def _tls(verify: bool | str) -> bool | ssl.SSLContext:
@@ -120,7 +61,7 @@ class ViduAsyncHook:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client: aiohttp.ClientSession | None = None
         self._submit_client: aiohttp.ClientSession | None = None
-        self._pace = _Pace()
+        self._pace = Pace()
         self._users = 0
         self._left = asyncio.Event()
         self._janitor: asyncio.Task[None] | None = None

@@ -6,13 +6,14 @@ from __future__ import annotations
 import random
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.durable.attempt import Attempt
-from airflow_provider_vidu.durable.state_store import Memory, no_blind_retry
+from airflow_provider_vidu.durable.state_store import SubmitRecord, no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
 from airflow_provider_vidu.protocol.errors import Family
@@ -23,39 +24,60 @@ from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, 
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+    from airflow.sdk.types import Logger
 
 _TASK_ID_KEY = "vidu_task_id"
+
+
+class GenerateOptions(NamedTuple):
+    """
+    The arguments of the generate operator that say how to wait and store, by their own names, and Airflow's time-out.
+
+    :param vidu_conn_id: as the operator's, as all that follow.
+    :param destination: as the operator's.
+    :param deferrable: as the operator's.
+    :param poke_interval: as the operator's.
+    :param timeout: as the operator's.
+    :param execution_timeout: Airflow's, ``None`` for any.
+    """
+
+    vidu_conn_id: str
+    destination: str | None
+    deferrable: bool
+    poke_interval: timedelta | float
+    timeout: timedelta | float
+    execution_timeout: timedelta | None
 
 
 class Generation:
     """
     One hop of a generation that was submitted.
 
-    :param operator: how to wait and where to store.
+    :param options: how to wait and where to store.
     :param context: Airflow's context of the task instance.
-    :param memory: what remembers the submit across tries.
+    :param log: the operator's logger.
+    :param record: what remembers the submit across tries.
     """
 
-    def __init__(self, operator: ViduGenerateVideoOperator, context: Context, memory: Memory) -> None:
-        self._operator = operator
+    def __init__(self, options: GenerateOptions, context: Context, log: Logger, record: SubmitRecord) -> None:
+        self._options = options
         self._context = context
-        self._memory = memory
-        self._log = operator.log
+        self._record = record
+        self._log = log
 
     @classmethod
-    def resumed(cls, operator: ViduGenerateVideoOperator, context: Context, *, remembered: bool) -> Generation:
+    def resumed(cls, options: GenerateOptions, context: Context, log: Logger, *, remembered: bool) -> Generation:
         """
         Go on in another hop.
 
-        :param operator: how to store.
+        :param options: how to store.
         :param context: Airflow's context of the task instance.
+        :param log: the operator's logger.
         :param remembered: whether the submit is remembered.
         """
-        memory = Memory(context, durable=remembered, log=operator.log)
-        memory.read()
-        return cls(operator, context, memory)
+        record = SubmitRecord(context, durable=remembered, log=log)
+        record.read()
+        return cls(options, context, log, record)
 
     def begin(self, attempt: Attempt) -> dict[str, Any]:
         """
@@ -70,32 +92,32 @@ class Generation:
         return self.finish(outcome, vidu_task_id, cost)
 
     def _wait(self, attempt: Attempt, cost: float | None) -> Outcome:
-        operator, vidu_task_id = self._operator, attempt.vidu_task_id
+        options, vidu_task_id = self._options, attempt.vidu_task_id
         self._context["ti"].xcom_push(key=_TASK_ID_KEY, value=vidu_task_id)
         now = time.time()
         watch = Watch(
             vidu_task_id,
-            poll_interval=seconds_of(operator.poke_interval),
+            poll_interval=seconds_of(options.poke_interval),
             started_at=now,
-            deadline=now + seconds_of_wait(operator.timeout, operator.execution_timeout),
+            deadline=now + seconds_of_wait(options.timeout, options.execution_timeout),
             expected_seconds=attempt.xcoms.get("expected_seconds"),
             submitted_at=attempt.begun_at,
         )
         outcome = self._wait_here(watch)
         if outcome is None:
-            operator.defer(
-                trigger=ViduTaskTrigger.going_on_with(watch, operator.vidu_conn_id),
-                method_name=operator.execute_complete.__name__,
-                kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": self._memory.remembered is not None},
+            raise TaskDeferred(
+                trigger=ViduTaskTrigger.going_on_with(watch, options.vidu_conn_id),
+                method_name="execute_complete",
+                kwargs={"vidu_task_id": vidu_task_id, "cost": cost, "remembered": self._record.remembered is not None},
                 timeout=defer_timeout(watch.deadline),
             )
         return outcome
 
     def _paid(self, vidu_task_id: str) -> AbstractContextManager[None]:
         def is_free() -> bool:
-            if self._memory.remembered:
+            if self._record.remembered:
                 self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
-            return self._memory.remembered is not None
+            return self._record.remembered is not None
 
         return no_blind_retry(
             is_free,
@@ -105,14 +127,14 @@ class Generation:
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
         """Wait on the worker; look once, where the wait is the triggerer's."""
-        from airflow_provider_vidu.hooks.poll import look
+        from airflow_provider_vidu.hooks.poll import poll
 
         try:
-            if not self._operator.deferrable:
+            if not self._options.deferrable:
                 time.sleep(watch.first_ask(time.time(), random.random()))  # noqa: S311 - a jitter
-            while not isinstance(verdict := look(watch, self._operator.vidu_conn_id, self._log), Outcome):
+            while not isinstance(verdict := poll(watch, self._options.vidu_conn_id, self._log), Outcome):
                 show_news(self._context, watch)
-                if self._operator.deferrable:
+                if self._options.deferrable:
                     return None
                 time.sleep(verdict.seconds)
         except AirflowTaskTimeout:
@@ -140,7 +162,7 @@ class Generation:
 
         :param error: what Airflow says.
         """
-        ti, remembered = self._context["ti"], self._memory.remembered
+        ti, remembered = self._context["ti"], self._record.remembered
         if remembered:
             vidu_task_id, cost = remembered.vidu_task_id, remembered.xcoms.get("estimated_cost")
         else:
@@ -165,15 +187,15 @@ class Generation:
             result = {**outcome.task, "files": self._store(outcome.task)}
         count_success(result["video_seconds"])
         announce(self._context, seconds=result["video_seconds"], cost=cost, files=result["files"])
-        if self._memory.remembered:
-            self._memory.deliver(self._memory.remembered)
+        if self._record.remembered:
+            self._record.deliver(self._record.remembered)
         return result
 
     def _store(self, result: dict[str, Any]) -> list[str]:
-        if self._operator.destination is None:
+        if self._options.destination is None:
             return []
         stored = StoredFiles(self._context, self._log)
-        store = VideoStore(self._operator.destination, self._operator.vidu_conn_id, self._log, stored)
+        store = VideoStore(self._options.destination, self._options.vidu_conn_id, self._log, stored)
         return store.store(result, index=place_of(self._context))
 
     def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
@@ -181,7 +203,7 @@ class Generation:
 
         count_failure()
         try:
-            family = ViduHook(self._operator.vidu_conn_id).get_task(vidu_task_id).family
+            family = ViduHook(self._options.vidu_conn_id).get_task(vidu_task_id).family
         except ViduError as error:
             # The next try asks again, before it pays.
             self._log.warning("Why Vidu task %s failed could not be asked for: %s", vidu_task_id, error)

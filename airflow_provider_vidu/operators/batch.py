@@ -14,11 +14,10 @@ from airflow_provider_vidu.arguments import (
     is_lazy_list,
     is_literal,
     is_unmapped,
-    waiting_problems,
 )
-from airflow_provider_vidu.costs import check_cost, check_paying, prices_of
+from airflow_provider_vidu.batch.options import BatchOptions
+from airflow_provider_vidu.costs import check_cost, prices_of
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.protocol import request
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -121,27 +120,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.timeout = timeout
         self._run: BatchRun | None = None
         if not is_unmapped(self):
-            self.check_options()
+            self._options().check()
             # A template or an XCom for the whole list is known when the task runs.
             if is_lazy_list(requests) or isinstance(requests, list):
                 self._check_literals()
 
-    def check_options(self) -> None:
-        """
-        Check what is not templated.
-
-        :raises ViduRequestError: when it is wrong. Nothing was sent.
-        """
-        # Only here, since it brings all that is known of errors.
-        from airflow_provider_vidu.protocol import batch
-
-        found = [problem] if (problem := batch.fail_on_problem(self.fail_on)) else []
-        found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
-        if self.on_missing not in ("fail", "resubmit"):
-            found.append(f"on_missing must be 'fail' or 'resubmit', got {self.on_missing!r}")
-        if found:
-            raise request.refusal(found)
-        check_paying(self.on_uncertain, self.max_cost, self.prices)
+    def _options(self) -> BatchOptions:
+        return BatchOptions._make(getattr(self, name) for name in BatchOptions._fields)
 
     def _check_literals(self) -> None:
         from airflow_provider_vidu.batch.items import read_items
@@ -166,13 +151,18 @@ class ViduGenerateBatchOperator(BaseOperator):
             nothing was sent, a retry can help.
         :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help.
         """
-        from airflow_provider_vidu.batch.run import BatchRun
         from airflow_provider_vidu.reporting import failure_shown
 
         self._read_paths()
         with failure_shown(context):
-            self._run = BatchRun(self, context)
+            self._run = self._new_run(context)
             return self._run.begin()
+
+    def _new_run(self, context: Context) -> BatchRun:
+        from airflow_provider_vidu.batch.run import BatchRun
+        from airflow_provider_vidu.storage.checks import check_destination
+
+        return BatchRun(self._options(), context, self.log, lambda: check_destination(self, context, is_batch=True))
 
     def _read_paths(self) -> None:
         self.destination, self.manifest = as_text(self.destination), as_text(self.manifest)
@@ -200,9 +190,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
         :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help and pays nothing.
         """
-        from airflow_provider_vidu.batch.run import BatchRun
-
-        return BatchRun(self, context).complete(event, path, destination, mark, tasks)
+        return self._new_run(context).complete(event, path, destination, mark, tasks)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

@@ -12,11 +12,13 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider_vidu.arguments import as_text, is_literal, is_unmapped, waiting_problems
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
-from airflow_provider_vidu.protocol import request
+from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.storage.destination import Destination
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_vidu.operators._generation import GenerateOptions
 
 
 class ViduGenerateVideoOperator(ViduSubmitOperator):
@@ -70,16 +72,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if self.destination is not None and is_literal(self.destination):
             found += Destination(as_text(self.destination)).problems([""])
         if found:
-            raise request.refusal(found)
+            raise refusal(found)
 
-    def ready_to_pay(self, context: Context) -> None:
-        """
-        Find out whether the destination can be written, and is this task's own.
-
-        :param context: Airflow's context of the task instance.
-        :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
-        :raises ViduDownloadError: when it cannot. Nothing was sent; a retry can help.
-        """
+    def _before_post(self, context: Context) -> None:
+        """Refuse, right before something is submitted, a destination that cannot be written or is not its own."""
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
             from airflow_provider_vidu.storage.places import located, probe
@@ -109,8 +105,13 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
                 self._check_wait()
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
-            memory, attempt = self._accepted(context)
-            return Generation(self, context, memory).begin(attempt)
+            record, attempt = self._accepted(context)
+            return Generation(self._options(), context, self.log, record).begin(attempt)
+
+    def _options(self) -> GenerateOptions:
+        from airflow_provider_vidu.operators._generation import GenerateOptions
+
+        return GenerateOptions._make(getattr(self, name) for name in GenerateOptions._fields)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, vidu_task_id: str, cost: float | None, remembered: bool
@@ -127,7 +128,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         """
         from airflow_provider_vidu.operators._generation import Generation
 
-        return Generation.resumed(self, context, remembered=remembered).complete(event, vidu_task_id, cost)
+        generation = Generation.resumed(self._options(), context, self.log, remembered=remembered)
+        return generation.complete(event, vidu_task_id, cost)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -152,4 +154,4 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowException as error:
-            return Generation.resumed(self, context, remembered=self.durable).given_up(error)
+            return Generation.resumed(self._options(), context, self.log, remembered=self.durable).given_up(error)

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import is_literal, is_unmapped, known_later, read_extras, read_values
-from airflow_provider_vidu.costs import check_cost, check_paying, prices_of
+from airflow_provider_vidu.arguments import is_literal, is_unmapped, problems_now, read_request
+from airflow_provider_vidu.costs import check_paying, estimated_within, prices_of
 from airflow_provider_vidu.exceptions import (
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
 from airflow_provider_vidu.links import ViduVideoLink
-from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.capabilities import FIELDS
+from airflow_provider_vidu.protocol.request import refusal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_vidu.durable.attempt import Attempt
-    from airflow_provider_vidu.durable.state_store import Memory
-    from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
+    from airflow_provider_vidu.durable.state_store import SubmitRecord
+    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.protocol.request import Request
 
 
 class ViduSubmitOperator(BaseOperator):
@@ -175,50 +176,25 @@ class ViduSubmitOperator(BaseOperator):
             check_paying(on_uncertain, max_cost, prices)
             self._check_literals()
 
-    def values(self) -> dict[str, Any]:
-        """Give the API's fields by their names, as their author gave them."""
-        return read_values({name: getattr(self, name) for name in FIELDS})
+    def _request(self) -> Request:
+        return read_request(
+            self.vidu_type,
+            self.model,
+            {name: getattr(self, name) for name in FIELDS},
+            extra_input=self.extra_input,
+            extra_parameters=self.extra_parameters,
+        )
 
     def _check_literals(self) -> None:
         """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
-        if not is_literal(self.model) or not is_literal(self.vidu_type):
-            return
-        values = self.values()
-        later = known_later(self.vidu_type, self.model, values)
-        extras = self.extras()
-        known = {name: value for name, value in extras.items() if is_literal(value)}
-        found = request.problems(self.vidu_type, self.model, values, **known, unknown_yet=later)
-        if found:
-            raise request.refusal(found)
-        if self.max_cost is not None and is_literal([values, extras]) and not isinstance(self.prices, str):
-            self.check_cost(prices_of(self.prices))
+        request = self._request()
+        if found := problems_now(request):
+            raise refusal(found)
+        if self.max_cost is not None and is_literal(request) and not isinstance(self.prices, str):
+            estimated_within(request, self.max_cost, prices_of(self.prices))
 
-    def check_cost(self, prices: Prices) -> Estimate:
-        """
-        Estimate what it costs, and refuse what costs more than ``max_cost``.
-
-        :param prices: the price table.
-        :return: the estimate.
-        :raises ViduRequestError: when it costs too much or nobody knows what. Nothing was sent.
-        """
-        # Only here, since a DAG file needs no table.
-        from airflow_provider_vidu.protocol.prices import estimate
-
-        cost = estimate(self.asked(), prices)
-        check_cost({"": cost}, self.max_cost, prices)
-        return cost
-
-    def ready_to_pay(self, context: Context) -> None:
-        """
-        Find out, right before something is submitted, whether what is paid could be used.
-
-        :param context: Airflow's context of the task instance.
-        :raises ViduError: when it could not. Nothing was sent; a retry can help.
-        """
-
-    def asked(self) -> request.Body:
-        """Give the body as its author gave it: files by their names, data URIs in a few words."""
-        return request.asked(self.vidu_type, self.model, self.values(), **self.extras())
+    def _before_post(self, context: Context) -> None:
+        """Refuse, right before something is submitted, where what is paid could not be used."""
 
     def execute(self, context: Context) -> str:
         """
@@ -234,17 +210,18 @@ class ViduSubmitOperator(BaseOperator):
         from airflow_provider_vidu.reporting import failure_shown
 
         with failure_shown(context):
-            memory, attempt = self._accepted(context)
-            memory.deliver(attempt)
+            record, attempt = self._accepted(context)
+            record.deliver(attempt)
         return attempt.vidu_task_id
 
-    def _accepted(self, context: Context) -> tuple[Memory, Attempt]:
+    def _accepted(self, context: Context) -> tuple[SubmitRecord, Attempt]:
         """Submit or attach, with errors as Airflow shall see them."""
-        from airflow_provider_vidu.durable.submit import Submit
+        from airflow_provider_vidu.durable.submit import Submit, SubmitOptions
 
         try:
             check_paying(self.on_uncertain, self.max_cost, self.prices)
-            return Submit(self, context).run()
+            options = SubmitOptions._make(getattr(self, name) for name in SubmitOptions._fields)
+            return Submit(self._request(), options, context, self.log, lambda: self._before_post(context)).run()
         except ViduSubmissionUncertainError as error:
             if self.on_uncertain == "resubmit":
                 raise
@@ -254,7 +231,3 @@ class ViduSubmitOperator(BaseOperator):
             ) from error
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error
-
-    def extras(self) -> dict[str, Any]:
-        """Give what is to be sent although this version does not know it."""
-        return read_extras({"extra_input": self.extra_input, "extra_parameters": self.extra_parameters})

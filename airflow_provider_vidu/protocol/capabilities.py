@@ -56,11 +56,11 @@ _RATIOS = ("16:9", "9:16", "4:3", "3:4", "1:1")
 _HD = ("540p", "720p", "1080p")
 _FAST = ("720p", "1080p")
 
-_PROMPT = Field(name="prompt", kind=Kind.TEXT, place="input", high=2000)
+_PROMPT = Field(name="prompt", kind=Kind.TEXT, section="input", high=2000)
 _NEEDED_PROMPT = _PROMPT._replace(required=True)
-_FIRST_FRAME = Field(name="first_frame_url", kind=Kind.MEDIA, place="input", required=True)
-_LAST_FRAME = Field(name="last_frame_url", kind=Kind.MEDIA, place="input", required=True)
-_VIDEO = Field(name="video_url", kind=Kind.URL, place="input", required=True)
+_FIRST_FRAME = Field(name="first_frame_url", kind=Kind.MEDIA, section="input", required=True)
+_LAST_FRAME = Field(name="last_frame_url", kind=Kind.MEDIA, section="input", required=True)
+_VIDEO = Field(name="video_url", kind=Kind.URL, section="input", required=True)
 _DURATION = Field(name="duration", kind=Kind.INTEGER, low=1, high=10, default=5)
 _SEED = Field(name="seed", kind=Kind.INTEGER)
 _RESOLUTION = Field(name="resolution", kind=Kind.TEXT, choices=_HD, default="720p")
@@ -71,7 +71,7 @@ _BGM = Field(name="bgm", kind=Kind.BOOLEAN)
 _IMG_BGM = _BGM._replace(default=False)
 _AUDIO = Field(name="audio", kind=Kind.BOOLEAN, default=False)
 _VOICE = Field(name="voice_id", kind=Kind.TEXT)
-_IMAGES = Field(name="images", kind=Kind.IMAGES, place="input", low=1, high=7)
+_IMAGES = Field(name="images", kind=Kind.IMAGES, section="input", low=1, high=7)
 
 
 def _row(vidu_type: str, model: str, *fields: Field, source: str = DOCUMENTATION, **rest: Any) -> Capability:
@@ -125,7 +125,7 @@ def _extend(model: str) -> Capability:
 def _mv(model: str) -> Capability:
     fields = (
         _IMAGES._replace(required=True),
-        Field(name="audio_url", kind=Kind.MEDIA, place="input", required=True),
+        Field(name="audio_url", kind=Kind.MEDIA, section="input", required=True),
         _PROMPT._replace(high=3000),
         _ASPECT,
         _RESOLUTION,
@@ -154,7 +154,7 @@ _ROWS = (
         "reference2video",
         "viduq2",
         _NEEDED_PROMPT,
-        Field(name="subjects", kind=Kind.SUBJECTS, place="input", low=1, high=7),
+        Field(name="subjects", kind=Kind.SUBJECTS, section="input", low=1, high=7),
         *(_IMAGES, _DURATION, _SEED, _ASPECT, _RESOLUTION),
         _AMPLITUDE._replace(no_effect="viduq2 does not support it"),
         *(_BGM, _AUDIO._replace(default=None)),
@@ -171,9 +171,9 @@ _ROWS = (
         "lip-sync",
         "vidu-lip-sync",
         _VIDEO,
-        Field(name="audio_url", kind=Kind.URL, place="input"),
-        Field(name="text", kind=Kind.SPEECH, place="input", low=4, high=2000),
-        Field(name="ref_photo_url", kind=Kind.URL, place="input"),
+        Field(name="audio_url", kind=Kind.URL, section="input"),
+        Field(name="text", kind=Kind.SPEECH, section="input", low=4, high=2000),
+        Field(name="ref_photo_url", kind=Kind.URL, section="input"),
         Field(name="speed", kind=Kind.NUMBER, low=0.5, high=2, default=1),
         _VOICE,
         Field(name="volume", kind=Kind.NUMBER, low=0, high=10, default=0),
@@ -252,8 +252,7 @@ def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[
     given = values.keys() | set(unknown_yet)
     for field in row.fields.values():
         if field.name in values:
-            problem = field.problem(values[field.name])
-            if problem:
+            if problem := field.problem(values[field.name]):
                 yield problem
         elif field.required and field.name not in given:
             yield f"{field.name}: nothing given, required: {field.allowed}"

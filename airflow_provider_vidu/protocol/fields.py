@@ -40,7 +40,7 @@ class Field(NamedTuple):
 
     :param name: the API's own name of the field.
     :param kind: the shape of its value.
-    :param place: the part of the body that holds it, ``input`` or ``parameters``.
+    :param section: the part of the body that holds it, ``input`` or ``parameters``.
     :param required: whether a request without it is refused.
     :param default: what the API assumes when it is left out.
     :param choices: the values it takes.
@@ -52,7 +52,7 @@ class Field(NamedTuple):
 
     name: str
     kind: Kind
-    place: str = "parameters"
+    section: str = "parameters"
     required: bool = False
     default: Any = None
     choices: tuple[str, ...] = ()

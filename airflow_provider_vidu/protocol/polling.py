@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When to ask or send again, what is a passing fault and when a wait is over.
+When to ask again, what is a passing fault and when a wait is over.
 
 Every decision is a value and ``now`` is passed in, so that trigger and sensor share one rule and tests need no clock.
 """
@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
-    ViduConnectError,
     ViduConnectionSettingsError,
     ViduError,
     ViduEventError,
-    ViduRateLimitError,
     ViduRefusedError,
     ViduRequestError,
     ViduTaskNotFoundError,
 )
-from airflow_provider_vidu.protocol import schedule
+from airflow_provider_vidu.protocol import pauses, schedule
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
@@ -30,13 +28,6 @@ GRACE_SECONDS = 60.0
 """How long after the wait began an unknown task id is taken for a new one."""
 CONFIRM_SECONDS = 2.0
 """How soon an answer that would end the wait badly is asked for again; twice as long after each further one."""
-MAX_POSTS = 4
-"""How often one try of an operator sends a submit that was surely not accepted."""
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds that anything waits at most because the server asks for it; a submit leaves more to Airflow's retry."""
-RESEND_SECONDS = 2.0
-FAULT_SECONDS = 2.0
-"""How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
 
 PROGRESS_KEY = "vidu_progress"
 """The XCom that :meth:`Watch.news` goes to, for Airflow's UI."""
@@ -50,34 +41,6 @@ TIMES_BELIEVED = 4
 
 
 _NOTHING: tuple[type, int] = (object, 0)
-
-
-def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
-    """
-    Say when a submit may be sent again without paying twice: only where it was surely not accepted and that may pass.
-
-    :param error: what the last POST came to.
-    :param posts: how many were sent so far.
-    :param jitter: a random number from 0 to 1 that spreads tasks which were refused together.
-    :return: seconds to wait, ``None`` when it must not be sent again.
-    """
-    if posts >= MAX_POSTS or not isinstance(error, (ViduConnectError, ViduRateLimitError)):
-        return None
-    asked = error.retry_after or 0.0
-    if asked > LONGEST_RETRY_AFTER:
-        return None
-    return asked + RESEND_SECONDS * 2.0 ** (posts - 1) * (0.5 + jitter)
-
-
-def pause_after(times: int, retry_after: float | None) -> float:
-    """
-    Say how long all requests of a process pause after the API asked to slow down.
-
-    :param times: how often in a row it has asked; an answer that it gives ends the row.
-    :param retry_after: seconds that it asked for, ``None`` where it named none.
-    :return: seconds, 60 at most, so that a strange wish cannot stop every wait.
-    """
-    return min(max(FAULT_SECONDS * 2.0 ** min(times - 1, 5), retry_after or 0.0), LONGEST_RETRY_AFTER)
 
 
 class Wait(NamedTuple):
@@ -221,8 +184,8 @@ class Watch:
         if kind is not None and not in_grace:
             return self._suspect(now, kind, str(answer))
         self._same = _NOTHING
-        backoff = schedule.bounded(schedule.spread(FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter))
-        retry_after = min(getattr(answer, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER)
+        backoff = schedule.bounded(schedule.spread(pauses.FAULT_SECONDS * 2.0 ** min(self._faults - 1, 3), jitter))
+        retry_after = min(getattr(answer, "retry_after", None) or 0.0, pauses.LONGEST_RETRY_AFTER)
         return self._wait(
             now, max(self._step(now, jitter), backoff, retry_after), self._once(type(answer).__name__, str(answer))
         )

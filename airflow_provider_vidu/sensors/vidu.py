@@ -144,13 +144,13 @@ class ViduTaskSensor(BaseSensorOperator):
         :param context: Airflow's context of the task instance.
         :return: whether the task is ready, with the result.
         """
-        outcome = self._look(context)
+        outcome = self._poll(context)
         return PokeReturnValue(True, self._finish(outcome)) if outcome else False
 
-    def _look(self, context: Context) -> Outcome | None:
-        from airflow_provider_vidu.hooks.poll import look
+    def _poll(self, context: Context) -> Outcome | None:
+        from airflow_provider_vidu.hooks.poll import poll
 
-        verdict = look(self._watch, self.vidu_conn_id, self.log)
+        verdict = poll(self._watch, self.vidu_conn_id, self.log)
         if isinstance(verdict, Outcome):
             return verdict
         self.log.info("Vidu task %s is %s", self.vidu_task_id, self._watch.word or "not readable yet")
@@ -158,7 +158,7 @@ class ViduTaskSensor(BaseSensorOperator):
         return None
 
     def _defer_unless_ended(self, context: Context) -> dict[str, Any]:
-        outcome = self._look(context)
+        outcome = self._poll(context)
         if outcome:
             return self._finish(outcome)
         watch = self._watch

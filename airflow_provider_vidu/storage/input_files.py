@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
@@ -21,34 +21,34 @@ from airflow_provider_vidu.protocol.media import (
     frame_pair_problem,
     image_data_uri,
 )
+from airflow_provider_vidu.protocol.request import Request
 from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, named, shown
 from airflow_provider_vidu.storage.roots import find, read_root
 
 Warn = Callable[..., None]
 
 
-def with_files_read(vidu_type: str, model: str, values: Mapping[str, Any], warn: Warn) -> dict[str, Any]:
+def with_files_read(request: Request, warn: Warn) -> Request:
     """
     Read every file that is given in place of a URL.
 
-    :param vidu_type: the job.
-    :param model: the model.
-    :param values: the API's fields by name.
+    :param request: what is asked for.
     :param warn: called as a logger's ``warning`` for a file that had better be a URL.
     :return: the same with paths replaced by data URIs; http(s) URLs stay as they are.
     :raises ViduRequestError: for a file that is missing or not what the API takes. Nothing was sent.
     """
+    vidu_type, model = request.vidu_type, request.model
     reader = _Reader(vidu_type, warn)
     found = {
         name: reader.replace(name, value) if value is not None and takes_files(vidu_type, model, name) else value
-        for name, value in values.items()
+        for name, value in request.values.items()
     }
     frames = [reader.contents.get(name) for name in ("first_frame_url", "last_frame_url")]
     if vidu_type == "start-end2video" and frames[0] and frames[1]:
         problem = frame_pair_problem(frames[0], frames[1])
         if problem:
             raise ViduRequestError(f"{problem}. Nothing was sent.")
-    return found
+    return request._replace(values=found)
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import is_url, named, plain_url
@@ -20,11 +20,23 @@ if TYPE_CHECKING:
     from airflow.sdk.io.stat import stat_result
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.durable.stored_files import StoredFiles
     from airflow_provider_vidu.hooks.download import Downloader
 
 CONCURRENT_VIDEOS = 8
 """Enough to fill a worker's line; few enough for its memory and for hosts that count connections."""
+
+
+class StoredBefore(Protocol):
+    """What a store of videos asks of the memory of what was stored; ``durable.stored_files`` has one."""
+
+    def kept(self, task_id: str, uri: str, stat: Mapping[str, Any], /) -> bool:
+        """Check whether a file is one that was stored for a Vidu task, and unchanged since."""
+
+    def add(self, task_id: str, uri: str, stat: Mapping[str, Any], /) -> None:
+        """Remember a file."""
+
+    def flush(self) -> None:
+        """Write what was added."""
 
 
 class VideoStore:
@@ -43,7 +55,7 @@ class VideoStore:
     :raises ViduRequestError: when the destination is none. Nothing was sent.
     """
 
-    def __init__(self, destination: str, vidu_conn_id: str, log: Logger, stored: StoredFiles | None = None) -> None:
+    def __init__(self, destination: str, vidu_conn_id: str, log: Logger, stored: StoredBefore | None = None) -> None:
         self.destination = Destination(destination)
         self.vidu_conn_id = vidu_conn_id
         self.log = log

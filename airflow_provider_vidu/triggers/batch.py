@@ -7,14 +7,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.protocol.batch import BatchEvent, progress_line
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
-from airflow_provider_vidu.triggers.vidu import hook_class, look, until_a_tick
+from airflow_provider_vidu.triggers.vidu import hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -24,8 +24,28 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 10.0
 """How long at least between two lines about the progress, unless another tenth is done."""
 
-Group = list[Any]
-"""Typical seconds of generation and estimated CNY of each, ``None`` where unknown, and Vidu's ids of the tasks."""
+_VERSION = 2
+"""Version of a stored group. One without is of 0.1.0: a list of the same values."""
+
+
+class Group(NamedTuple):
+    """
+    Tasks that have their expectations in common.
+
+    :param expected_seconds: typical seconds of generation, ``None`` where unknown.
+    :param estimated_cost: CNY of each, ``None`` where unknown.
+    :param vidu_task_ids: Vidu's ids of the tasks.
+    """
+
+    expected_seconds: float | None
+    estimated_cost: float | None
+    vidu_task_ids: list[str]
+
+
+def _group(stored: Any) -> Group:
+    if isinstance(stored, Mapping):
+        return Group(stored.get("expected_seconds"), stored.get("estimated_cost"), list(stored["vidu_task_ids"]))
+    return Group(*stored)
 
 
 class Progress:
@@ -67,8 +87,7 @@ class ViduBatchTrigger(BaseTrigger):
     no results, which a batch's second hop asks for itself. Passing faults are ridden out to the deadline. Asking is
     free; the tasks themselves cannot be cancelled.
 
-    :param groups: ``[expected_seconds, estimated_cost, [vidu_task_id, …]]`` for all that have these in common; ``None``
-        where unknown.
+    :param groups: :class:`Group`, or what :meth:`serialize` or release 0.1.0 made of one.
     :param vidu_conn_id: connection of type ``vidu``.
     :param poll_interval: seconds between two requests for a task where nothing is expected.
     :param submitted_at: epoch seconds at which the first was submitted.
@@ -77,10 +96,10 @@ class ViduBatchTrigger(BaseTrigger):
     """
 
     def __init__(
-        self, groups: list[Group], vidu_conn_id: str, poll_interval: float, submitted_at: float, deadline: float
+        self, groups: Iterable[Any], vidu_conn_id: str, poll_interval: float, submitted_at: float, deadline: float
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.groups = groups
+        self.groups = [_group(one) for one in groups]
         self.vidu_conn_id = vidu_conn_id
         self.poll_interval = poll_interval
         self.submitted_at = submitted_at
@@ -91,7 +110,7 @@ class ViduBatchTrigger(BaseTrigger):
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
-                "groups": self.groups,
+                "groups": [{"version": _VERSION, **group._asdict()} for group in self.groups],
                 "vidu_conn_id": self.vidu_conn_id,
                 "poll_interval": self.poll_interval,
                 "submitted_at": self.submitted_at,
@@ -101,7 +120,7 @@ class ViduBatchTrigger(BaseTrigger):
 
     @property
     def _total(self) -> int:
-        return sum(len(vidu_task_ids) for _, _, vidu_task_ids in self.groups)
+        return sum(len(group.vidu_task_ids) for group in self.groups)
 
     def _new_watch(self, vidu_task_id: str, expected_seconds: float | None) -> Watch:
         return Watch(
@@ -146,7 +165,7 @@ class ViduBatchTrigger(BaseTrigger):
             step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
             while True:
                 await until_a_tick(step)
-                verdict = await look(watch, hook)
+                verdict = await poll(watch, hook)
                 if isinstance(verdict, Outcome):
                     progress.add(verdict.status, cost)
                     return
@@ -172,5 +191,5 @@ class ViduBatchTrigger(BaseTrigger):
             "The wait for %d Vidu tasks was killed. The tasks themselves cannot be cancelled: all that have not ended "
             "keep running and will be billed. A retry or a clear of the task takes them up again. They are: %s",
             self._total,
-            self.groups,
+            [vidu_task_id for group in self.groups for vidu_task_id in group.vidu_task_ids],
         )

@@ -95,7 +95,7 @@ async def hook_class() -> type[ViduAsyncHook]:
     return module.ViduAsyncHook  # type: ignore[union-attr, no-any-return]
 
 
-async def look(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
+async def poll(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
     """
     Ask for a task's status once.
 
@@ -222,7 +222,7 @@ class ViduTaskTrigger(BaseTrigger):
 
     async def _look(self, watch: Watch, hook: ViduAsyncHook) -> Outcome | float:
         word = watch.word
-        verdict = await look(watch, hook)
+        verdict = await poll(watch, hook)
         if isinstance(verdict, Outcome):
             return verdict
         if verdict.note:

@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 import requests
 
+from airflow_provider_vidu.emulator.generation import Generation
 from airflow_provider_vidu.emulator.server import Settings, running
-from airflow_provider_vidu.emulator.state import Emulator, Generation
+from airflow_provider_vidu.emulator.state import Emulator
 from airflow_provider_vidu.protocol.prices import estimate
 
 

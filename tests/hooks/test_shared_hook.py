@@ -13,8 +13,9 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks import vidu_async
+from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
-from airflow_provider_vidu.protocol import polling
+from airflow_provider_vidu.protocol import pauses
 from airflow_provider_vidu.protocol.request import build
 from tests.emulator_control import RunningEmulator, set_connection
 
@@ -232,7 +233,7 @@ async def test_requests_are_paced_evenly_for_all_users_together(emulator, monkey
 
 @pytest.mark.parametrize("retry_after", [None, 1])
 async def test_a_rate_limit_pauses_all_users(emulator, monkeypatch, retry_after):
-    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.5)
+    monkeypatch.setattr(pauses, "FAULT_SECONDS", 0.5)
     await used()
     await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "rate_limit", "retry_after": retry_after})
     with pytest.raises(exceptions.ViduRateLimitError):
@@ -247,7 +248,7 @@ async def test_a_rate_limit_pauses_all_users(emulator, monkeypatch, retry_after)
 
 
 async def test_a_pause_counts_for_those_that_wait_for_their_turn_already():
-    pace = vidu_async._Pace()
+    pace = Pace()
     pace.limit_to(600)
     began = pace.now()
     turns = [asyncio.create_task(pace.turn()) for _ in range(4)]
@@ -261,7 +262,7 @@ async def test_a_pause_counts_for_those_that_wait_for_their_turn_already():
 
 async def test_a_pause_grows_only_where_it_was_too_short_and_counts_from_the_answer(monkeypatch):
     clock = [100.0]
-    pace = vidu_async._Pace()
+    pace = Pace()
     monkeypatch.setattr(pace, "now", lambda: clock[0])
     ends = []
     # When the request began, when its answer came, and what that asked for.
@@ -317,7 +318,7 @@ async def test_an_api_that_has_moved_is_found_again(emulator, monkeypatch, look_
 
 async def test_a_pause_finds_no_request_waiting_for_a_socket(emulator, monkeypatch):
     monkeypatch.setattr(vidu_async, "MAX_CONNECTIONS", 1)
-    monkeypatch.setattr(polling, "FAULT_SECONDS", 0.3)
+    monkeypatch.setattr(pauses, "FAULT_SECONDS", 0.3)
     await asyncio.to_thread(emulator.arm, {"on": "status", "fault": "rate_limit"})
     refused = []
 

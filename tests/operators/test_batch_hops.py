@@ -27,8 +27,8 @@ def test_the_hops_tell_each_other_little(slow_emulator, videos, monkeypatch):
     monkeypatch.setattr(Submits, "_post_all", accept_without_sending)
     stop = deferred(videos, many(1000), Store())
     _, kwargs = stop.trigger.serialize()
-    assert sum(len(group[2]) for group in kwargs["groups"]) == 1000
-    assert {len(task_id) for group in kwargs["groups"] for task_id in group[2]} == {36}
+    assert sum(len(group["vidu_task_ids"]) for group in kwargs["groups"]) == 1000
+    assert {len(task_id) for group in kwargs["groups"] for task_id in group["vidu_task_ids"]} == {36}
     assert len(json.dumps(kwargs)) < 64_000
     assert len(json.dumps(stop.kwargs)) < 1_000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_vidu.durable.batch_record import Ledger
+from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.storage import manifest as manifests
@@ -89,8 +89,8 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
     store = Store()
     with monkeypatch.context() as patched:
         # What a killed worker does not get to.
-        patched.setattr(Ledger, "settle", dies)
-        patched.setattr(Ledger, "catch_up", dies)
+        patched.setattr(BatchRecord, "settle", dies)
+        patched.setattr(BatchRecord, "catch_up", dies)
         with pytest.raises(Killed):
             tried(store, videos, [asked("x0"), asked("x1")])
     told = r"2 that were submitted, or perhaps were, are not asked for any more \(x0: Vidu task unknown, x1: Vidu task"

@@ -15,11 +15,11 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
-from airflow_provider_vidu.batch import results as collect
+from airflow_provider_vidu.batch import results
 from airflow_provider_vidu.batch import submits as batch_submits
 from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS, Submits
-from airflow_provider_vidu.durable.batch_record import DELIVERED_KEY, Ledger
+from airflow_provider_vidu.durable.batch_record import DELIVERED_KEY, BatchRecord
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduTaskNotFoundError
 from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 @pytest.mark.parametrize("moment", ["before the submits", "while files are read"])
 def test_a_task_that_is_killed_before_its_first_post_sends_none(emulator, videos, monkeypatch, moment):
     operator = ViduGenerateBatchOperator(task_id="batch", requests=many(20), destination=str(videos), deferrable=False)
-    kind, name = (Ledger, "read") if moment == "before the submits" else (Item, "body")
+    kind, name = (BatchRecord, "read") if moment == "before the submits" else (Item, "body")
     really = getattr(kind, name)
 
     def killed(self, *args):
@@ -62,12 +62,12 @@ def test_a_wait_on_the_worker_whose_time_is_over_stores_what_is_ready(emulator, 
 
 
 def test_an_answer_is_believed_where_it_ends_a_wait_and_not_where_the_asking_itself_took_too_long(monkeypatch):
-    async def look(watch, hook):
+    async def poll(watch, hook):
         watch.last_answer = ViduTaskNotFoundError("no such task")
         return Outcome(hook, "over")
 
-    monkeypatch.setattr(collect, "look", look)
-    believed = {word: asyncio.run(collect.ask_all(word, {"t": 0.0}))["t"].believed for word in (LOST, FAILED, TIMEOUT)}
+    monkeypatch.setattr(results, "poll", poll)
+    believed = {word: asyncio.run(results.ask_all(word, {"t": 0.0}))["t"].believed for word in (LOST, FAILED, TIMEOUT)}
     assert believed == {LOST: True, FAILED: True, TIMEOUT: False}
 
 

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_vidu.durable.attempt import Attempt
-from airflow_provider_vidu.durable.state_store import KEY, Memory
+from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
@@ -27,7 +27,7 @@ PUSHED = ("return_value", "expected_seconds", "estimated_cost", "request_id", "v
 
 
 def stored(context):
-    return context["task_state_store"].get(KEY)
+    return context["task_state_store"].get(SUBMIT_KEY)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def leaves(**changes):
     def store(context):
         if context["ti"].try_number == 1:
             attempt = Attempt("another request", context["ti"].max_tries, 1e9, {})
-            context["task_state_store"].set(KEY, attempt._replace(**changes).state())
+            context["task_state_store"].set(SUBMIT_KEY, attempt._replace(**changes).state())
 
     return store
 
@@ -196,7 +196,7 @@ def test_a_clear_after_an_unknown_outcome_submits_with_a_warning(submit, emulato
 
 
 def test_a_strange_stored_state_fails_before_anything_is_sent(submit, emulator):
-    ran = submit(pre_execute=lambda context: context["task_state_store"].set(KEY, ["mine"]))
+    ran = submit(pre_execute=lambda context: context["task_state_store"].set(SUBMIT_KEY, ["mine"]))
     assert type(ran.error) is ViduStateError
     assert "The task state 'vidu_submit' must be one that" in str(ran.error)
     assert "got ['mine']. Nothing was sent." in str(ran.error)
@@ -210,7 +210,7 @@ def test_a_try_that_airflow_has_given_up_can_no_longer_store_an_intent(submit, e
         contexts.append(context)
         if context["ti"].try_number == 2:
             with pytest.raises(ViduStateError) as raised:
-                Memory(contexts[0], durable=True, log=None).write(Attempt("", 0, 0.0, {}))
+                SubmitRecord(contexts[0], durable=True, log=None).write(Attempt("", 0, 0.0, {}))
             refused.append(str(raised.value))
 
     assert submit(pre_execute=write_as_the_first_try, post_execute=breaks_once).states == {"submit": "success"}
@@ -234,7 +234,7 @@ class Store:
             raise self.error
 
     def get(self, key, default=None):
-        if key != KEY:
+        if key != SUBMIT_KEY:
             return default
         self._call("get")
         return self.value
@@ -409,7 +409,7 @@ def test_an_attempt_survives_the_store():
     attempt = Attempt("f", 1, 2.5, {"request_id": "r"}, "task-1", delivered=True)
     store = Store()
     store.value = json.loads(json.dumps(attempt.state()))
-    assert Memory({"task_state_store": store}, durable=True, log=None).read() == attempt
+    assert SubmitRecord({"task_state_store": store}, durable=True, log=None).read() == attempt
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_an_execution_timeout_on_the_worker_ends_the_wait_without_paying_again(e
     def out_of_time(*_):
         raise AirflowTaskTimeout("the time is up")
 
-    monkeypatch.setattr("airflow_provider_vidu.hooks.poll.look", out_of_time)
+    monkeypatch.setattr("airflow_provider_vidu.hooks.poll.poll", out_of_time)
     ran = generate(deferrable=False, durable=False)
     assert type(ran.error) is AirflowFailException
     assert "was not ready in time" in str(ran.error)

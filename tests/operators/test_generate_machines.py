@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.durable.attempt import Attempt
-from airflow_provider_vidu.durable.state_store import KEY
+from airflow_provider_vidu.durable.state_store import SUBMIT_KEY
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.protocol import response
 from tests.quick import QUICK, Store, context_of, posts
@@ -29,7 +29,7 @@ def killed_after_storing(emulator, videos, monkeypatch):
     """The state that a worker leaves which dies after the video is stored; its links have expired meanwhile."""
     store = Store()
     tried(store, videos)
-    store[KEY] = Attempt.from_state(store[KEY])._replace(delivered=False).state()
+    store[SUBMIT_KEY] = Attempt.from_state(store[SUBMIT_KEY])._replace(delivered=False).state()
     monkeypatch.setattr(response, "RESULT_LIFETIME_SECONDS", -1)
     return store
 
@@ -52,7 +52,7 @@ def test_a_video_stored_on_another_machine_is_not_paid_again(emulator, videos, k
         tried(killed_after_storing, videos, max_tries)
     assert f"An earlier try stored it at file://{video}. Nothing is submitted or paid." in str(raised.value)
     assert len(posts(emulator)) == 1
-    del killed_after_storing[KEY]
+    del killed_after_storing[SUBMIT_KEY]
     assert tried(killed_after_storing, videos, 2)["files"] != [f"file://{video}"]
     assert len(posts(emulator)) == 2
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_vidu.durable.attempt import Attempt, plan
-from airflow_provider_vidu.durable.batch_record import Ledger, Mark
+from airflow_provider_vidu.durable.batch_record import BatchRecord, Mark
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.storage.manifest import Record
@@ -81,7 +81,7 @@ class Store(dict):
 
 
 def ledger(store, max_tries=1):
-    opened = Ledger({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": store}, log=None)
+    opened = BatchRecord({"ti": SimpleNamespace(max_tries=max_tries), "task_state_store": store}, log=None)
     opened.read()
     return opened
 

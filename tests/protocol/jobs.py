@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from airflow_provider_vidu.protocol.request import Request
+
 FRAME = "https://example.com/a.png"
 OTHER = "https://example.com/b.png"
 VIDEO = "https://example.com/a.mp4"
@@ -29,3 +31,8 @@ PAIR_Q3 = ("start-end2video", "viduq3-pro", {"first_frame_url": FRAME, "last_fra
 EXTEND = ("extend", "viduq2-pro", {"video_url": VIDEO})
 LIPS = ("lip-sync", "vidu-lip-sync", {"video_url": VIDEO, "text": "Hello"})
 MV = ("one-click/mv", "vidu-mv", {"images": [FRAME], "audio_url": SOUND})
+
+
+def problems(vidu_type, model, values, *, unknown_yet=(), **extras) -> list[str]:
+    """Find what is wrong with a request."""
+    return Request(vidu_type, model, values, **extras).problems(unknown_yet)

@@ -5,8 +5,8 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
-from airflow_provider_vidu.protocol.request import build, problems
-from tests.protocol.jobs import DATA, FRAME, IMG, OTHER, VIDEO
+from airflow_provider_vidu.protocol.request import build
+from tests.protocol.jobs import DATA, FRAME, IMG, OTHER, VIDEO, problems
 
 
 def test_a_pair_that_is_not_in_the_table_is_built_unchecked():

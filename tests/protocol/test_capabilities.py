@@ -84,8 +84,8 @@ def test_a_row_says_what_the_pages_say(pair):
     length, resolution = row.fields.get("duration"), row.fields.get("resolution")
     assert (row.vidu_type, row.model) == pair
     assert {field.name for field in fields if field.required} == required
-    assert {field.name for field in fields if field.place == "input"} == required | optional
-    assert {field.name for field in fields if field.place == "parameters"} == parameters
+    assert {field.name for field in fields if field.section == "input"} == required | optional
+    assert {field.name for field in fields if field.section == "parameters"} == parameters
     assert (length and (length.low, length.high)) == duration
     assert (resolution and resolution.choices) == resolutions
     assert {field.name: field.default for field in fields if field.default is not None} == defaults
@@ -146,11 +146,11 @@ def test_limits_of_files_are_the_documented_ones():
 def test_no_two_rows_disagree_about_where_a_field_goes_or_how_its_text_is_read():
     spelled = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)
     seen = {
-        (name, field.place, field.kind in spelled)
+        (name, field.section, field.kind in spelled)
         for row in CAPABILITIES.values()
         for name, field in row.fields.items()
     }
-    assert seen == {(name, field.place, field.kind in spelled) for name, field in FIELDS.items()}
+    assert seen == {(name, field.section, field.kind in spelled) for name, field in FIELDS.items()}
 
 
 @pytest.mark.parametrize(

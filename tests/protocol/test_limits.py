@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
-from airflow_provider_vidu.protocol.request import build, problems
+from airflow_provider_vidu.protocol.request import build
 from tests.protocol.jobs import (
     DATA,
     EXTEND,
@@ -29,6 +29,7 @@ from tests.protocol.jobs import (
     TXT,
     VIDEO,
     data_uri,
+    problems,
 )
 
 

@@ -20,7 +20,8 @@ from airflow_provider_vidu.exceptions import (
     ViduTaskNotFoundError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume, pause_after, resend_after
+from airflow_provider_vidu.protocol.pauses import pause_after, resend_after
+from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.protocol.schedule import first_ask, next_ask
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, DOCUMENTATION
-from airflow_provider_vidu.protocol.request import assemble, build, encode, fingerprint, problems, refusal, without_data
-from tests.protocol.jobs import DATA, FRAME, IMG, MIB, OTHER, SOUND, VIDEO, data_uri
+from airflow_provider_vidu.protocol.request import Request, build, encode, fingerprint, refusal, without_data
+from tests.protocol.jobs import DATA, FRAME, IMG, MIB, OTHER, SOUND, VIDEO, data_uri, problems
 
 # Field values as an author gives them, the body's input and its parameters: made from the documentation.
 MINIMAL = {
@@ -256,7 +256,7 @@ def test_a_body_without_data_is_the_same_body_with_words_for_its_files():
 
 
 def test_assembling_does_not_check():
-    assert assemble("img2video", "viduq2-turbo", {"duration": 99, "subjects": "x", "seed": None}) == {
+    assert Request("img2video", "viduq2-turbo", {"duration": 99, "subjects": "x", "seed": None}).assembled() == {
         "model": "viduq2-turbo",
         "input": {"subjects": "x"},
         "parameters": {"vidu_type": "img2video", "duration": 99},

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.protocol.fields import Field, Kind, spoken_units
-from airflow_provider_vidu.protocol.request import problems
 from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, one_line, shown, without_secrets
-from tests.protocol.jobs import DATA, FRAME
+from tests.protocol.jobs import DATA, FRAME, problems
 
 SECRET = "c2VjcmV0" * 200
 

@@ -85,7 +85,10 @@ def test_every_argument_is_serialized():
     path, arguments = waiting.serialize()
     assert path == "airflow_provider_vidu.triggers.batch.ViduBatchTrigger"
     assert ViduBatchTrigger(**arguments).serialize() == (path, arguments)
-    assert arguments["groups"] == [[26.4, 1.25, ["a", "b"]], [None, None, ["c"]]]
+    assert arguments["groups"] == [
+        {"version": 2, "expected_seconds": 26.4, "estimated_cost": 1.25, "vidu_task_ids": ["a", "b"]},
+        {"version": 2, "expected_seconds": None, "estimated_cost": None, "vidu_task_ids": ["c"]},
+    ]
 
 
 async def test_a_kill_tells_that_all_tasks_run_on(capfd):

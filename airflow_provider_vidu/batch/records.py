@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of each item of a batch while a visit to a worker lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_vidu.batch.items import Item
+from airflow_provider_vidu.batch.results import UNASKED, Answer
+from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
+from airflow_provider_vidu.protocol.request import fingerprint
+from airflow_provider_vidu.storage.manifest import Record
+from airflow_provider_vidu.triggers.batch import Group
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.durable.batch_record import BatchRecord
+
+_OF_ANOTHER_REQUEST = "It was submitted by an earlier try for another request than this one."
+
+
+class Records:
+    """
+    The records of a batch's items, as its manifest will tell them.
+
+    :param items: the batch.
+    :param memory: what outlives the try.
+    :param vidu_conn_id: connection of type ``vidu``.
+    :param log: the operator's logger.
+    """
+
+    def __init__(self, items: Sequence[Item], memory: BatchRecord, vidu_conn_id: str, log: Logger) -> None:
+        self.items = items
+        self.memory = memory
+        self.vidu_conn_id = vidu_conn_id
+        self.log = log
+        self.by_id = {
+            item.custom_id: Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not reached.")
+            for item in items
+        }
+        self.answers: dict[str, Answer] = {}
+        """What the API said of the tasks of earlier tries, by Vidu's id."""
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.by_id.values())
+
+    @property
+    def new(self) -> list[Item]:
+        """What is to be submitted."""
+        return [item for item in self.items if self.by_id[item.custom_id].outcome == UNSUBMITTED]
+
+    @property
+    def running(self) -> list[Record]:
+        """What is to be waited for."""
+        return [
+            record
+            for record in self
+            if record.outcome == SUBMITTED and not self.answers.get(record.task_id, UNASKED).believed
+        ]
+
+    @property
+    def first_submit(self) -> float:
+        """When the first of those that an earlier try submitted and that still run was, in epoch seconds."""
+        known = ((record, self.memory.attempts.get(record.custom_id)) for record in self.running)
+        # One that is submitted again keeps its earlier attempt here.
+        begun = (attempt.begun_at for record, attempt in known if attempt and attempt.vidu_task_id == record.task_id)
+        return min(begun, default=float("inf"))
+
+    def groups(self) -> list[Group]:
+        """Group what is to be waited for by what its tasks have in common."""
+        groups: dict[tuple[float | None, float | None], list[str]] = {}
+        for record in self.running:
+            mark = self.memory.marks[record.custom_id]
+            groups.setdefault((mark.seconds, mark.price), []).append(record.task_id)
+        return [Group(seconds, price, vidu_task_ids) for (seconds, price), vidu_task_ids in groups.items()]
+
+    def note(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "", **more: Any) -> None:
+        """
+        Note what became of an item.
+
+        :param custom_id: the item's.
+        :param outcome: one of ``protocol.batch.OUTCOMES``.
+        :param reason: why there is no video yet.
+        :param vidu_task_id: Vidu's id of its task, empty where there is none.
+        :param more: other fields of the record.
+        """
+        self.by_id[custom_id] = self.by_id[custom_id]._replace(
+            outcome=outcome,
+            reason=reason,
+            **more,
+            task_id=vidu_task_id,
+            earlier_task_ids=self.memory.earlier_than(custom_id, vidu_task_id),
+            estimated_cost=self.memory.cost(custom_id),
+        )
+
+    def keep(self, stored: Mapping[str, Record]) -> None:
+        """
+        Take over what an earlier try has stored.
+
+        :param stored: its records, by custom id.
+        """
+        for item in self.items:
+            if item.custom_id in stored:
+                # A manifest's line tells of the request that its video was made for.
+                changed = self.change_of(item)
+                record = stored[item.custom_id]._replace(reason=changed)
+                self.by_id[item.custom_id] = record if changed else record._replace(request=item.request.as_asked())
+
+    def change_of(self, item: Item) -> str:
+        """
+        Say where a video was asked for by another request than its item's now.
+
+        :param item: the item.
+        :return: a sentence, empty where the request is the same.
+        """
+        if self.memory.marks[item.custom_id].asked == fingerprint(item.request.as_asked(), self.vidu_conn_id):
+            return ""
+        self.log.warning("%s: %s Are the custom ids those of the try before?", item.custom_id, _OF_ANOTHER_REQUEST)
+        return _OF_ANOTHER_REQUEST

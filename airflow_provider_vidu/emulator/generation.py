@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One accepted generation, whose status follows from the clock."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from airflow_provider_vidu.emulator import media
+from airflow_provider_vidu.protocol.capabilities import fields_of
+
+_PENDING_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class Generation:
+    """
+    One accepted generation.
+
+    :param body: what was submitted, data URIs shortened.
+    :param submitted: when, in epoch seconds.
+    :param seconds: how long it takes.
+    :param video_seconds: length of its video.
+    :param error: how it will fail; ``None`` when it will succeed.
+    """
+
+    body: dict[str, Any]
+    submitted: float
+    seconds: float
+    video_seconds: int
+    error: str | None = None
+    finish: float = math.inf
+    """When it ends: not known while a file is on its way."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """The file of each address in ``body``."""
+    polls: int = 0
+    downloads: int = 0
+    authorization_on_download: bool = False
+    task_id: str = field(default_factory=lambda: str(uuid4()))
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    @property
+    def content(self) -> str:
+        """A name for all that its video depends on: what was asked for, the files that were given, and its length."""
+        files = sorted((address, path.name) for address, path in self.files.items())
+        return sha256(json.dumps([self.body, files, self.video_seconds], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def path(self) -> str:
+        """Path and query of the result link."""
+        return f"/files/{self.task_id}.mp4?token={self.token}"
+
+    def status(self, now: float) -> str:
+        """Give the status word at ``now``: Pending for the first tenth, then Running, then how it ended."""
+        if now >= self.finish:
+            return "Failure" if self.error else "Success"
+        return "Pending" if now < self.submitted + _PENDING_SHARE * self.seconds else "Running"
+
+    @property
+    def vidu_type(self) -> str:
+        """The job."""
+        return str(self.body["parameters"]["vidu_type"])
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What was submitted, with files in the place of their addresses."""
+        return media.placed(fields_of(self.body), self.files)
+
+    def files_are_ready(self, now: float) -> None:
+        """Nothing is missing any more: it ends when its time is over, or now if that is later."""
+        self.finish = max(now, self.submitted + self.seconds)
+
+    def file_is_bad(self, now: float, error: str) -> None:
+        """End it in a failure now."""
+        self.error, self.finish = error, now
