@@ -11,13 +11,13 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Turn a picture into a video in a real Airflow; VIDU_API_KEY chooses the real API
-	@$(RUN) -m tests.bed.demo
+	@$(RUN) -m dev.demo
 
 up: $(READY) ## Start the demo's servers and leave them running
-	@$(RUN) -m tests.bed.demo up
+	@$(RUN) -m dev.demo up
 
 down: $(READY) ## Stop what "make up" started
-	@$(RUN) -m tests.bed.demo down
+	@$(RUN) -m dev.demo down
 
 test: $(READY) ## Run the tests, one path through a real Airflow included
 	$(RUN) -m pytest -m "not system or smoke" --cov=airflow_provider_vidu.protocol \
@@ -40,7 +40,7 @@ browser:
 check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu tests/bed
+	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev
 
 bench: $(READY) ## Measure what waiting costs; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
@@ -52,7 +52,7 @@ constraints: $(VENV)/bin/uv ## Write constraints.txt anew with the newest versio
 		pyproject.toml --output-file constraints.txt
 
 clean: ## Stop the servers; remove the environment and caches, but never a video
-	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m tests.bed.demo down; fi
+	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
 	rm -rf $(VENV) .bed .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

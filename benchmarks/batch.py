@@ -20,8 +20,8 @@ from typing import Any
 
 import psycopg2
 
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.emulator_process import EmulatorProcess
+from dev.airflow_bed import AirflowBed
+from dev.emulator_process import EmulatorProcess
 
 BATCH, MAPPED = 1000, 100
 EVERY = 0.05

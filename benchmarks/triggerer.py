@@ -24,7 +24,7 @@ import psutil
 from airflow.models import Connection
 from airflow.secrets import BaseSecretsBackend
 
-from tests.bed.airflow_bed import AirflowBed
+from dev.airflow_bed import AirflowBed
 
 SENSORS, STEADY_SECONDS = 300, 60.0
 ROOT = Path(__file__).resolve().parents[1]

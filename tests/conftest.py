@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.emulator_control import KEY, RunningEmulator, set_connection
+from dev.emulator_client import KEY, RunningEmulator, set_connection
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 # Airflow reads these while it is imported, so they are set before any test module is.
@@ -180,3 +180,30 @@ def s3(s3_server):
     for found in s3_server.list_objects_v2(Bucket="bucket").get("Contents", ()):
         s3_server.delete_object(Bucket="bucket", Key=found["Key"])
     return s3_server
+
+
+@pytest.fixture
+def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator's videos are ready before any could be."""
+    from airflow_provider_vidu.protocol import schedule
+
+    monkeypatch.setattr(schedule, "first_ask", lambda expected, jitter: 0.05)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def finish(emulator: RunningEmulator) -> Callable[[], dict[str, Any]]:
+    """Have a video made and return what the sensor would."""
+    from airflow_provider_vidu.hooks.vidu import ViduHook
+    from airflow_provider_vidu.protocol.request import build
+
+    def finish() -> dict[str, Any]:
+        hook = ViduHook()
+        task_id = hook.submit(build("text2video", "viduq2", {"prompt": "a kite", "duration": 1})).task_id
+        return hook.get_task(task_id).result()
+
+    return finish

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from airflow_provider_vidu.emulator.server import Settings, running
-from tests.emulator_control import Api
+from dev.emulator_client import Api
 from tests.served import COLOURS, clip, data_uri, plain, serving, sound
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDLIST\n"

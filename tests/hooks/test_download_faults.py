@@ -18,7 +18,7 @@ from airflow_provider_vidu.hooks import guard
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.hooks.test_downloader import downloaded, host, mp4
 
 pytestmark = pytest.mark.usefixtures("soon", "emulator")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError
 from airflow_provider_vidu.hooks.vidu import ViduHook
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.hooks.test_downloader import downloaded, mp4
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -15,7 +15,7 @@ from airflow_provider_vidu.hooks.download import _CHUNK_BYTES as CHUNK
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS
-from tests.emulator_control import KEY
+from dev.emulator_client import KEY
 from tests.transports import BODY
 
 pytestmark = pytest.mark.usefixtures("soon")

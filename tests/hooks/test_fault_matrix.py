@@ -16,7 +16,7 @@ from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.records import result_of
 from tests.transports import BODY
 

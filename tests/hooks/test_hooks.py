@@ -19,7 +19,7 @@ from airflow_provider_vidu.hooks.exchange import Exchange
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import TaskStatus
-from tests.emulator_control import KEY, RunningEmulator, set_connection
+from dev.emulator_client import KEY, RunningEmulator, set_connection
 from tests.transports import BODY
 
 

@@ -21,7 +21,7 @@ from airflow_provider_vidu.exceptions import (
     ViduUnavailableError,
 )
 from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.transports import BODY
 
 ACCEPTED = json.dumps({"output": {"task_id": "t"}, "request_id": "r"}).encode()

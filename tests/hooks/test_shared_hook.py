@@ -17,7 +17,7 @@ from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
 from airflow_provider_vidu.protocol import pauses
 from airflow_provider_vidu.protocol.request import build
-from tests.emulator_control import RunningEmulator, set_connection
+from dev.emulator_client import RunningEmulator, set_connection
 
 
 class LookUps:

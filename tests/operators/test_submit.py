@@ -23,7 +23,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.capabilities import FIELDS
-from tests.emulator_control import KEY, set_connection
+from dev.emulator_client import KEY, set_connection
 
 URL = "https://example.com/a.png"
 QUICK = {"model": "viduq2-turbo", "first_frame_url": URL, "duration": 1, "resolution": "540p"}

@@ -12,12 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from airflow_provider_vidu.emulator.server import Settings, running
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.browser import chromium
-from tests.bed.emulator_process import EmulatorProcess
-from tests.bed.guarded import GuardedServer
-from tests.bed.trouble import CarefulRun
-from tests.emulator_control import Api
+from dev.airflow_bed import AirflowBed
+from dev.emulator_client import Api
+from dev.emulator_process import EmulatorProcess
+from tests.system.support.browser import chromium
+from tests.system.support.guarded import GuardedServer
+from tests.system.support.trouble import CarefulRun
 
 ROOT = Path(__file__).resolve().parents[2]
 # Two cores may be Airflow's, PostgreSQL's and the browser's at once.

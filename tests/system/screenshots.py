@@ -16,10 +16,10 @@ import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Frame, Page
 
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.form import vidu_form
-from tests.bed.shown import DAG_ID, Told, shown
-from tests.bed.tabs import open_run, open_task
+from dev.airflow_bed import AirflowBed
+from tests.system.support.form import vidu_form
+from tests.system.support.shown import DAG_ID, Told, shown
+from tests.system.support.tabs import open_run, open_task
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"

@@ -16,8 +16,8 @@ from PIL import Image
 from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS
 from airflow_provider_vidu.durable.stored_files import WRITE_VIDEOS
 from airflow_provider_vidu.storage.video_store import CONCURRENT_VIDEOS
-from tests.bed.trouble import CarefulRun, until
-from tests.bed.video import read_video
+from dev.video import read_video
+from tests.system.support.trouble import CarefulRun, until
 
 pytestmark = pytest.mark.system
 

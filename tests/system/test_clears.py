@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.bed.trouble import until
+from tests.system.support.trouble import until
 
 pytestmark = pytest.mark.system
 

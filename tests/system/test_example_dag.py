@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vidu.protocol.prices import estimate
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.demo import ASKED, DAG_ID
-from tests.bed.emulator_process import EmulatorProcess
-from tests.bed.video import VideoFacts, read_video
+from dev.airflow_bed import AirflowBed
+from dev.demo import ASKED, DAG_ID
+from dev.emulator_process import EmulatorProcess
+from dev.video import VideoFacts, read_video
 from tests.records import result_of
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from tests.bed.video import read_video
+from dev.video import read_video
 
 pytestmark = pytest.mark.system
 

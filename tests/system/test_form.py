@@ -9,9 +9,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.bed.emulator_process import KEY
-from tests.bed.form import vidu_form
-from tests.bed.trouble import CarefulRun
+from dev.emulator_process import KEY
+from tests.system.support.form import vidu_form
+from tests.system.support.trouble import CarefulRun
 
 pytestmark = pytest.mark.system
 CONN_ID = "made_in_the_form"

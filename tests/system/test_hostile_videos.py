@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.bed.shown import DAG_ID, Told, shown
-from tests.bed.tabs import facts, open_alone
+from tests.system.support.shown import DAG_ID, Told, shown
+from tests.system.support.tabs import facts, open_alone
 
 pytestmark = pytest.mark.system
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from airflow_provider_vidu.storage.manifest import Record, write
-from tests.bed.shown import DAG_ID, REQUEST, Told, result, shown, tell
-from tests.bed.tabs import facts, open_alone, open_task
+from tests.system.support.shown import DAG_ID, REQUEST, Told, result, shown, tell
+from tests.system.support.tabs import facts, open_alone, open_task
 
 pytestmark = pytest.mark.system
 

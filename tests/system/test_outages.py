@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bed.emulator_process import KEY
-from tests.bed.trouble import kill_session, until
+from dev.emulator_process import KEY
 from tests.records import result_of
+from tests.system.support.trouble import kill_session, until
 
 pytestmark = pytest.mark.system
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from tests.bed.guarded import DENIED_DAG
-from tests.bed.trouble import CarefulRun
+from tests.system.support.guarded import DENIED_DAG
+from tests.system.support.trouble import CarefulRun
 
 pytestmark = pytest.mark.system
 

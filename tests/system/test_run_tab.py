@@ -12,8 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from airflow_provider_vidu.storage.manifest import Record, write
-from tests.bed.shown import DAG_ID, Told, shown
-from tests.bed.tabs import open_run, open_task, played
+from tests.system.support.shown import DAG_ID, Told, shown
+from tests.system.support.tabs import open_run, open_task, played
 
 pytestmark = pytest.mark.system
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.bed.emulator_process import KEY
-from tests.bed.trouble import CarefulRun
+from dev.emulator_process import KEY
+from tests.system.support.trouble import CarefulRun
 
 pytestmark = pytest.mark.system
 

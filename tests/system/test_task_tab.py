@@ -10,8 +10,8 @@ from functools import partial
 import pytest
 from playwright.sync_api import expect
 
-from tests.bed.shown import DAG_ID, REQUEST, Told, result, shown, tell
-from tests.bed.tabs import facts, follow_link, open_alone, open_run, open_task, played
+from tests.system.support.shown import DAG_ID, REQUEST, Told, result, shown, tell
+from tests.system.support.tabs import facts, follow_link, open_alone, open_run, open_task, played
 
 pytestmark = pytest.mark.system
 

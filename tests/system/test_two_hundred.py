@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.emulator_process import EmulatorProcess
+from dev.airflow_bed import AirflowBed
+from dev.emulator_process import EmulatorProcess
 from tests.records import result_of
 
 DAG_ID = "two_hundred"

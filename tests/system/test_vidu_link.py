@@ -8,8 +8,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.bed.tabs import facts, follow_link, played
-from tests.bed.trouble import until
+from tests.system.support.tabs import facts, follow_link, played
+from tests.system.support.trouble import until
 
 pytestmark = pytest.mark.system
 

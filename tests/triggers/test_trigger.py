@@ -11,7 +11,7 @@ from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers import vidu as triggers
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.records import result_of
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -9,14 +9,15 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.bed.processes import python, signals_held, spawn, stop_sessions, tail
-from tests.emulator_control import RunningEmulator
+from dev.emulator_client import RunningEmulator
+from dev.processes import python, signals_held, spawn, stop_sessions, tail
 
 KEY = "emulator-key"
 
 
 class EmulatorProcess(RunningEmulator):
-    """A running emulator, for as long as a ``with`` block lasts.
+    """
+    A running emulator, for as long as a ``with`` block lasts.
 
     :param log: File for what it prints.
     :param speed: How many times faster than the real service it generates.

@@ -14,7 +14,7 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.storage.video_store import VideoStore
-from tests.emulator_control import set_connection
+from dev.emulator_client import set_connection
 from tests.quick import Store, context_of
 
 pytestmark = pytest.mark.usefixtures("soon")

@@ -63,7 +63,8 @@ def _handlers() -> dict[signal.Signals, Any]:
 
 
 def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, out of reach of the terminal's Ctrl-C.
+    """
+    Start a command in a session of its own, out of reach of the terminal's Ctrl-C.
 
     :param command: Program and arguments.
     :param log: File that receives everything it prints.
@@ -77,7 +78,8 @@ def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
 
 
 def stop_sessions(leaders: Iterable[int], *, grace: float = 8) -> None:
-    """End sessions whole: SIGTERM to everything in them, SIGKILL to what is left.
+    """
+    End sessions whole: SIGTERM to everything in them, SIGKILL to what is left.
 
     A session, unlike a process group, keeps what the parent lost: Airflow gives each running task a group of its
     own. Descendants are added because a BashOperator's command has a session of its own, too.

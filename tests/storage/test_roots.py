@@ -129,7 +129,7 @@ def test_what_is_no_root_is_refused_by_name(text):
 
 
 def test_the_documented_roots_are_roots():
-    page = (Path(__file__).parents[1] / "docs" / "ui.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "ui.md").read_text("utf-8")
     (documented,) = re.findall(r"^media_roots = (.+)$", page, re.MULTILINE)
     option = get_provider_info()["config"]["vidu"]["options"]["media_roots"]
     assert option["example"] == documented

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The auth manager of :class:`tests.bed.guarded.GuardedServer`, imported by its process alone."""
+"""The auth manager of :class:`tests.system.support.guarded.GuardedServer`, imported by its process alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-from tests.bed.guarded import DENIED_DAG, DENIED_USER
+from tests.system.support.guarded import DENIED_DAG, DENIED_USER
 
 
 class DenyingAuthManager(SimpleAuthManager):

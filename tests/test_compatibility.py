@@ -24,7 +24,7 @@ from tests.quick import QUICK, Store, context_of, many, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
-SAMPLES = Path(__file__).parents[1] / "samples_0_1_0"
+SAMPLES = Path(__file__).parent / "samples_0_1_0"
 
 
 def sample(name, **replaced):

@@ -20,7 +20,8 @@ class VideoFacts:
 
 
 def read_video(path: Path) -> VideoFacts:
-    """Decode a whole video file.
+    """
+    Decode a whole video file.
 
     :param path: The file; one that is cut short or is no video raises.
     """

@@ -20,7 +20,7 @@ from airflow_provider_vidu.exceptions import ViduAuthError, ViduRequestError, Vi
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
-from tests.emulator_control import KEY as API_KEY
+from dev.emulator_client import KEY as API_KEY
 from tests.quick import QUICK, breaks_once, posts
 
 PUSHED = ("return_value", "expected_seconds", "estimated_cost", "request_id", "vidu_request")

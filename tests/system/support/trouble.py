@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.emulator_process import EmulatorProcess
+from dev.airflow_bed import AirflowBed
+from dev.emulator_process import EmulatorProcess
 
 
 def until(what: str, reached: Callable[[], object], timeout: float = 120) -> None:

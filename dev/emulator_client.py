@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests say to a running emulator, and to Airflow about it."""
+"""A client of a running emulator, and the connection that leads Airflow to it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ class RunningEmulator:
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
-        return self.control("GET", "tasks")
+        found: list[dict[str, Any]] = self.control("GET", "tasks")
+        return found
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        return self.control("GET", "requests")["requests"]
+        found: list[dict[str, Any]] = self.control("GET", "requests")["requests"]
+        return found
 
 
 class Api(RunningEmulator):
@@ -54,16 +56,18 @@ class Api(RunningEmulator):
     def accepted(self, body: object) -> str:
         response = self.submit(body)
         assert response.status_code == 200, response.text
-        return response.json()["output"]["task_id"]
+        return str(response.json()["output"]["task_id"])
 
     def ended(self, task_id: str) -> dict[str, Any]:
-        while (answer := self.status(task_id).json())["output"]["task_status"] in ("Pending", "Running"):
+        while True:
+            answer: dict[str, Any] = self.status(task_id).json()
+            if answer["output"]["task_status"] not in ("Pending", "Running"):
+                return answer
             time.sleep(0.02)
-        return answer
 
     def video_url(self, body: object) -> str:
         (url,) = self.ended(self.accepted(body))["output"]["urls"]
-        return url
+        return str(url)
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         return requests.request(

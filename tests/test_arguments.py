@@ -21,7 +21,7 @@ from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
-from tests.emulator_control import KEY
+from dev.emulator_client import KEY
 from tests.quick import QUICK, Store, asked, context_of, lines, many, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

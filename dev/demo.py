@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The example DAG in a real Airflow, from a picture to an MP4: ``python -m tests.bed.demo``.
+The example DAG in a real Airflow, from a picture to an MP4: ``python -m dev.demo``.
 
 ``up`` leaves the same servers running and ``down`` stops them. Without a key in ``VIDU_API_KEY`` the emulator
 stands in for the API; with one the demo asks first and then uses the real service.
@@ -24,12 +24,12 @@ from urllib.request import url2pathname
 import psutil
 
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.emulator_process import KEY, EmulatorProcess
-from tests.bed.processes import free_port, python, signals_as_interrupt, spawn, stop_sessions, tail
-from tests.bed.video import read_video
+from dev.airflow_bed import AirflowBed
+from dev.emulator_process import KEY, EmulatorProcess
+from dev.processes import free_port, python, signals_as_interrupt, spawn, stop_sessions, tail
+from dev.video import read_video
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".bed"
 RECORD = STATE / "up.json"
 OUTPUT = ROOT / "demo-output"
@@ -136,7 +136,7 @@ def up() -> int:
     RECORD.unlink(missing_ok=True)
     log = STATE / "up.log"
     with signals_as_interrupt():
-        process = spawn(python("tests.bed.demo", "serve"), log, os.environ)
+        process = spawn(python("dev.demo", "serve"), log, os.environ)
         try:
             print("Starting PostgreSQL, Airflow and the emulator of the Vidu API …", flush=True)
             while "url" not in (record := _record()):

@@ -8,8 +8,8 @@ import time
 
 import requests
 
-from tests.bed.airflow_bed import AirflowBed
-from tests.bed.processes import free_port, tail
+from dev.airflow_bed import AirflowBed
+from dev.processes import free_port, tail
 
 USERS = {"ann": "viewer", "ed": "user", "mallory": "viewer"}
 """Everybody's role. Names are passwords."""
@@ -17,7 +17,7 @@ DENIED_USER, DENIED_DAG = "mallory", "batches"
 
 
 class GuardedServer:
-    """An api-server with :class:`tests.bed.denying.DenyingAuthManager` beside a bed's own; it is stopped with the bed.
+    """An api-server with the auth manager of ``denying`` beside a bed's own; it is stopped with the bed.
 
     :param bed: The Airflow whose database it shows.
     """
@@ -35,7 +35,7 @@ class GuardedServer:
             env={
                 "AIRFLOW__API__PORT": str(port),
                 "AIRFLOW__API__BASE_URL": self.url,
-                "AIRFLOW__CORE__AUTH_MANAGER": "tests.bed.denying.DenyingAuthManager",
+                "AIRFLOW__CORE__AUTH_MANAGER": "tests.system.support.denying.DenyingAuthManager",
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),

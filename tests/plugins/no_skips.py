@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pytest plugin for CI that makes a run with skipped tests fail: ``-p tests.bed.no_skips``."""
+"""A pytest plugin for CI that makes a run with skipped tests fail: ``-p tests.plugins.no_skips``."""
 
 from __future__ import annotations
 

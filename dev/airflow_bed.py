@@ -20,7 +20,7 @@ from urllib.parse import quote
 import psutil
 import requests
 
-from tests.bed.processes import (
+from dev.processes import (
     free_port,
     python,
     signals_as_interrupt,
@@ -34,7 +34,8 @@ FINISHED = frozenset({"success", "failed"})
 
 
 class AirflowBed:
-    """Airflow with real processes, for as long as a ``with`` block lasts.
+    """
+    Airflow with real processes, for as long as a ``with`` block lasts.
 
     Connections and settings are environment variables of the processes. Nothing named ``AIRFLOW_…`` is inherited.
 
@@ -146,7 +147,8 @@ class AirflowBed:
         self._until("Airflow to be healthy", self._is_healthy)
 
     def start_process(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
-        """Start one more ``airflow`` process, stopped with the others.
+        """
+        Start one more ``airflow`` process, stopped with the others.
 
         :param name: Name in :attr:`processes` and of its log file.
         :param command: Arguments of the ``airflow`` command.
@@ -205,7 +207,8 @@ class AirflowBed:
     # --- REST -----------------------------------------------------------------------------------------------------
 
     def request(self, method: str, path: str, json: Any = None, *, accept: str = "application/json") -> Any:
-        """Call the REST API and return the decoded answer, or text when that was asked for.
+        """
+        Call the REST API and return the decoded answer, or text when that was asked for.
 
         :param method: HTTP method.
         :param path: Path and query, for instance ``/api/v2/dags``.
@@ -222,7 +225,8 @@ class AirflowBed:
         return answer.json() if accept == "application/json" and answer.content else answer.text
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, paused: bool = False) -> str:
-        """Start a run as soon as the DAG is known, and return its run id.
+        """
+        Start a run as soon as the DAG is known, and return its run id.
 
         :param dag_id: DAG to run; unpaused first.
         :param conf: The run's configuration, which is also its params.
@@ -251,7 +255,8 @@ class AirflowBed:
         on_poll: Callable[[], object] | None = None,
         every: float = 0.2,
     ) -> str:
-        """Wait until a run has ended and return its state, ``success`` or ``failed``.
+        """
+        Wait until a run has ended and return its state, ``success`` or ``failed``.
 
         :param dag_id: The DAG.
         :param run_id: The run, from :meth:`trigger`.
@@ -279,7 +284,8 @@ class AirflowBed:
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int | None = None
     ) -> Any:
-        """Return the value of one XCom.
+        """
+        Return the value of one XCom.
 
         :param map_index: Index of a mapped task; none for an ordinary one.
         """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import create_engine, text
 
-from tests.bed.airflow_bed import AirflowBed
+from dev.airflow_bed import AirflowBed
 
 DAG_ID = "shown"
 """Its tasks are ``one``, ``two``, ``three`` and, five hundred times, ``many``."""
