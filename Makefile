@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system screenshots browser check bench constraints clean
+.PHONY: help demo up down test test-system test-long screenshots browser check bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,10 @@ test: $(READY) ## Run the tests, one path through a real Airflow included
 		--cov=airflow_provider_vidu.exceptions --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
-	$(RUN) -m pytest -m "system and not smoke" tests/system
+	$(RUN) -m pytest -m "system and not smoke and not long" tests/system
+
+test-long: $(READY) ## Run what takes too long for every change: workers killed in batches of a thousand
+	$(RUN) -m pytest -m long tests/system
 
 screenshots: $(READY) browser ## Take the pictures of docs/images anew that show Airflow's UI
 	$(RUN) -m pytest tests/system/screenshots.py

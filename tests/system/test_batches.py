@@ -58,7 +58,10 @@ def store_connection(bed, emulator, conn_id: str, **extra) -> str:
     return conn_id
 
 
-COUNT, MANY = 100, 1000
+COUNT = 100
+# How many items, the seed, and how many requests a minute: so that a small batch is not submitted between two looks.
+KILLS = [(150, seed, 3000) for seed in range(3)]
+KILLS += [pytest.param(1000, seed, None, marks=pytest.mark.long) for seed in range(10)]
 
 
 def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_true(batch, bed, emulator):
@@ -88,13 +91,16 @@ def test_a_batch_full_of_faults_takes_two_hops_and_its_manifest_is_complete_and_
     assert f"{COUNT} of {COUNT} done, {COUNT // 20} failed, ~¥" in log
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(batch, bed, emulator, seed):
-    run = batch(count=MANY, failing=19)
+@pytest.mark.parametrize(("count", "seed", "pace"), KILLS)
+def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_loses_nothing(
+    batch, bed, emulator, count, seed, pace
+):
+    conn = store_connection(bed, emulator, f"vidu_at_{pace}", max_requests_per_minute=pace)
+    run = batch(count=count, failing=19, conn=conn)
     until("the worker", run.hops)
     pid = run.hops()[0]
     # Not the last ones: the worker might be done before it is killed.
-    accepted = random.Random(seed).randrange(1, MANY - 20 * CONCURRENT_SUBMITS)
+    accepted = random.Random(seed).randrange(1, count - (count // 3 if pace else 20 * CONCURRENT_SUBMITS))
     run.accepted(accepted)
     run.kill(pid)
     run.ends(300)
@@ -108,7 +114,7 @@ def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_los
     assert len(uncertain) <= CONCURRENT_SUBMITS
     counts = Counter(line["outcome"] for line in lines.values())
     assert counts.keys() <= {"success", "failed", "uncertain"}
-    assert counts.total() == MANY
+    assert counts.total() == count
     # pytest -s shows how far each came.
     print(f"killed after {accepted} submits, {len(run.hops(2))} hops after it: {dict(counts)}")
 
