@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import requests
 import urllib3
@@ -18,6 +18,7 @@ from airflow_provider_vidu.exceptions import (
     ViduAuthError,
     ViduError,
     ViduRefusedError,
+    ViduRequestError,
     ViduTaskNotFoundError,
 )
 from airflow_provider_vidu.hooks.connection import (
@@ -30,11 +31,22 @@ from airflow_provider_vidu.hooks.connection import (
 from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.hooks.guard import DownloadAdapter
-from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
 
+if TYPE_CHECKING:
+    from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+
 __all__ = ["ViduAsyncHook", "ViduHook"]
+
+
+def __getattr__(name: str) -> Any:
+    # Workers need only the other one.
+    if name == "ViduAsyncHook":
+        from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
+
+        return ViduAsyncHook
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _one_proxy(settings: ConnectionSettings) -> dict[str, str]:
@@ -102,6 +114,21 @@ class ViduHook(HttpHook):
         session.headers.update(settings.headers())
         session.headers.update(headers or {})
         return session
+
+    def run(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """
+        Refuse: :class:`HttpHook` would POST by default, without a record of what was paid.
+
+        :param args: not used.
+        :param kwargs: not used.
+        :raises ViduRequestError: always. Nothing was sent.
+        """
+        raise ViduRequestError(
+            "ViduHook must send requests by submit() or get_task(), got a call of an inherited run method. Nothing was "
+            "sent or paid. Use those methods, or ViduSubmitOperator, which never pays twice."
+        )
+
+    run_and_check = run_with_advanced_retry = run
 
     def _session(self, settings: ConnectionSettings) -> requests.Session:
         session = _Session()
