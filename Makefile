@@ -20,8 +20,9 @@ down: $(READY) ## Stop what "make up" started
 	@$(RUN) -m dev.demo down
 
 test: $(READY) ## Run the tests, one path through a real Airflow included
-	$(RUN) -m pytest -m "not system or smoke" --cov=airflow_provider_vidu.protocol \
+	$(RUN) -m pytest -m "not system" -n 2 --dist loadscope --cov=airflow_provider_vidu.protocol \
 		--cov=airflow_provider_vidu.exceptions --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
+	$(RUN) -m pytest -m smoke tests/system
 
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke and not long" tests/system

@@ -104,6 +104,7 @@ def decide(
     answer: TaskStatus | ViduError | None = None,
     believed: bool = False,
     files: Sequence[str] = (),
+    resubmit_missing: bool = False,
 ) -> tuple[Step, str]:
     """
     Decide what a try does about an earlier attempt of its task instance.
@@ -116,6 +117,7 @@ def decide(
     :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
     :param believed: whether that answer ends a wait.
     :param files: URIs of its video's files, as far as an earlier try is known to have stored them.
+    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
     :return: the step, and why. ``MISSING`` pays again only where a person asked for exactly that.
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
@@ -125,7 +127,7 @@ def decide(
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
         text = f"{earlier} is not known to the server any more. {answer} Check the connection's key and host first."
-        return _gone(attempt, text, cleared, files)
+        return _gone(attempt, text, cleared, files, resubmit_missing)
     if not isinstance(answer, TaskStatus):
         return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
     if answer.state is TaskState.FAILURE:
@@ -136,7 +138,7 @@ def decide(
     if answer.state is TaskState.SUCCESS:
         expires_at = answer.result()["expires_at"]
         if expires_at is not None and expires_at <= now:
-            return _gone(attempt, f"{earlier} was ready, but its links have expired.", cleared, files)
+            return _gone(attempt, f"{earlier} was ready, but its links have expired.", cleared, files, resubmit_missing)
         if cleared and attempt.delivered:
             return Step.NEW, f"{earlier} is ready and was delivered, so clearing the task asks for a new video."
     elif cleared and not same:
@@ -146,16 +148,19 @@ def decide(
     return Step.ATTACH, f"{earlier} is {answer.word}. It is returned as it is: nothing is submitted or paid{changed}."
 
 
-def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str]) -> tuple[Step, str]:
+def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resubmit_missing: bool) -> tuple[Step, str]:
     if files and not attempt.delivered:
-        text = (
-            f"{text} An earlier try stored it at {few(files)}. Nothing is submitted or paid. If this worker does not "
-            "see that file, give all workers one destination, then clear this task."
-        )
-        return Step.MISSING if cleared else Step.FAIL, text
-    return Step.NEW if cleared else Step.FAIL, f"{text} {_CLEAR}"
+        text = f"{text} An earlier try stored it at {few(files)}."
+        if not (cleared and resubmit_missing):
+            text += (
+                " Nothing is submitted or paid. If this worker does not see that file, give all workers one "
+                "destination, then clear this task."
+            )
+            return Step.MISSING if cleared else Step.FAIL, text
+    return (Step.NEW, f"{text} {_PAID_AGAIN}") if cleared else (Step.FAIL, f"{text} {_CLEAR}")
 
 
+_PAID_AGAIN = "The task was cleared, so it is submitted and paid again."
 _ANEW = "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."
 _CLEAR = "To have it made and paid anew, clear this task."
 
@@ -205,13 +210,14 @@ def plan(
         answer=answer,
         believed=believed,
         files=files,
+        resubmit_missing=resubmit_missing,
     )
     match step:
         case Step.ATTACH:
             return Plan(batch.SUBMITTED, why)
         case Step.UNCERTAIN if not resubmit:
             return Plan(batch.UNCERTAIN, why)
-        case Step.MISSING if not resubmit_missing:
+        case Step.MISSING:
             return Plan(LOST, f'{why} Set on_missing="resubmit" to pay for it again.')
         case Step.FAIL if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
             return Plan(FAILED, answer.reason)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -22,8 +23,12 @@ CONNECT_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 60.0
 AUTH_SCHEMES = ("key", "bearer")
 
+log = logging.getLogger(__name__)
+
 _RATE = "max_requests_per_minute"
+_EXTRAS = {"auth_scheme", "timeout", "verify", "proxies", "download_verify", _RATE}
 _SHORTEST_SCRUBBED_KEY = 6
+_PROXIED = re.compile(r"(https?|all)(://[^\s/]+)?", re.IGNORECASE)
 _PROXY = re.compile(r"https?://([^\s/]+@)?[^\s/@]+/?", re.IGNORECASE)
 
 
@@ -114,6 +119,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     if key != connection.password:
         # Airflow masks the password as it stands, which here is longer than the key.
         mask_secret(key)
+    if unknown := sorted(extra.keys() - _EXTRAS):
+        log.warning("%s: extra holds %s, which nothing reads. It knows: %s", name, unknown, ", ".join(sorted(_EXTRAS)))
     auth_scheme = extra.get("auth_scheme", "key")
     if auth_scheme not in AUTH_SCHEMES:
         raise _wrong(name, "auth_scheme", auth_scheme, " or ".join(AUTH_SCHEMES))
@@ -216,13 +223,17 @@ def _verify(value: Any, name: str, key: str) -> bool | str:
         return False
     if isinstance(value, str) and os.path.exists(value):
         return value
-    raise _wrong(name, key, value, "true, false or the path of a CA bundle")
+    raise _wrong(name, key, value, "true, false or the path of a CA bundle that is on this machine")
 
 
 def _proxies(value: Any, name: str) -> dict[str, str]:
-    if isinstance(value, dict) and all(isinstance(url, str) and _PROXY.fullmatch(url) for url in value.values()):
+    if (
+        isinstance(value, dict)
+        and all(_PROXIED.fullmatch(str(scheme)) for scheme in value)
+        and all(isinstance(url, str) and _PROXY.fullmatch(url) for url in value.values())
+    ):
         return {str(scheme): url for scheme, url in value.items()}
     raise ViduConnectionSettingsError(
-        f'{name}: proxies in extra must hold http:// or https:// URLs, such as {{"https": "http://proxy:3128"}}; '
-        "SOCKS is not supported. Nothing was sent."
+        f"{name}: proxies in extra must hold http:// or https:// URLs by http, https or all, such as "
+        '{"https": "http://proxy:3128"}; SOCKS is not supported. Nothing was sent.'
     )

@@ -9,7 +9,14 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import BinaryIO
 
 import requests
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
 from airflow_provider_vidu.protocol.download import MAX_REDIRECTS, BrokenOff, Download, moved_to
@@ -21,6 +28,17 @@ _CHUNK_BYTES = 1 << 14
 Get = Callable[[str, Mapping[str, str]], AbstractContextManager[requests.Response]]
 
 _HOPELESS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, LocationParseError, UnicodeError)
+
+_HINTS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (SSLError, requests.exceptions.SSLError),
+        "; set download_verify in the connection's extra for a certificate of your own (verify is for the API alone)",
+    ),
+    (
+        (NewConnectionError, ConnectTimeoutError, ProxyError),
+        "; videos come by the environment's proxies, such as HTTPS_PROXY (proxies in the extra are for the API alone)",
+    ),
+)
 
 
 class Downloader:
@@ -91,12 +109,14 @@ class Downloader:
 
 def _fault(error: BaseException) -> str:
     """Name what an HTTP library raised by its types and the system's words: its text may quote what a host sent."""
-    inner = error
-    while cause := next((one for one in _causes(inner) if isinstance(one, BaseException)), None):
-        inner = cause
+    chain = [error]
+    while cause := next((one for one in _causes(chain[-1]) if isinstance(one, BaseException)), None):
+        chain.append(cause)
+    inner = chain[-1]
     reason = inner.strerror if isinstance(inner, OSError) else None
-    names = [type(one).__name__ for one in (error, inner)]
-    return f"{', '.join(dict.fromkeys(names))}{f': {reason}' if reason else ''}"
+    names = dict.fromkeys(type(one).__name__ for one in (error, inner))
+    hint = next((text for kinds, text in _HINTS if any(isinstance(one, kinds) for one in chain)), "")
+    return f"{', '.join(names)}{f': {reason}' if reason else ''}{hint}"
 
 
 def _causes(error: BaseException) -> tuple[object, ...]:

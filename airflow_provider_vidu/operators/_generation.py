@@ -141,15 +141,17 @@ class Generation:
             return watch.timed_out()
         return verdict
 
-    def complete(self, event: Any, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
+    def complete(self, event: Any, vidu_task_id: str | None, cost: float | None) -> dict[str, Any]:
         """
         Go on after the trigger fired.
 
         :param event: the payload of its event.
-        :param vidu_task_id: the task that it waited for.
+        :param vidu_task_id: the task that it waited for, ``None`` where Airflow handed nothing over.
         :param cost: the estimate in CNY, ``None`` where no price is known.
         :return: the result.
         """
+        if vidu_task_id is None:
+            vidu_task_id, cost = self._submitted()
         try:
             outcome = Outcome.from_event(event)
         except ViduEventError as error:
@@ -162,13 +164,16 @@ class Generation:
 
         :param error: what Airflow says.
         """
+        vidu_task_id, cost = self._submitted()
+        return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, cost)
+
+    def _submitted(self) -> tuple[str, float | None]:
+        """Find the task and its estimate by what this try left."""
         ti, remembered = self._context["ti"], self._record.remembered
         if remembered:
-            vidu_task_id, cost = remembered.vidu_task_id, remembered.xcoms.get("estimated_cost")
-        else:
-            with self._paid("its XCom vidu_task_id"):
-                vidu_task_id, cost = ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index), None
-        return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, cost)
+            return remembered.vidu_task_id, remembered.xcoms.get("estimated_cost")
+        with self._paid("its XCom vidu_task_id"):
+            return ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index), None
 
     def finish(self, outcome: Outcome, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
         """

@@ -114,21 +114,28 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         return GenerateOptions._make(getattr(self, name) for name in GenerateOptions._fields)
 
     def execute_complete(
-        self, context: Context, event: Any = None, *, vidu_task_id: str, cost: float | None, remembered: bool
+        self,
+        context: Context,
+        event: Any = None,
+        *,
+        vidu_task_id: str | None = None,
+        cost: float | None = None,
+        remembered: bool | None = None,
     ) -> dict[str, Any]:
         """
         Go on after the trigger fired.
 
         :param context: Airflow's context of the task instance.
         :param event: the payload of its event.
-        :param vidu_task_id: the task that the trigger waited for.
+        :param vidu_task_id: the task that the trigger waited for; ``dag.test()`` passes the event alone.
         :param cost: the estimate in CNY, ``None`` where no price is known.
         :param remembered: whether a retry will know of the task.
         :return: the result.
         """
         from airflow_provider_vidu.operators._generation import Generation
 
-        generation = Generation.resumed(self._options(), context, self.log, remembered=remembered)
+        is_durable = self.durable if remembered is None else remembered
+        generation = Generation.resumed(self._options(), context, self.log, remembered=is_durable)
         return generation.complete(event, vidu_task_id, cost)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

@@ -104,8 +104,13 @@ def own_prices(given: str | Mapping[Key, float]) -> Prices:
     try:
         for key, (price, seconds), line in pairs:
             vidu_type, model, duration, resolution = key
-            if isinstance(duration, (bool, float, str)) or isinstance(price, bool) or not 0 <= price < float("inf"):
-                raise ValueError(f"{price!r} CNY")
+            if isinstance(duration, (bool, float, str)):
+                raise ValueError(f"{duration!r} seconds")
+            if price is None or isinstance(price, (bool, str)) or not 0 <= price < float("inf"):
+                raise ViduRequestError(
+                    f"prices: the price of {shown(key)} must be a number from 0, got {shown(price)}. Nothing was sent "
+                    "or paid. Correct it."
+                )
             known = seconds or price_table().get(key, (0.0, None))[1]
             first = lines.setdefault(key, line)
             if rows.setdefault((vidu_type, model, duration, resolution), (float(price), known))[0] != price:

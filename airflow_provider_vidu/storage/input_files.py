@@ -97,8 +97,9 @@ def _read(location: str, name: str) -> bytes:
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else shown(str(error))
         raise ViduRequestError(
-            f"{name}: {shown(location)} given, allowed: an http(s) URL, a data URI, or the path or URI of a file that "
-            f"this worker can read ({reason}). Nothing was sent."
+            f"{name} must be an http(s) URL, a data URI, or the path or URI of a file that this worker can read, got "
+            f"{shown(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "
+            "clear the task."
         ) from error
     except Exception as error:
         # Every store raises what its own library does.
@@ -125,11 +126,18 @@ def _allowed(location: str, name: str) -> str:
     is_local = "://" not in location or location.startswith(("file://", "local://"))
     if is_local:
         location = os.path.realpath(location.removeprefix("file://").removeprefix("local://"))
-    roots = [read_root(text) for text in sources]
+    try:
+        roots = [read_root(text) for text in sources]
+    except ValueError as error:
+        raise ViduRequestError(
+            f"media_sources in Airflow's section [vidu] must list directories and buckets: {error} Nothing was sent or "
+            "paid. Correct it on every worker, then clear the task."
+        ) from None
     real = [read_root(os.path.realpath(str(root))) if not root.store else root for root in roots]
     if find(location, real) is None:
         raise ViduRequestError(
             f"{name} must lie below one of [vidu] media_sources ({', '.join(sources)}), got {shown(location)}. Nothing "
-            "was sent or paid. Move the file there, or have the administrator add its directory."
+            "was sent or paid. Move the file there, or have the administrator add its directory, or its bucket with "
+            "the same connection id."
         )
     return location

@@ -152,6 +152,16 @@ def read(path: str) -> list[Record]:
         return [record_of(line) for line in lines]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except PermissionError as error:
+        # A store without the right to list answers so where there is nothing at all.
+        raise ViduDownloadError(
+            f"Whether there is a manifest at {path} could not be read: {named(error)}. The credentials need the right "
+            "to read there and to list the bucket."
+        ) from error
+    except ValueError as error:
+        raise ViduDownloadError(
+            f"The file at {path} is no manifest: {named(error)}. Move it away, or name another manifest."
+        ) from error
     except Exception as error:
         raise ViduDownloadError(f"The manifest at {path} could not be read: {named(error)}.") from error
 
@@ -215,7 +225,7 @@ def _before_paying() -> Iterator[None]:
     except ViduDownloadError as error:
         raise ViduDownloadError(
             f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry can "
-            "help. A manifest that is broken itself has to be moved away."
+            "help."
         ) from error
 
 

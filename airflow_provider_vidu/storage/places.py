@@ -140,9 +140,9 @@ def probe(path: ObjectStoragePath) -> None:
     :param path: the file, which is not touched.
     :raises ViduDownloadError: when it could not. A retry can help.
     """
-    trial = path.with_name(_PROBE)
     refuse_directory(path)
     try:
+        trial = path.with_name(_PROBE)
         with replacing(trial) as file:
             file.write(b"\n")
     except ViduDownloadError as error:
@@ -185,6 +185,11 @@ def _storage_faults(uri: str) -> Iterator[None]:
         yield
     except ViduError:
         raise
+    except ImportError as error:
+        raise ViduDownloadError(
+            f"Nothing could be written to {uri}: {named(error)}. Stores that speak S3 need no library of their own: "
+            "write s3://connection_id@bucket/…, as docs/stores.md says."
+        ) from error
     except Exception as error:
         # Every store raises what its own library does.
         raise ViduDownloadError(f"Nothing could be written to {uri}: {named(error)}.") from error

@@ -128,12 +128,51 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             "and paid anew, clear this task.",
         ),
         (EXPIRED, 1, "same", "was ready, but its links have expired. To have it made and paid anew, clear this task."),
+        (
+            EXPIRED,
+            3,
+            "same",
+            "was ready, but its links have expired. The task was cleared, so it is submitted and paid again.",
+        ),
     ],
 )
 def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, text):
     attempt = Attempt("same", 1, 60.0, {}, "task-1", delivered=True)
     _, why = decide(attempt, max_tries=max_tries, fingerprint=mark, now=NOW, answer=answer, believed=True)
     assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"
+
+
+STORED = "was ready, but its links have expired. An earlier try stored it at file:///v/a.mp4."
+FREE = (
+    " Nothing is submitted or paid. If this worker does not see that file, give all workers one destination, then "
+    "clear this task."
+)
+
+
+@pytest.mark.parametrize(
+    ("max_tries", "resubmit_missing", "step", "text"),
+    [
+        (1, False, FAIL, FREE),
+        (1, True, FAIL, FREE),
+        (3, False, Step.MISSING, FREE),
+        (3, True, NEW, " The task was cleared, so it is submitted and paid again."),
+    ],
+)
+def test_a_stored_video_that_is_out_of_reach_is_paid_again_only_where_that_is_chosen_and_said(
+    max_tries, resubmit_missing, step, text
+):
+    attempt = Attempt("same", 1, 60.0, {}, "task-1")
+    found = decide(
+        attempt,
+        max_tries=max_tries,
+        fingerprint="same",
+        now=NOW,
+        answer=EXPIRED,
+        believed=True,
+        files=["file:///v/a.mp4"],
+        resubmit_missing=resubmit_missing,
+    )
+    assert found == (step, f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {STORED}{text}")
 
 
 # A row of the page's table -> the rows of the table above that it tells of.

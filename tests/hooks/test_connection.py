@@ -8,6 +8,8 @@ from airflow.sdk import Connection
 
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings, read_settings
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from dev.emulator_client import set_connection
 
 KEY = "sk-secret-4711"
 
@@ -108,6 +110,10 @@ def test_both_hooks_take_the_environments_ca_bundle(monkeypatch, verify):
         ({"timeout": [1]}, r"timeout in extra is \[1\]"),
         ({"verify": "/no/such/file"}, "verify in extra is '/no/such/file', allowed: true, false or the path"),
         ({"verify": 1}, "verify in extra is 1"),
+        (
+            {"proxies": {"htps": "http://proxy:1"}},
+            "proxies in extra must hold http:// or https:// URLs by http, https or",
+        ),
         ({"proxies": "http://proxy"}, "proxies in extra must hold http:// or https:// URLs"),
         ({"proxies": {"https": 1}}, "proxies in extra must hold http:// or https:// URLs"),
         ({"proxies": {"https": "http://user:sk-secret-4711@"}}, "proxies in extra must hold http:// or https:// URLs"),
@@ -142,3 +148,10 @@ def test_settings_do_not_show_the_key():
 @pytest.mark.parametrize(("key", "scrubbed"), [("sk-secret", "bad key ***"), ("e", "bad key e")])
 def test_a_key_is_scrubbed_unless_it_is_too_short_to_tell_from_text(key, scrubbed):
     assert ConnectionSettings("https://x", key).scrub(f"bad key {key}") == scrubbed
+
+
+def test_a_misspelt_field_of_extra_is_named_in_the_log(monkeypatch, caplog):
+    set_connection(monkeypatch, extra={"donwload_verify": False, "timeout": 5})
+    assert ViduHook().settings().download_verify is True
+    (line,) = [text for text in caplog.messages if "which nothing reads" in text]
+    assert "extra holds ['donwload_verify'], which nothing reads. It knows: auth_scheme, download_verify, " in line

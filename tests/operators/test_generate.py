@@ -213,6 +213,17 @@ def test_a_trigger_that_airflow_gave_up_is_told_with_the_task(emulator):
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of())
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_deferred_task_that_dag_test_resumes_with_the_event_alone_stores_its_video(
+    generate, emulator, tmp_path, durable
+):
+    emulator.arm({"on": "status", "fault": "unknown_word", "times": 1})
+    ran = generate(destination=str(tmp_path), durable=durable)
+    (task,) = emulator.tasks
+    assert ran.states == {"generate": "success"}
+    assert ran.xcom("generate")["files"] == [f"file://{tmp_path}/{task['task_id']}.mp4"]
+
+
 def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
     operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
     resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}

@@ -230,7 +230,7 @@ KEY = ("img2video", "viduq2-turbo", 5, "720p")
     ],
 )
 def test_a_price_table_that_is_none_is_refused(given):
-    with pytest.raises(ViduRequestError, match=r"prices: .* given, allowed: CNY by .* Nothing was sent\."):
+    with pytest.raises(ViduRequestError, match=r"prices: .* (given, allowed: CNY by .* |got .*)Nothing was sent"):
         own_prices(given)
 
 
@@ -296,3 +296,10 @@ def test_two_prices_for_one_thing_are_refused():
     refused = r"^prices: line 4, column price_cny must be that of line 2, which is for the same video, got 1\.5\."
     with pytest.raises(ViduRequestError, match=refused):
         own_prices(f"{TABLE}\nimg2video,viduq2-turbo,5,720p,1.5,")
+
+
+@pytest.mark.parametrize("price", ["1.25", None, True, -1, float("nan")])
+def test_a_price_that_is_no_number_is_named(price):
+    with pytest.raises(ViduRequestError) as raised:
+        own_prices({("img2video", "viduq2-turbo", 5, "720p"): price})
+    assert f"must be a number from 0, got {price!r}. Nothing was sent or paid." in str(raised.value)

@@ -85,7 +85,7 @@ def test_a_broken_download_is_taken_up_and_stored_whole(emulator, finish, place)
 
 
 @pytest.mark.parametrize(
-    "fault", [{"fault": "truncate", "times": None}, {"fault": "not_a_video"}, {"fault": "empty"}], ids=str
+    "fault", [{"fault": "truncate", "times": None}, {"fault": "not_a_video"}, {"fault": "empty", "times": None}], ids=str
 )
 def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulator, finish, place, fault):
     result = {**finish(), "expires_at": 1800000000.0}
