@@ -109,6 +109,8 @@ def problems_now(request: Request) -> list[str]:
 
     if not (is_literal(request.vidu_type) and is_literal(request.model)):
         return []
+    if not (isinstance(request.vidu_type, str) and isinstance(request.model, str)):
+        return request.problems()
     later = {
         name
         for name, value in request.values.items()

@@ -34,7 +34,11 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
         return own_prices(given)
     from airflow.sdk import ObjectStoragePath
 
-    location: str = as_text(given)
+    location = as_text(given)
+    if not isinstance(location, str):
+        raise ViduRequestError(
+            f"prices must be a mapping, or the path or URI of a CSV file, got {shown(given)}. Nothing was sent or paid."
+        )
     try:
         text = text_of(ObjectStoragePath(location).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:

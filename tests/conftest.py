@@ -13,9 +13,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from dev.emulator_client import KEY, RunningEmulator, set_connection
 
+# A busy machine is no defect of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 # Airflow reads these while it is imported, so they are set before any test module is.
 os.environ.update(

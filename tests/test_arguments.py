@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -356,3 +357,71 @@ def test_a_picture_that_was_cut_is_not_paid_for(emulator, videos, frame):
     with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a whole image"):
         tried(Store(), videos, given)
     assert len(posts(emulator)) == 1
+
+
+NO_FILES = {"a pipe": os.mkfifo, "a device": lambda path: os.symlink("/dev/zero", path)}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=list(NO_FILES))
+def test_what_has_no_end_is_never_read_as_a_picture(run_dag, emulator, tmp_path, make):
+    path = tmp_path / "frame.png"
+    make(path)
+    ran = run_dag(lambda: ViduSubmitOperator(task_id="submit", **{**IMG, "first_frame_url": str(path)}))
+    assert "('it is no regular file')" in str(ran.error)
+    assert emulator.requests == []
+
+
+UNUSABLE_URLS = [
+    *("http://h:99999/x.png", "http://h:0/x.png", "http://[::1/x.png", "http://h/a\n.png", "http://a b/c.png"),
+    *("http://h/\tx.png", "http://..../c", f"http://{'a' * 64}.b/c", "http://%zz/c", "http://a@/c", "http://h/x\0"),
+]
+
+
+@pytest.mark.parametrize("url", UNUSABLE_URLS, ids=ascii)
+def test_a_link_that_leads_to_no_host_is_refused_when_the_dag_is_parsed(url):
+    with pytest.raises(ViduRequestError, match="first_frame_url"):
+        ViduSubmitOperator(task_id="submit", **{**IMG, "first_frame_url": url})
+    with pytest.raises(ViduRequestError, match="video_url"):
+        ViduSubmitOperator(task_id="submit", vidu_type="extend", model="viduq2-turbo", video_url=url)
+
+
+WRONG_TYPES = {
+    "a list as the model": (ViduSubmitOperator, {**IMG, "model": ["viduq2"]}, "model"),
+    "a list as the job": (ViduSubmitOperator, {**IMG, "vidu_type": ["text2video"]}, "vidu_type"),
+    "a number as a field": (
+        ViduGenerateBatchOperator,
+        {"requests": [{**asked("a"), 1: 2}], "destination": "/v"},
+        "requests",
+    ),
+    "a number as the manifest": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": "/v", "manifest": 5},
+        "manifest must be a path or URI, got 5",
+    ),
+    "a bucket without a name": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": "s3://"},
+        "a bucket after the scheme",
+    ),
+    "another machine": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": "file://localhost/tmp/v"},
+        "three slashes, as in file:///videos",
+    ),
+    "a key that no store takes": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": f"s3://c@b/{'long/' * 250}"},
+        "paths of up to 1,000 bytes",
+    ),
+    "a path that no directory takes": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": f"/{'long/' * 1000}"},
+        "paths of up to 4,000 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("operator", "arguments", "text"), WRONG_TYPES.values(), ids=list(WRONG_TYPES))
+def test_an_argument_of_a_wrong_kind_is_named_when_the_dag_is_parsed(operator, arguments, text):
+    with pytest.raises(ViduRequestError, match=text):
+        operator(task_id="task", **arguments)

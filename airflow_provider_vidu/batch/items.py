@@ -102,14 +102,16 @@ def _listed(requests: Any) -> list[Any]:
     if isinstance(requests, str):
         try:
             requests = json.loads(requests)
-        except ValueError:
+        except (ValueError, RecursionError):
             requests = shown(requests)
     # The output of a mapped task is a lazy sequence of its own kind.
     listed = list(requests) if is_lazy_list(requests) else requests
     if isinstance(listed, list):
         # Each may be JSON text of its own.
         listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
-    if not isinstance(listed, list) or not all(isinstance(given, Mapping) for given in listed):
+    if not isinstance(listed, list) or not all(
+        isinstance(given, Mapping) and all(isinstance(name, str) for name in given) for given in listed
+    ):
         raise refusal(
             [
                 f"requests: {shown(requests)} given, allowed: a list of mappings, or JSON text of one, as "

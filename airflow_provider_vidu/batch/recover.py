@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.results import UNASKED, ask_all
 from airflow_provider_vidu.batch.resume import NO_RECORD
 from airflow_provider_vidu.durable.attempt import plan
+from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
@@ -21,9 +23,11 @@ from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import located, refuse_directory
+from airflow_provider_vidu.storage.places import is_local, located, refuse_taken, uri_of
 
 if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
     from airflow_provider_vidu.batch.records import Records
     from airflow_provider_vidu.durable.attempt import Attempt
     from airflow_provider_vidu.durable.stored_files import StoredFiles
@@ -133,15 +137,23 @@ class Recovery:
                 "{custom_id}."
             )
 
-    def refuse_directories(self) -> None:
+    def refuse_taken_places(self, manifest: str) -> None:
         """
-        Pay for nothing whose place is taken by a directory.
+        Pay for nothing whose place is taken, by another kind of file or by the batch's own manifest.
 
+        :param manifest: where the manifest will be written.
         :raises ViduRequestError: naming the first. Nothing was sent.
         """
+        own = _real(located(manifest))
         for item in self._records.new:
-            # Of a task that is not there yet only the name is unknown, and no directory has it.
-            refuse_directory(located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index)))
+            # Of a task that is not there yet only the name is unknown, and no other file has it.
+            place = located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index))
+            refuse_taken(place)
+            if _real(place) == own:
+                raise ViduRequestError(
+                    f"manifest must differ from every video's file, got {manifest}, which is that of "
+                    f"{item.custom_id}. Nothing was sent or paid. Choose another name."
+                )
 
     def attach(self) -> None:
         """
@@ -207,3 +219,8 @@ class Recovery:
 
         kept = manifests.kept(path, is_its_video, self._stored.is_replaced)
         return {record.custom_id: record for record in kept}
+
+
+def _real(path: ObjectStoragePath) -> str:
+    """Name a place so that two names of one file are the same."""
+    return os.path.realpath(path.path) if is_local(path) else uri_of(path).replace("//", "/")

@@ -12,8 +12,8 @@ from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.storage import manifest as manifests
-from airflow_provider_vidu.storage.checks import executors_elsewhere
 from airflow_provider_vidu.storage.manifest import Record
+from airflow_provider_vidu.storage.places import is_local, located
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -121,7 +121,10 @@ def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: L
     :raises AirflowFailException: if it submitted, or may have on another worker. Nothing was sent.
     """
     if manifests.exists(waiting):
-        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in manifests.read(waiting) if one.task_id]
+        if not (noted := manifests.read(waiting)):
+            # That try noted that it began, and submitted nothing.
+            return
+        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in noted if one.task_id]
         log.error("Submitted by an earlier try, as far as it could tell: %s", told)
         raise AirflowFailException(
             f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {waiting} tells "
@@ -131,9 +134,11 @@ def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: L
     ti = context["ti"]
     # A person's clear raises max_tries by the tries made so far; a retry leaves it as it is.
     is_retry = ti.try_number > ti.max_tries - (retries or 0) + 1
-    if is_retry and (others := executors_elsewhere(waiting)):
+    if is_retry and is_local(located(waiting)):
         raise AirflowFailException(
             "destination must be one that all workers share for a retry below Airflow 3.3, got one without the file "
-            f"{waiting}. With {', '.join(others)} the try before may have submitted on another worker, and what it "
-            "submitted is billed. Nothing was sent. Read its log; if it submitted nothing, clear the task."
+            f"{waiting}. The try before may have submitted on another machine, and what it submitted is billed. "
+            "Nothing was sent. Read its log; if it submitted nothing, clear the task."
         )
+    # The next try can tell then that this one submitted nothing.
+    manifests.write(waiting, [])

@@ -117,7 +117,7 @@ class BatchRun:
                 new = records.new
                 if new:
                     self._before_post()
-                    recovery.refuse_directories()
+                    recovery.refuse_taken_places(hop.path)
                 estimates = self._estimates(new)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.memory, self._log)}") from error

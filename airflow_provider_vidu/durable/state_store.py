@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.exceptions import ViduStateError
+from airflow_provider_vidu.protocol.polling import how_to_resume
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -208,3 +209,21 @@ class SubmitRecord(StateStore):
             self.log.exception(
                 "The intent of a submit that was not accepted stays stored, so that the next try calls it uncertain"
             )
+
+
+def paid_before(context: Context, *, durable: bool, log: Logger) -> str:
+    """
+    Name what an earlier try submitted, for the error of one that goes no further.
+
+    :param context: Airflow's context of the task instance.
+    :param durable: whether it was remembered at all.
+    :param log: the operator's logger.
+    :return: sentences with a blank before them; empty where nothing is known to be submitted.
+    """
+    earlier = SubmitRecord(context, durable=durable, log=log).read()
+    if earlier is None or not earlier.vidu_task_id:
+        return ""
+    return (
+        f" An earlier try submitted Vidu task {earlier.vidu_task_id} at {earlier.when}, which is billed. "
+        f"{how_to_resume(earlier.vidu_task_id)}"
+    )

@@ -76,14 +76,14 @@ class StoredFiles:
 
     def is_replaced(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
         """
-        Check whether a file is known to be another one than was stored there for a Vidu task.
+        Check whether a file is known to be another one than was stored for a Vidu task, as far as any is known.
 
         :param task_id: Vidu's id of the task.
         :param uri: the file.
         :param stat: what its store says of it now.
         """
         with self._lock:
-            known = [file for file in self._files.get(task_id, ()) if file["uri"] == uri] if self._is_usable() else []
+            known = self._files.get(task_id, ()) if self._is_usable() else ()
             return bool(known) and _entry(uri, stat) not in known
 
     def add(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> None:
@@ -124,7 +124,8 @@ class StoredFiles:
                 try:
                     self._store.put(f"{KEY}{number}", {"version": _VERSION, "files": files})
                 except ViduStateError as error:
-                    self._switch_off(error)
+                    # Kept for the next write, which the last one of a try is at the latest.
+                    self._log.warning("Which videos are stored could not be written yet: %s", error)
                     return
                 self._unwritten.discard(number)
 
@@ -140,7 +141,11 @@ class StoredFiles:
         # What could not be read must not be replaced, and each call would wait again.
         self._is_off = True
         self._unwritten.clear()
-        self._log.warning("Which videos were stored is not remembered, so a retry stores them again: %s", error)
+        self._log.warning(
+            "Which videos were stored is not remembered, so a retry stores them again, and a clear after their links "
+            "have expired pays for them again: %s",
+            error,
+        )
 
     def _read(self) -> None:
         if self._is_read:

@@ -143,9 +143,8 @@ class Submit:
             believed=isinstance(verdict, Outcome),
             files=files,
         )
-        is_ready = isinstance(verdict, Outcome) and verdict.task is not None
-        if is_ready and files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
-            # With its files it needs no links.
+        if files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
+            # With its files it needs no links, and no server that knows it.
             step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {few(files)} already."
         if step is Step.MISSING:
             why = f"{why} To pay for it again instead, delete the task state {SUBMIT_KEY} and clear this task."

@@ -26,7 +26,7 @@ AUTH_SCHEMES = ("key", "bearer")
 log = logging.getLogger(__name__)
 
 _RATE = "max_requests_per_minute"
-_EXTRAS = {"auth_scheme", "timeout", "verify", "proxies", "download_verify", _RATE}
+_EXTRAS = {"auth_scheme", "timeout", "verify", "proxies", "download_verify", "download_proxies", _RATE}
 _SHORTEST_SCRUBBED_KEY = 6
 _PROXIED = re.compile(r"(https?|all)(://[^\s/]+)?", re.IGNORECASE)
 _PROXY = re.compile(r"https?://([^\s/]+@)?[^\s/@]+/?", re.IGNORECASE)
@@ -45,6 +45,7 @@ class ConnectionSettings:
     :param proxies: proxy URL of the API by scheme; the environment's proxies when empty.
     :param max_requests_per_minute: how many requests all triggers of one process together may send, ``None`` for any.
     :param download_verify: as ``verify``, for videos on other hosts than the API's.
+    :param download_proxies: as ``proxies``, for videos on other hosts than the API's.
     """
 
     base_url: str
@@ -55,6 +56,7 @@ class ConnectionSettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_requests_per_minute: float | None = None
     download_verify: bool | str = True
+    download_proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def connect_timeout(self) -> float:
@@ -85,16 +87,16 @@ class ConnectionSettings:
 
         :raises ViduConnectionSettingsError: if the environment names one that not both hooks can use.
         """
-        from requests.utils import get_environ_proxies, select_proxy
+        return _proxy_of(self.base_url, self.proxies, "proxies")
 
-        found = select_proxy(self.base_url, self.proxies or get_environ_proxies(self.base_url))
-        if found and "://" in found and not _PROXY.fullmatch(found):
-            raise ViduConnectionSettingsError(
-                f"The proxy for {self.base_url} must be an http:// or https:// URL, got one of the form "
-                f"{found.partition('://')[0]}://. Nothing was sent. Set another one as proxies in the connection's "
-                "extra, or change the environment variable that names it (such as HTTPS_PROXY or ALL_PROXY)."
-            )
-        return found
+    def download_proxy(self, url: str) -> str | None:
+        """
+        Choose the proxy of a video on another host than the API's: the connection's, else the environment's.
+
+        :param url: the video's link.
+        :raises ViduConnectionSettingsError: if the environment names one that the provider cannot use.
+        """
+        return _proxy_of(url, self.download_proxies, "download_proxies")
 
 
 def read_settings(connection: Connection) -> ConnectionSettings:
@@ -102,8 +104,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     Read a connection.
 
     :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``,
-        ``max_requests_per_minute``, ``verify``, ``proxies``, ``download_verify``; null means unset. Nothing of extra
-        ever becomes a header.
+        ``max_requests_per_minute``, ``verify``, ``proxies``, ``download_verify``, ``download_proxies``; null means
+        unset. Nothing of extra ever becomes a header.
     :return: the settings.
     :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
     """
@@ -124,16 +126,20 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     auth_scheme = extra.get("auth_scheme", "key")
     if auth_scheme not in AUTH_SCHEMES:
         raise _wrong(name, "auth_scheme", auth_scheme, " or ".join(AUTH_SCHEMES))
-    return ConnectionSettings(
+    settings = ConnectionSettings(
         base_url=_base_url(connection, name),
         key=key,
         auth_scheme=auth_scheme,
         timeout=_number(name, "timeout", extra.get("timeout", DEFAULT_TIMEOUT), "a number of seconds above 0"),
         verify=_verify(extra.get("verify"), name, "verify"),
         download_verify=_verify(extra.get("download_verify"), name, "download_verify"),
-        proxies=_proxies(extra.get("proxies", {}), name),
+        proxies=_proxies(extra.get("proxies", {}), name, "proxies"),
+        download_proxies=_proxies(extra.get("download_proxies", {}), name, "download_proxies"),
         max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number above 0") if _RATE in extra else None,
     )
+    # Not only when the video is paid for.
+    settings.download_proxy("https://videos.example")
+    return settings
 
 
 def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:
@@ -226,7 +232,28 @@ def _verify(value: Any, name: str, key: str) -> bool | str:
     raise _wrong(name, key, value, "true, false or the path of a CA bundle that is on this machine")
 
 
-def _proxies(value: Any, name: str) -> dict[str, str]:
+def _proxy_of(url: str, given: Mapping[str, str], key: str) -> str | None:
+    from requests.utils import get_environ_proxies, select_proxy
+
+    found = select_proxy(url, given or get_environ_proxies(url))
+    if not found:
+        return None
+    # The environment may leave the scheme out, and then means HTTP, as curl reads it.
+    whole = found if "://" in found else f"http://{found.lstrip('/')}"
+    try:
+        is_good = bool(_PROXY.fullmatch(whole)) and urlsplit(whole).port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ViduConnectionSettingsError(
+            f"The proxy for {url} must be an http:// or https:// URL, got one of the form "
+            f"{whole.partition('://')[0]}://. Nothing was sent. Set another one as {key} in the connection's extra, or "
+            "change the environment variable that names it (such as HTTPS_PROXY or ALL_PROXY)."
+        )
+    return whole
+
+
+def _proxies(value: Any, name: str, key: str) -> dict[str, str]:
     if (
         isinstance(value, dict)
         and all(_PROXIED.fullmatch(str(scheme)) for scheme in value)
@@ -234,6 +261,6 @@ def _proxies(value: Any, name: str) -> dict[str, str]:
     ):
         return {str(scheme): url for scheme, url in value.items()}
     raise ViduConnectionSettingsError(
-        f"{name}: proxies in extra must hold http:// or https:// URLs by http, https or all, such as "
+        f"{name}: {key} in extra must hold http:// or https:// URLs by http, https or all, such as "
         '{"https": "http://proxy:3128"}; SOCKS is not supported. Nothing was sent.'
     )

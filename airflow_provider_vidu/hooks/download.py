@@ -36,7 +36,7 @@ _HINTS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     (
         (NewConnectionError, ConnectTimeoutError, ProxyError),
-        "; videos come by the environment's proxies, such as HTTPS_PROXY (proxies in the extra are for the API alone)",
+        "; set download_proxies in the connection's extra if videos need a proxy (proxies is for the API alone)",
     ),
 )
 

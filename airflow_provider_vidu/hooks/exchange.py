@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from airflow_provider_vidu.exceptions import ViduApiError, ViduRequestError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.protocol.coding import decoded
 from airflow_provider_vidu.protocol.request import Body, encode
 from airflow_provider_vidu.protocol.response import (
     Submission,
     TaskStatus,
-    decoded,
     parse_submission,
     parse_task_status,
     transport_error,

@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -45,8 +44,8 @@ class DownloadAdapter(HTTPAdapter):
     """
     Sends each request of a download, and each redirect of it, by the rules of its own host.
 
-    ``verify`` and ``proxies`` of the connection are for the API's own host. Every other host is verified as
-    ``download_verify`` says and is reached by the environment's proxies. The address that was connected to is checked,
+    ``verify`` and ``proxies`` of the connection are for the API's own host, ``download_verify`` and
+    ``download_proxies`` for every other one. The address that was connected to is checked,
     so that a name which leads elsewhere the next time it is asked for gains nothing. Behind a proxy only an address in
     the link itself can be checked: names are the proxy's.
 
@@ -87,7 +86,7 @@ class DownloadAdapter(HTTPAdapter):
         """Send a request, with TLS and proxy by its host; the rest as in requests."""
         url = str(request.url)
         is_api = _origin(urlsplit(url)) == _origin(self._api)
-        proxy = self._settings.proxy if is_api else select_proxy(url, get_environ_proxies(url))
+        proxy = self._settings.proxy if is_api else self._settings.download_proxy(url)
         if proxy:
             self._check_literal(urlsplit(url).hostname or "")
         return super().send(

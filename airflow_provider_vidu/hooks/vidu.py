@@ -31,8 +31,9 @@ from airflow_provider_vidu.hooks.connection import (
 from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.hooks.guard import DownloadAdapter
+from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
-from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
+from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook

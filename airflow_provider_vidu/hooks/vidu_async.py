@@ -23,8 +23,9 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, no_settings, read_settings
 from airflow_provider_vidu.hooks.exchange import Answer, Exchange
 from airflow_provider_vidu.hooks.pace import Pace
+from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
-from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
+from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 MAX_CONNECTIONS = 100
 LOOK_UP_SECONDS = 60.0

@@ -18,7 +18,10 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
+from airflow_provider_vidu.protocol.response import TaskStatus
+from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.reporting import announce, count_failure, count_success, show_news
+from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.video_store import VideoStore, place_of
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
@@ -187,9 +190,13 @@ class Generation:
         if outcome.status == FAILED:
             self._fail(outcome, vidu_task_id)
         with self._paid(vidu_task_id):
-            if outcome.task is None:
+            if outcome.task is not None:
+                result = {**outcome.task, "files": self._store(outcome.task)}
+            elif files := self._stored_before(vidu_task_id):
+                self._log.warning("%s Its video is stored at %s already.", outcome.message, few(files))
+                result = {**TaskStatus(vidu_task_id, "").result(), "files": files}
+            else:
                 raise AirflowException(outcome.message)
-            result = {**outcome.task, "files": self._store(outcome.task)}
         count_success(result["video_seconds"])
         announce(self._context, seconds=result["video_seconds"], cost=cost, files=result["files"])
         if self._record.remembered:
@@ -202,6 +209,10 @@ class Generation:
         stored = StoredFiles(self._context, self._log)
         store = VideoStore(self._options.destination, self._options.vidu_conn_id, self._log, stored)
         return store.store(result, index=place_of(self._context))
+
+    def _stored_before(self, vidu_task_id: str) -> list[str]:
+        files = StoredFiles(self._context, self._log).files_of(vidu_task_id)
+        return files if files and manifests.are_there(files) else []
 
     def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
         from airflow_provider_vidu.hooks.vidu import ViduHook

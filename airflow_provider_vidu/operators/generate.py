@@ -104,7 +104,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             try:
                 self._check_wait()
             except ViduRequestError as error:
-                raise AirflowFailException(str(error)) from error
+                from airflow_provider_vidu.durable.state_store import paid_before
+
+                paid = paid_before(context, durable=self.durable, log=self.log)
+                raise AirflowFailException(f"{error}{paid}") from error
             record, attempt = self._accepted(context)
             return Generation(self._options(), context, self.log, record).begin(attempt)
 

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 PIECE_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 1 << 20
+"""The largest answer that is read, decoded. Those that are known have some hundred bytes."""
 _GZIP = ("gzip", "x-gzip")
 _NAMES = (*_GZIP, "deflate")
 
@@ -36,8 +38,14 @@ class Decoder:
 
     def __init__(self, name: str) -> None:
         self._is_gzip = name in _GZIP
-        self._head = b""
-        self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if self._is_gzip else None
+        self._rest = b""
+        self._stream: zlib._Decompress | None = None
+        self._is_complete = self._is_over = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the coded body has come to its own end."""
+        return self._is_complete and self._stream is None
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """
@@ -47,21 +55,31 @@ class Decoder:
         :return: pieces of at most 1 MiB.
         :raises zlib.error: if it is broken.
         """
-        if self._inflate is None:
-            data = self._head = self._head + data
-            if len(data) < 2:
-                return
+        data, self._rest = self._rest + data, b""
+        while data and not self._is_over:
+            if self._stream is None:
+                if len(data) < 2:
+                    self._rest = data
+                    return
+                self._begin(data)
+                continue
+            piece = self._stream.decompress(data, PIECE_BYTES)
+            data = self._stream.unconsumed_tail
+            if self._stream.eof:
+                data, self._stream, self._is_complete = self._stream.unused_data, None, True
+            yield piece
+
+    def _begin(self, data: bytes) -> None:
+        """Begin the body, or the next member of a gzip file; anything else after its end is left out."""
+        is_gzip = data.startswith(b"\x1f\x8b")
+        if self._is_complete and not (self._is_gzip and is_gzip):
+            self._is_over = True
+        elif self._is_gzip:
+            self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        else:
             # Some servers leave out the two bytes that begin a zlib stream.
             is_bare = data[0] & 0x0F != 8 or int.from_bytes(data[:2], "big") % 31
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS)
-        while data and not self._inflate.eof:
-            piece = self._inflate.decompress(data, PIECE_BYTES)
-            data = self._inflate.unconsumed_tail
-            yield piece
-            if self._inflate.eof and self._is_gzip and self._inflate.unused_data.startswith(b"\x1f\x8b"):
-                # A gzip file may have several members.
-                data = self._inflate.unused_data
-                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._stream = zlib.decompressobj(-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS)
 
 
 def undone(decoders: list[Decoder], data: bytes) -> Iterator[bytes]:
@@ -79,3 +97,26 @@ def undone(decoders: list[Decoder], data: bytes) -> Iterator[bytes]:
     first, *others = decoders
     for piece in first.pieces(data):
         yield from undone(others, piece)
+
+
+def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
+    """
+    Undo the content coding of an answer, within bounds.
+
+    :param headers: response headers.
+    :param content: response body as it came.
+    :return: the body; of a larger one than ``MAX_ANSWER_BYTES`` one byte more than that, and an empty one where it
+        cannot be decoded.
+    """
+    try:
+        codings, unknown = codings_of(headers)
+        body = b""
+        for piece in undone([Decoder(name) for name in codings], content):
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                break
+    except zlib.error:
+        return b""
+    if unknown and not body.lstrip().startswith(b"{"):
+        return b""
+    return body[: MAX_ANSWER_BYTES + 1]

@@ -80,6 +80,7 @@ class Download:
         self._etag = ""
         self._kind = ""
         self._has_parts = True
+        self._is_framed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -136,6 +137,8 @@ class Download:
         # The length of an encoded body is not that of the file, and HTTP ignores it where a transfer coding frames it.
         is_plain = not codings and "transfer-encoding" not in told
         self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
+        # An HTTP library tells chunks without an end, and a coding has its own.
+        self._is_framed = bool(codings) or "chunked" in told.get("transfer-encoding", "").lower()
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
         content_type = told.get("content-type", "").partition(";")[0].strip()
@@ -211,7 +214,11 @@ class Download:
             raise BrokenOff("the answer was empty")
         if self.total not in (None, self.written):
             raise ViduDownloadError(f"{self.url} gave {self.written:,} bytes, announced: {self.total}.")
-        if self.total is None and not self._boxes.is_whole:
+        if not all(decoder.is_complete for decoder in self._decoders):
+            raise BrokenOff("the connection ended before its coding did")
+        # Only the framing tells where a box without a size ends.
+        is_whole = self._boxes.is_whole and (self._is_framed or not self._boxes.has_no_end)
+        if self.total is None and not is_whole:
             raise BrokenOff("the connection ended before the video did, and its length was not announced")
 
     def _no_video(self) -> ViduDownloadError:

@@ -165,7 +165,7 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
         Family.ACCOUNT,
         r"(?i)credit|balance|arrears|overdue|unpaid|\bfunds?\b|billing|payment|recharge|top.?up|\baccount|subscription"
         r"|quota|unauthori[sz]ed|forbidden|permission|api.?key"
-        "|积分|余额|欠费|充值|账户|账号|帐户|帐号|额度|配额|套餐|未授权|无权|权限|冻结|停用",
+        r"|\bpoints\b|积分|点数|余额|餘額|金额不足|资金|欠费|逾期|账单|充值|账户|账号|帐户|帐号|帳戶|帳號|额度|配额|套餐|未授权|无权|权限|冻结|停用",
     ),
     (
         Family.INPUT,

@@ -8,7 +8,7 @@ import re
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, shown
+from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, is_usable_url, shown
 
 # Patterns are compiled at their first use: a DAG file is parsed again and again, and most are for what goes wrong.
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
@@ -213,12 +213,12 @@ def _boolean(field: Field, value: Any) -> str | None:
 
 
 def _url(field: Field, value: Any) -> str | None:
-    return None if is_url(value) else shown(value)
+    return None if is_url(value) and is_usable_url(value) else shown(value)
 
 
 def _media(field: Field, value: Any) -> str | None:
     if is_url(value):
-        return None
+        return None if is_usable_url(value) else shown(value)
     if not is_data_uri(value):
         return shown(value)
     if field.max_data_bytes is not None and data_uri_bytes(value) > field.max_data_bytes:

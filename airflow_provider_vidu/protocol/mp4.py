@@ -30,6 +30,11 @@ class Boxes:
         self._is_open = False
 
     @property
+    def has_no_end(self) -> bool:
+        """Whether the last box goes to the end of the file, wherever that is."""
+        return self._is_open and not self._head
+
+    @property
     def is_whole(self) -> bool:
         """Whether all boxes have come, the index and the pictures among them. Less than a box may follow."""
         return {b"moov", b"mdat"} <= self._types and self._left == 0

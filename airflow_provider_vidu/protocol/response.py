@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -23,14 +22,12 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.coding import Decoder, codings_of, undone
+from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
 from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
-MAX_ANSWER_BYTES = 1 << 20
-"""The largest answer that is read, decoded. Those that are known have some hundred bytes."""
 
 
 class TaskState(str, Enum):
@@ -91,6 +88,8 @@ class TaskStatus(NamedTuple):
     error_message: str = ""
     video_seconds: float | None = None
     request_id: str = ""
+    whole_family: Family | None = None
+    """The family by the whole reason, where ``error_message`` holds less of it."""
 
     @property
     def state(self) -> TaskState:
@@ -100,7 +99,7 @@ class TaskStatus(NamedTuple):
     @property
     def family(self) -> Family:
         """The family of a failed generation's reason."""
-        return family_of(self.error_message)
+        return self.whole_family or family_of(self.error_message)
 
     @property
     def reason(self) -> str:
@@ -162,39 +161,21 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     told_id = identifier(output.get("task_id")) or vidu_task_id
     if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
         raise answer.error()
+    error_message = output.get("error_message")
+    # Some servers write an object.
+    whole = error_message if isinstance(error_message, str) else json.dumps(error_message, ensure_ascii=False)
+    shown = quote(whole if error_message else "")
     return TaskStatus(
         task_id=vidu_task_id,
         word=word,
         urls=urls_in(output.get("urls")),
         submit_time=moment(output.get("submit_time")),
         finish_time=moment(output.get("finish_time")),
-        error_message=quote(output.get("error_message")),
+        error_message=shown,
         video_seconds=number(answer.section("usage").get("duration")),
         request_id=answer.request_id,
+        whole_family=family if error_message and (family := family_of(whole)) is not family_of(shown) else None,
     )
-
-
-def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
-    """
-    Undo the content coding of an answer, within bounds.
-
-    :param headers: response headers.
-    :param content: response body as it came.
-    :return: the body; of a larger one than ``MAX_ANSWER_BYTES`` one byte more than that, and an empty one where it
-        cannot be decoded.
-    """
-    try:
-        codings, unknown = codings_of(headers)
-        body = b""
-        for piece in undone([Decoder(name) for name in codings], content):
-            body += piece
-            if len(body) > MAX_ANSWER_BYTES:
-                break
-    except zlib.error:
-        return b""
-    if unknown and not body.lstrip().startswith(b"{"):
-        return b""
-    return body[: MAX_ANSWER_BYTES + 1]
 
 
 def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> ViduApiError:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
 # A store's connection id, as in s3://conn@bucket, is no secret.
@@ -88,6 +89,21 @@ def looks_like_data_uri(value: Any) -> bool:
 def is_url(value: Any) -> bool:
     """Whether a value is an http(s) URL with a host."""
     return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
+
+
+def is_usable_url(value: str) -> bool:
+    """
+    Check whether an http(s) URL leads to a host at all, as every HTTP library reads it.
+
+    :param value: an http(s) URL.
+    """
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        is_good = parts.port != 0 and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    except ValueError:
+        return False
+    return is_good and value.isprintable() and not re.search(r"[\s%]", parts.netloc)
 
 
 def plain_url(url: str) -> str:

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.arguments import as_text
@@ -20,7 +23,8 @@ _SAME_IN_A_RUN = {
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "run_id", "dag_run", "dag", "logical_date"),
     *("data_interval_start", "data_interval_end", "prev_data_interval_start_success", "prev_start_date_success"),
     *("prev_data_interval_end_success", "prev_end_date_success", "params", "var", "conn", "triggering_asset_events"),
-    *("macros", "macros.ds_add", "macros.ds_format", "macros.datetime_diff_for_humans", "task_instance_key_str"),
+    *("macros.ds_add", "macros.ds_format", "macros.datetime_diff_for_humans", "task_instance_key_str"),
+    *(f"{name}.{one}" for name in ("ti", "task_instance", "task") for one in ("dag_id", "task_id", "run_id")),
 }
 """What templates use that no mapped task of a run has for itself."""
 
@@ -68,9 +72,7 @@ def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestE
 
 
 def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) -> bool:
-    """Check whether an argument is known to be rendered the same for all mapped tasks of the run."""
-    from jinja2 import TemplateError, meta, nodes
-
+    """Check whether an argument is known to be rendered the same for some other mapped task of the run."""
     if context["ti"].map_index is None or context["ti"].map_index < 0:
         return False
     dag = operator.get_dag()
@@ -80,22 +82,63 @@ def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) ->
         return False
     # Of a mapped operator what is not mapped is in partial(); one of a mapped group has its attributes.
     arguments = getattr(written, "partial_kwargs", None)
-    template = getattr(written, name, None) if arguments is None else arguments.get(name)
+    if arguments is None:
+        return _is_of_the_run(operator, getattr(written, name, None), set())
+    given = written.expand_input.value
+    if name in arguments:
+        return _is_of_the_run(operator, arguments[name], _mapped_names(given))
+    rendered = as_text(getattr(operator, name))
+    return any(
+        _is_of_the_run(operator, template, _mapped_names(given))
+        and as_text(operator.render_template(template, context)) == rendered
+        for template in _given_twice(given, name)
+    )
+
+
+def _mapped_names(given: Any) -> set[str]:
+    """Name what ``expand`` or ``expand_kwargs`` gives each mapped task for itself; ``params`` where that is unknown."""
+    if isinstance(given, Mapping):
+        return set(given)
+    dicts = given if isinstance(given, (list, tuple)) else [{"params": None}]
+    return {name for one in dicts for name in (one if isinstance(one, Mapping) else ("params",))}
+
+
+def _given_twice(given: Any, name: str) -> list[Any]:
+    """List the values of a mapped argument that more than one mapped task gets, as far as they are literals."""
+    if isinstance(given, Mapping):
+        values = given.get(name)
+        others = [one for key, one in given.items() if key != name]
+        # Each value meets each value of the others.
+        times = prod(len(one) for one in others if isinstance(one, (list, tuple, dict)))
+    else:
+        values = (
+            [one.get(name) for one in given if isinstance(one, Mapping)] if isinstance(given, (list, tuple)) else []
+        )
+        times = 1
+    texts = [as_text(value) for value in values] if isinstance(values, (list, tuple)) else []
+    return [text for text, count in Counter(one for one in texts if isinstance(one, str)).items() if count * times > 1]
+
+
+def _is_of_the_run(operator: BaseOperator, template: Any, mapped: set[str]) -> bool:
+    from jinja2 import TemplateError, meta, nodes
+
     if not isinstance(template, str):
         return False
     try:
         tree = operator.get_template_env().parse(template)
     except TemplateError:
         return False
-    used = meta.find_undeclared_variables(tree)
-    for part in tree.find_all(nodes.Getattr):
-        if isinstance(part.node, nodes.Name) and part.node.name == "macros":
-            used.add(f"macros.{part.attr}")
-    return used <= _SAME_IN_A_RUN
+    free = meta.find_undeclared_variables(tree)
+    attributes = [part for part in tree.find_all(nodes.Getattr) if isinstance(part.node, nodes.Name)]
+    paths = {id(part.node): f"{part.node.name}.{part.attr}" for part in attributes}  # type: ignore[attr-defined]
+    same = _SAME_IN_A_RUN - mapped
+    return all(
+        name.name in same or paths.get(id(name)) in same for name in tree.find_all(nodes.Name) if name.name in free
+    )
 
 
 def _warn_if_local(operator: BaseOperator, path: str) -> None:
-    if others := executors_elsewhere(path):
+    if others := _executors_elsewhere(path):
         operator.log.warning(
             "destination is a path of this worker: %s. With %s the next try may run on another machine, which has to "
             "see the same files: use a directory that all workers share, or an object store.",
@@ -104,7 +147,7 @@ def _warn_if_local(operator: BaseOperator, path: str) -> None:
         )
 
 
-def executors_elsewhere(path: str) -> list[str]:
+def _executors_elsewhere(path: str) -> list[str]:
     """
     Name the executors whose workers may not see a file, since it is on this machine.
 

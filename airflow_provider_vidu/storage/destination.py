@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ _MISSPELT = re.compile(r"\{\s*(?:[A-Za-z_][\w.]*\s*(?:[!:\[][^{}]*)?\}|(?:custom
 _LOST = re.compile(r"[\x00-\x1f\x7f]|::|\?#|\?versionid=", re.IGNORECASE)
 # The longest name that common file systems take.
 _MAX_NAME_BYTES = 255
+# The longest path of common file systems, and the longest key of common stores, with room for a temporary name.
+_MAX_PATH_BYTES, _MAX_KEY_BYTES = 4000, 1000
 _SUFFIX = ".mp4"
 
 
@@ -51,6 +54,10 @@ class Destination:
             raise self._wrong(misspelt[0], f"{', '.join(PLACEHOLDERS)} (a custom_id is a batch's)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
+        if is_uri and scheme.lower() in ("file", "local") and bucket:
+            raise self._wrong(template, f"three slashes, as in {scheme}:///videos, or a path")
+        if is_uri and scheme.lower() not in ("file", "local") and not bucket:
+            raise self._wrong(template, "a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._wrong(template, "placeholders after the bucket's name only")
         if ".." in path.split("/"):
@@ -94,6 +101,9 @@ class Destination:
             path = f"{path}{'' if path.endswith('/') else '/'}{stem}{further}{_SUFFIX}"
         if problem := name_problem(path):
             raise ViduRequestError(f"{problem}.")
+        limit = _MAX_KEY_BYTES if "://" in path else _MAX_PATH_BYTES
+        if (size := len(path.encode("utf-8", "replace"))) > limit:
+            raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"paths of up to {limit:,} bytes")
         for name in path.split("/"):
             if (size := len(name.encode("utf-8", "replace"))) > _MAX_NAME_BYTES:
                 raise self._wrong(f"{name[:40]}… ({size} bytes)", f"names of up to {_MAX_NAME_BYTES} bytes")
@@ -116,7 +126,10 @@ class Destination:
             except ViduRequestError as error:
                 found.append((f"item {index}: " if custom_id else "") + str(error).rstrip("."))
             else:
-                items.setdefault(path, []).append(index)
+                # Some directories, such as those of Windows and macOS, do not tell letters apart by their case.
+                is_local = "://" not in path or path.startswith(("file://", "local://"))
+                key = unicodedata.normalize("NFC", path).casefold() if is_local else path
+                items.setdefault(key, []).append(index)
         for path, indexes in items.items():
             if len(indexes) > 1:
                 first = few([str(index) for index in indexes])

@@ -89,9 +89,15 @@ def _read(location: str, name: str) -> bytes:
 
     try:
         path = ObjectStoragePath(_allowed(location, name))
-        size, data = path.stat().st_size, b""
+        stat = path.stat()
+        if stat.get("type", "file") != "file":
+            # A pipe would be waited for, and a device has no end.
+            raise ValueError("it is no regular file")
+        size, data = stat.st_size, b""
         if size <= MAX_IMAGE_BYTES:
-            data = path.read_bytes()
+            with path.fs.open(path.path, "rb") as file:
+                data = file.read(MAX_IMAGE_BYTES + 1)
+            size = max(size, len(data))
     except ViduRequestError:
         raise
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:

@@ -244,12 +244,13 @@ def _stat(path: str) -> stat_result | None:
     target = places.located(path)
     try:
         # Not by exists(), which takes every fault of a store for an absent file.
-        return target.stat()
+        stat = target.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:
         # Every store raises what its own library does.
         raise ViduDownloadError(f"Whether {path} is there could not be read: {named(error)}.") from error
+    return stat if stat.get("type") == "file" else None
 
 
 def remove(path: str) -> None:

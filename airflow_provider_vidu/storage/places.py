@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import tempfile
 import uuid
@@ -43,7 +44,13 @@ def located(path: str) -> ObjectStoragePath:
         raise ViduRequestError(f"{problem}.")
     with _storage_faults(path):
         if "://" in path or path.startswith(("file:", "local:")):
-            found = ObjectStoragePath(path)
+            try:
+                found = ObjectStoragePath(path)
+            except ValueError as error:
+                raise ViduRequestError(
+                    f"destination must be a path, or a URI of a file system that Airflow knows, got {path}: "
+                    f"{named(error)}. Nothing was sent or paid. Install the provider of that store, or use another one."
+                ) from error
             if not is_local(found):
                 return found
             path = found.path
@@ -127,7 +134,11 @@ def note_written(path: ObjectStoragePath) -> None:
     """
     from airflow.providers.common.compat.sdk import get_hook_lineage_collector
 
-    get_hook_lineage_collector().add_output_asset(context=path, uri=uri_of(path))
+    try:
+        get_hook_lineage_collector().add_output_asset(context=path, uri=uri_of(path))
+    except Exception:
+        # The file is there, and paid.
+        log.exception("%s could not be named as an output of the task", uri_of(path))
 
 
 def probe(path: ObjectStoragePath) -> None:
@@ -135,33 +146,61 @@ def probe(path: ObjectStoragePath) -> None:
     Find out whether a file could be written, so that nothing is paid for where it could not.
 
     It writes one byte beside it, by the same calls, and removes it. Where a store lets write but not remove, that file
-    stays and the next probe replaces it.
+    stays and the next probe replaces it, or writes another one where it may not.
 
     :param path: the file, which is not touched.
     :raises ViduDownloadError: when it could not. A retry can help.
     """
-    refuse_directory(path)
+    refuse_taken(path)
     try:
         trial = path.with_name(_PROBE)
-        with replacing(trial) as file:
-            file.write(b"\n")
+        try:
+            _write_a_byte(trial)
+        except ViduDownloadError:
+            if is_local(path) or not _is_there(trial):
+                raise
+            # Some stores let write a name once and neither replace nor remove it.
+            trial = path.with_name(f"{_PROBE}-{uuid.uuid4().hex}")
+            _write_a_byte(trial)
     except ViduDownloadError as error:
         raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
     remove(trial)
 
 
-def refuse_directory(path: ObjectStoragePath) -> None:
+def _write_a_byte(path: ObjectStoragePath) -> None:
+    with replacing(path) as file:
+        file.write(b"\n")
+
+
+def _is_there(path: ObjectStoragePath) -> bool:
+    try:
+        path.stat()
+    except Exception:
+        return False
+    return True
+
+
+def refuse_taken(path: ObjectStoragePath) -> None:
     """
-    Refuse a place on this machine at which a directory lies: no video could take it.
+    Refuse a place on this machine that no video could take: a directory, a pipe or a device, or one below a file.
 
     :param path: the file.
-    :raises ViduRequestError: if it is a directory. Nothing was sent.
+    :raises ViduRequestError: if it is such a place. Nothing was sent.
     """
-    if is_local(path) and Path(path.path).is_dir():
-        raise ViduRequestError(
-            f"destination must name a file or a directory for files, got {path.path}, which is a directory. "
-            "Nothing was sent or paid. Remove it, or leave out the name of the file."
-        )
+    if not is_local(path):
+        return
+    place = Path(path.path)
+    there = next(one for one in (place, *place.parents) if os.path.lexists(one))
+    if there != place and not there.is_dir():
+        problem = f"below {there}, which is no directory"
+    elif there == place and there.exists() and not there.is_file():
+        problem = f"{place}, which is a directory" if there.is_dir() else f"{place}, which is no regular file"
+    else:
+        return
+    raise ViduRequestError(
+        f"destination must name a file or a directory for files, got {problem}. Nothing was sent or paid. Remove it, "
+        "or choose another name."
+    )
 
 
 def remove(path: ObjectStoragePath) -> None:

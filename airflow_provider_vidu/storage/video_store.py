@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.texts import is_url, named, plain_url
+from airflow_provider_vidu.protocol.texts import is_url, named, plain_url, shown
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import located, note_written, replacing, uri_of
 
@@ -132,6 +132,10 @@ class VideoStore:
             return index, self._store_videos(result, custom_id, index)
         except ViduError as error:
             return index, error
+        except Exception as error:
+            # Whatever it is, the other videos are paid as well.
+            self.log.exception("The video of item %s could not be stored", custom_id or index)
+            return index, ViduDownloadError(f"It could not be stored: {named(error)}. {_paid(_id_in(result), result)}")
 
     def _store_or_refresh(self, task_id: str, urls: list[str], number: int, path: ObjectStoragePath) -> str:
         try:
@@ -210,17 +214,21 @@ def place_of(context: Context) -> int:
     return max(0, context["ti"].map_index or 0)
 
 
+def _id_in(result: Mapping[str, Any]) -> str:
+    return str(result.get("task_id"))
+
+
 def _checked(result: Any) -> tuple[str, list[str]]:
     task_id, urls = (result.get("task_id"), result.get("urls")) if isinstance(result, Mapping) else (None, None)
     if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
         raise ViduRequestError(
-            f"result: {str(result)[:200]!r} given, allowed: the dictionary that ViduTaskSensor returned, as "
+            f"result: {shown(result)} given, allowed: the dictionary that ViduTaskSensor returned, as "
             "sensor.output passes it."
         )
     plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
     for url in plain:
         if not is_url(url):
-            raise ViduRequestError(f"result: the url {str(url)[:200]!r} given, allowed: http(s) URLs.")
+            raise ViduRequestError(f"result: the url {shown(url)} given, allowed: http(s) URLs.")
     return task_id, plain
 
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_vidu.durable.batch_record import BatchRecord
-from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.storage import manifest as manifests
 from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, outcomes, posts, tried
@@ -244,3 +245,56 @@ def test_the_reason_of_a_failure_is_shown(emulator, videos):
     with pytest.raises(AirflowFailException) as raised:
         rendered(many(2), videos, max_cost=0.1).execute(context)
     assert pushed == {"vidu_failure": {"task_id": "", "reason": str(raised.value)}}
+
+
+@pytest.mark.parametrize(
+    "manifest", ["{videos}/b.mp4", "file://{videos}/b.mp4", "{videos}//b.mp4", "{videos}/../videos/b.mp4"]
+)
+def test_a_manifest_in_the_place_of_a_video_is_refused(emulator, videos, manifest):
+    with pytest.raises(
+        AirflowFailException, match=r"manifest must differ from every video's file, got .*, which is that of b"
+    ):
+        tried(Store(), videos, [asked("a"), asked("b")], manifest=manifest.format(videos=videos))
+    assert posts(emulator) == []
+
+
+def broken(path, how):
+    path.unlink()
+    if how == "a directory":
+        path.mkdir()
+    elif how == "a pipe":
+        os.mkfifo(path)
+    elif how == "another page":
+        path.write_text("<html>")
+
+
+@pytest.mark.parametrize("how", ["gone", "another page", "a directory", "a pipe"])
+def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, how):
+    store, given = Store(), [*many(1), asked("unfit", prompt="fail-by-moderation")]
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, given)
+    broken(videos / "kite-000.mp4", how)
+    with pytest.raises(AirflowFailException):
+        tried(store, videos, given, try_number=2)
+    expected = "not_stored" if how == "a directory" else "success"
+    assert outcomes(videos)["kite-000"] == expected
+    assert len(posts(emulator)) == 2
+    assert [task["downloads"] for task in emulator.tasks if task["downloads"]] == [2]
+
+
+def test_an_item_whose_directory_is_a_file_is_refused_with_nothing_paid(emulator, videos):
+    videos.mkdir()
+    (videos / "b").write_text("a file")
+    with pytest.raises(AirflowFailException, match=f"got below {videos}/b, which is no directory. Nothing was sent"):
+        tried(Store(), videos, [asked("a"), asked("b")], destination=f"{videos}/{{custom_id}}/v.mp4")
+    assert posts(emulator) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "A"), ("\u00fc", "u\u0308")], ids=ascii)
+def test_custom_ids_that_some_directories_take_for_one_are_refused(emulator, videos, one, other):
+    with pytest.raises(ViduRequestError, match=r"writes 2 items \(0, 1\) to one file"):
+        tried(Store(), videos, [asked(one), asked(other)])
+    # In a bucket they are two.
+    ViduGenerateBatchOperator(
+        task_id="batch", requests=[asked(one), asked(other)], destination="s3://c@bucket/{custom_id}.mp4"
+    )

@@ -220,7 +220,7 @@ BELOW_3_3 = {
     "the first try": ("CeleryExecutor", "directory", 1, 1, 1, True),
     "a person's clear": ("CeleryExecutor", "directory", 3, 3, 1, True),
     "a retry after a person's clear": ("CeleryExecutor", "directory", 4, 3, 1, False),
-    "a retry on the only machine": ("LocalExecutor", "directory", 2, 1, 1, True),
+    "a retry of what may be the only machine": ("LocalExecutor", "directory", 2, 1, 1, False),
     "a retry with a bucket": ("CeleryExecutor", "bucket", 2, 1, 1, True),
 }
 
@@ -247,3 +247,10 @@ def test_below_airflow_3_3_a_retry_that_cannot_know_what_was_submitted_sends_not
         with pytest.raises(AirflowFailException, match=told):
             tried(None, videos, many(1), destination=destination, **numbers)
     assert len(posts(emulator)) == is_sent
+
+
+def test_below_airflow_3_3_a_retry_knows_of_a_try_on_this_machine_that_submitted_nothing(emulator, videos):
+    with pytest.raises(AirflowFailException, match="max_cost"):
+        tried(None, videos, many(1), max_cost=0.01)
+    assert tried(None, videos, many(1), try_number=2)["counts"] == {"success": 1}
+    assert len(posts(emulator)) == 1

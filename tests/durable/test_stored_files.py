@@ -113,7 +113,7 @@ def test_what_was_stored_is_known_to_the_next_try_by_task_place_size_and_time():
     ]
     assert [later.kept(*each) for each in asked_for] == [True, False, False, False, False]
     # Where nothing is known of a file, it is not known to be another one.
-    assert [later.is_replaced(*each) for each in asked_for] == [False, False, False, True, True]
+    assert [later.is_replaced(*each) for each in asked_for] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,17 @@ def test_where_the_store_cannot_be_read_nothing_is_known_and_nothing_replaced(ca
     assert len([text for text in caplog.messages if text.startswith("Which videos were stored is not remem")]) == 1
     with pytest.raises(ViduStateError, match="could not be read"):
         files.files_of("one")
+
+
+def test_a_write_that_fails_forgets_nothing_of_what_is_written_later(caplog):
+    store = Store(fails_at=1)
+    files = files_in(store)
+    for number in range(30):
+        files.add(f"task-{number}", f"s3://b/{number}.mp4", stat())
+    files.flush()
+    later = files_in(store)
+    assert [later.files_of(f"task-{number}") for number in range(30)] == [[f"s3://b/{n}.mp4"] for n in range(30)]
+    assert len([text for text in caplog.messages if "could not be written yet" in text]) == 1
 
 
 def test_where_the_store_cannot_be_written_the_video_is_stored_all_the_same(emulator, tmp_path, caplog):

@@ -95,7 +95,6 @@ WHOLE = {
     "the index first": TYPE + INDEX + PICTURES,
     "the index last": TYPE + PICTURES + INDEX,
     "a box of 64 bits": TYPE + LARGE + INDEX,
-    "pictures to the end of the file": TYPE + INDEX + b"\0\0\0\0mdat" + bytes(100),
     "fragments": TYPE + INDEX + b"\0\0\0\x0cmoof\0\0\0\0" + b"\0\0\0\x0cmdat\0\0\0\0",
     "some bytes after it": TYPE + PICTURES + INDEX + b"\0\0\0",
     "what is no box after it": TYPE + PICTURES + INDEX + b"\0\0\0\2 end of file",
@@ -106,6 +105,50 @@ WHOLE = {
 def test_a_whole_video_without_a_length_is_stored(video):
     with Answers(video).url() as url:
         assert downloaded(url) == video
+
+
+ENDLESS = TYPE + INDEX + b"\0\0\0\0mdat" + bytes(50_000)
+# How its end is told, and how the first half of it is cut off.
+FRAMED = {
+    "chunks": (ENDLESS, {"chunked": True, "Transfer_Encoding": "chunked"}),
+    "a length": (ENDLESS, {"Content_Length": str(len(ENDLESS))}),
+    "gzip": (gzip.compress(ENDLESS, 0), {"Content_Encoding": "gzip"}),
+    "deflate": (zlib.compress(ENDLESS, 0), {"Content_Encoding": "deflate"}),
+}
+
+
+@pytest.mark.parametrize(("body", "headers"), FRAMED.values(), ids=list(FRAMED))
+def test_pictures_that_go_to_the_end_of_the_file_are_whole_where_its_end_is_told(body, headers):
+    with Answers(body, **headers).url() as url:
+        assert downloaded(url) == ENDLESS
+    with (
+        Answers(body, sent=len(body) // 2, **headers).url() as url,
+        pytest.raises(exceptions.ViduDownloadError, match=r"broke off after [\d,]+ bytes"),
+    ):
+        ViduHook().download(url, io.BytesIO())
+
+
+def test_pictures_that_go_to_the_end_of_a_file_whose_end_is_not_told_are_never_a_success():
+    with Answers(ENDLESS).url() as url, pytest.raises(exceptions.ViduDownloadError, match="length was not announced"):
+        ViduHook().download(url, io.BytesIO())
+
+
+def test_each_chunk_may_be_a_gzip_file_of_its_own():
+    pieces = [VIDEO[at : at + 9000] for at in range(0, len(VIDEO), 9000)]
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for member in map(gzip.compress, pieces):
+            # Of the last one's beginning the first byte comes by itself.
+            for part in (member[:1], member[1:]):
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    with host(answer) as url:
+        assert downloaded(url) == VIDEO
 
 
 def bare(data: bytes) -> bytes:
@@ -372,6 +415,32 @@ def test_a_link_into_the_network_is_followed_where_the_api_itself_is_there(monke
     set_connection(monkeypatch, host="http://localhost:1")
     with Answers().url() as url:
         assert downloaded(url) == VIDEO
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_video_is_fetched_by_the_proxy_for_downloads(public_api, monkeypatch, variable):
+    monkeypatch.setenv("NO_PROXY", "")
+    proxy = Answers()
+    with proxy.url() as url:
+        address = url.removesuffix("/video")
+        set_connection(monkeypatch, host="https://api.example", extra={"download_proxies": {"http": address}})
+        assert downloaded("http://videos.example/a.mp4") == VIDEO
+        set_connection(monkeypatch, host="https://api.example")
+        # Without a scheme, as curl takes it.
+        monkeypatch.setenv(variable, address.removeprefix("http://"))
+        assert downloaded("http://videos.example/a.mp4") == VIDEO
+    assert len(proxy.asked) == 2
+
+
+def test_a_proxy_that_downloads_cannot_use_is_refused_before_anything_is_paid(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    extra = {"proxies": {"https": "http://127.0.0.1:9"}}
+    set_connection(monkeypatch, host="https://api.example", extra=extra)
+    with pytest.raises(exceptions.ViduConnectionSettingsError, match="Set another one as download_proxies in the conn"):
+        ViduHook().settings()
+    set_connection(monkeypatch, host="https://api.example", extra={**extra, "download_proxies": extra["proxies"]})
+    assert ViduHook().settings().download_proxy("https://videos.example") == "http://127.0.0.1:9"
 
 
 def test_behind_a_proxy_an_address_in_the_link_is_refused_and_a_name_is_the_proxys(public_api, monkeypatch):

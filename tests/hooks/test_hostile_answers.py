@@ -20,7 +20,8 @@ from airflow_provider_vidu.exceptions import (
     ViduSubmissionUncertainError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.response import MAX_ANSWER_BYTES, Submission, TaskStatus
+from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
+from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 from dev.emulator_client import set_connection
 from tests.transports import BODY
 
@@ -196,10 +197,17 @@ def test_a_host_that_no_request_can_reach_is_refused_when_the_connection_is_read
             call()
 
 
-SOCKS = ["socks5://127.0.0.1:9", "socks5h://user:secret@127.0.0.1:9", "socks4://127.0.0.1:9", "ftp://127.0.0.1:9"]
+UNUSABLE = [
+    "http:127.0.0.1:9",
+    "http://127.0.0.1:99999",
+    "socks5://127.0.0.1:9",
+    "socks5h://user:secret@127.0.0.1:9",
+    "socks4://127.0.0.1:9",
+    "ftp://127.0.0.1:9",
+]
 
 
-@pytest.mark.parametrize("proxy", SOCKS)
+@pytest.mark.parametrize("proxy", UNUSABLE)
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
 def test_a_proxy_of_the_environment_that_a_wait_cannot_use_is_named_at_once(hook, monkeypatch, variable, proxy):
     monkeypatch.setenv(variable, proxy)
@@ -215,6 +223,8 @@ def test_a_proxy_of_the_environment_that_a_wait_cannot_use_is_named_at_once(hook
 PROXIES = {
     "the environment's": ({}, {"HTTP_PROXY": "{proxy}"}, True),
     "none for a host that is left out": ({}, {"HTTP_PROXY": "{proxy}", "NO_PROXY": "127.0.0.1"}, False),
+    "the environment's without its scheme": ({}, {"HTTP_PROXY": "{place}"}, True),
+    "the environment's of any scheme": ({}, {"HTTP_PROXY": "//{place}"}, True),
     "the connection's": ({"http": "{proxy}"}, {}, True),
     "the connection's for all": ({"all": "{proxy}"}, {"NO_PROXY": "127.0.0.1"}, True),
     "the connection's for the host": ({"http://127.0.0.1": "{proxy}"}, {}, True),
@@ -230,7 +240,7 @@ def test_both_hooks_choose_the_same_proxy(hook, server, monkeypatch, extra, envi
         for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
-            monkeypatch.setenv(name, value.format(proxy=proxy.url))
+            monkeypatch.setenv(name, value.format(proxy=proxy.url, place=proxy.url.removeprefix("http://")))
         proxies = {name: value.format(proxy=proxy.url) for name, value in extra.items()}
         set_connection(monkeypatch, host=server.url, extra={"proxies": proxies})
         assert hook.get_task("t").word == "Running"

@@ -57,9 +57,31 @@ def test_a_video_stored_on_another_machine_is_not_paid_again(emulator, videos, k
     assert len(posts(emulator)) == 2
 
 
+@pytest.mark.parametrize("max_tries", [1, 2], ids=["retried", "cleared"])
+def test_a_stored_video_is_returned_although_the_server_knows_its_task_no_more(
+    emulator, videos, killed_after_storing, max_tries
+):
+    (video,) = videos.glob("*.mp4")
+    emulator.control("POST", "reset")
+    returned = tried(killed_after_storing, videos, max_tries, timeout=0.5)
+    assert (returned["files"], returned["urls"], returned["task_id"]) == ([f"file://{video}"], [], video.stem)
+    assert posts(emulator) == []
+
+
 def test_clearing_a_delivered_task_makes_a_new_video_wherever_it_runs(emulator, videos):
     store = Store()
     tried(store, videos)
     shutil.rmtree(videos)
     tried(store, videos, 2)
     assert len(posts(emulator)) == 2
+
+
+def test_a_retry_whose_destination_is_none_names_what_was_paid(emulator, videos):
+    store = Store()
+    tried(store, videos)
+    store[SUBMIT_KEY] = Attempt.from_state(store[SUBMIT_KEY])._replace(delivered=False).state()
+    (task,) = emulator.tasks
+    with pytest.raises(AirflowFailException) as raised:
+        tried(store, videos, destination="")
+    assert f"An earlier try submitted Vidu task {task['task_id']} at " in str(raised.value)
+    assert f'vidu_task_id="{task["task_id"]}"' in str(raised.value)

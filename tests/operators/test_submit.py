@@ -132,7 +132,10 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
     text = tmp_path / "text.png"
     text.write_text("no image")
     return {
-        "missing": ({"first_frame_url": str(tmp_path / "none.png")}, "none.png' given, allowed: an http"),
+        "missing": (
+            {"first_frame_url": str(tmp_path / "none.png")},
+            "none.png' (there is no such file). Nothing was sent or paid. Put the",
+        ),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
         "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),

@@ -39,6 +39,17 @@ def test_a_body_may_come_in_pieces_of_any_size(name, encode, size):
     assert b"".join(piece for part in parts for piece in undone(decoders, part)) == VIDEO
 
 
+def test_a_coding_is_complete_at_its_own_end_alone():
+    for name, body in (("gzip", gzip.compress(VIDEO) * 2), ("deflate", zlib.compress(VIDEO))):
+        decoder, seen = Decoder(name), []
+        for at in range(len(body)):
+            list(decoder.pieces(body[at : at + 1]))
+            seen.append(decoder.is_complete)
+        ends = [at + 1 for at, is_complete in enumerate(seen) if is_complete]
+        # After the first of two members, until the second is known to have begun.
+        assert ends in ([len(body) // 2, len(body) // 2 + 1, len(body)], [len(body)])
+
+
 def test_what_follows_the_end_of_a_coded_body_is_left_out():
     decoder = Decoder("gzip")
     assert b"".join(decoder.pieces(gzip.compress(VIDEO) + b"garbage")) == VIDEO

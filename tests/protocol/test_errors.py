@@ -63,6 +63,13 @@ REASONS = {
         "并发已满",
     ],
     Family.ACCOUNT: [
+        "资金不足",
+        "金额不足",
+        "点数不足",
+        "账单逾期",
+        "餘額不足",
+        "帳戶已停用",
+        "Insufficient points",
         "CreditInsufficient",
         "code=CreditInsufficient, message=服务繁忙",
         "creditinsufficient",

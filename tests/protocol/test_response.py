@@ -524,3 +524,17 @@ def test_a_request_without_an_answer_is_uncertain_only_for_a_submit(task, kind, 
 
 def test_samples_hold_no_key():
     assert not re.search(rb"Bearer|Authorization|sk-", b"".join(SAMPLES.values()))
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("x " * 160 + "code=CreditInsufficient", ("x " * 160)[:300] + "…"),
+        ({"code": "CreditInsufficient"}, '{"code": "CreditInsufficient"}'),
+        (["积分不足"], '["积分不足"]'),
+    ],
+)
+def test_the_family_is_that_of_the_whole_reason(reason, shown):
+    body = {"output": {"task_id": TASK, "task_status": "Failure", "error_message": reason}}
+    found = read(200, json.dumps(body).encode())
+    assert (found.error_message, found.family.value) == (shown, "account")

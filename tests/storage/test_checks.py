@@ -28,6 +28,7 @@ SHARED = [
     "{{ params.name }}.mp4",
     "{{ macros.ds_add('2026-01-01', 1) }}.mp4",
     "{% for one in [1, 2] %}{{ one }}{% endfor %}.mp4",
+    "{{ ti.run_id }}-{{ task_instance.dag_id }}-{{ task.task_id }}.mp4",
 ]
 OWN = [
     "videos",
@@ -36,6 +37,7 @@ OWN = [
     "{{ ti.map_index }}.mp4",
     "{{ task_instance.map_index }}-{{ ds_nodash }}.mp4",
     "{{ macros.uuid.uuid4() }}.mp4",
+    "{{ macros['uuid'].uuid4() }}.mp4",
 ]
 
 
@@ -114,6 +116,43 @@ def test_destinations_that_are_mapped_themselves_are_taken(run_dag, emulator, tm
 
     assert set(run_dag(make).states.values()) == {"success"}
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+MAPPED = {
+    "one for all": lambda partial, path: partial().expand(destination=[f"{path}/a.mp4"] * 2),
+    "one of the run for all": lambda partial, path: partial().expand(destination=[f"{path}/{{{{ run_id }}}}.mp4"] * 2),
+    "one for some": lambda partial, path: partial().expand(
+        destination=[f"{path}/a.mp4", f"{path}/a.mp4", f"{path}/b.mp4"]
+    ),
+    "each with each": lambda partial, path: partial().expand(
+        destination=[f"{path}/{one}.mp4" for one in "ab"], seed=[1, 2]
+    ),
+    "by dictionaries": lambda partial, path: partial().expand_kwargs([{"destination": f"{path}/a.mp4"}] * 2),
+}
+
+
+@pytest.mark.parametrize("expand", MAPPED.values(), ids=list(MAPPED))
+def test_a_file_that_two_mapped_tasks_are_given_is_paid_once_at_most(run_dag, emulator, tmp_path, expand):
+    ran = run_dag(lambda: expand(lambda: ViduGenerateVideoOperator.partial(task_id="map", **QUICK), tmp_path))
+    assert "destination must differ for each mapped task, got " in str(ran.error)
+    # A name that only one of them was given is its own.
+    assert [path.name for path in tmp_path.rglob("*.mp4")] == (["b.mp4"] if len(posts(emulator)) else [])
+
+
+@pytest.mark.parametrize("how", ["expand", "expand_kwargs"])
+def test_params_that_are_mapped_themselves_name_a_file_for_each(run_dag, emulator, tmp_path, how):
+    def make():
+        partial = ViduGenerateVideoOperator.partial(
+            task_id="map", destination=f"{tmp_path}/{{{{ params.name }}}}.mp4", **QUICK
+        )
+        each = [{"name": "a"}, {"name": "b"}]
+        if how == "expand":
+            partial.expand(params=each)
+        else:
+            partial.expand_kwargs([{"params": one} for one in each])
+
+    assert set(run_dag(make).states.values()) == {"success"}
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4", "b.mp4"]
 
 
 def test_a_task_that_is_not_mapped_may_name_its_file(run_dag, emulator, tmp_path):

@@ -85,7 +85,9 @@ def test_a_broken_download_is_taken_up_and_stored_whole(emulator, finish, place)
 
 
 @pytest.mark.parametrize(
-    "fault", [{"fault": "truncate", "times": None}, {"fault": "not_a_video"}, {"fault": "empty", "times": None}], ids=str
+    "fault",
+    [{"fault": "truncate", "times": None}, {"fault": "not_a_video"}, {"fault": "empty", "times": None}],
+    ids=str,
 )
 def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulator, finish, place, fault):
     result = {**finish(), "expires_at": 1800000000.0}
@@ -110,6 +112,32 @@ def remembering(place: Place, state: Store | None) -> VideoStore:
     """A store whose files a task instance remembers, as each of its tries makes one."""
     stored = StoredFiles(context_of(state), LOG)
     return VideoStore(place.destination, "vidu_default", LOG, stored)
+
+
+def test_whatever_one_video_meets_the_others_are_stored(emulator, finish, place, monkeypatch):
+    really_store = VideoStore._store_videos
+
+    def store(self, result, custom_id, index):
+        if index == 1:
+            raise RuntimeError("nobody foresaw this")
+        return really_store(self, result, custom_id, index)
+
+    monkeypatch.setattr(VideoStore, "_store_videos", store)
+    videos = [(finish(), "", index) for index in range(3)]
+    found = dict(VideoStore(place.destination, "vidu_default", LOG).store_all(videos))
+    assert [type(found[index]) for index in range(3)] == [list, ViduDownloadError, list]
+    assert str(found[1]).startswith(
+        "It could not be stored: RuntimeError: nobody foresaw this. The video of Vidu task "
+    )
+
+
+def test_a_listener_that_fails_fails_no_video(emulator, finish, place, monkeypatch):
+    class Collector:
+        def add_output_asset(self, **named):
+            raise ValueError("Asset name cannot exceed 1500 characters")
+
+    monkeypatch.setattr("airflow.providers.common.compat.sdk.get_hook_lineage_collector", Collector)
+    assert len(VideoStore(place.destination, "vidu_default", LOG).store(finish())) == 1
 
 
 def test_a_file_that_an_earlier_try_stored_is_kept_without_asking_its_host(emulator, finish, place, caplog):
