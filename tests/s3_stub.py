@@ -37,7 +37,8 @@ class Stub:
     ``objects`` is what is in it, ``uploads`` what is half uploaded, ``calls`` the name and key of every call, and
     ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
     ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
-    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken.
+    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken, ``is_write_once`` whether what is
+    there cannot be replaced.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class Stub:
         self.break_after: dict[str, int] = {}
         self.loses = 0
         self.takes_checksums = True
+        self.is_write_once = False
         self.lock = threading.Lock()
 
     def names(self, key: str = "") -> list[str]:
@@ -174,6 +176,8 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
             self.answer(200, f"<ListBucketResult>{count}{contents}{common}</ListBucketResult>")
 
         def do_PutObject(self, key: str, _: object, body: bytes) -> None:
+            if stub.is_write_once and key in stub.objects:
+                raise Refused(403, "AccessDenied")
             stub.put(key, body[: len(body) - stub.loses])
             self.answer(200, ETag=stub.objects[key].etag)
 

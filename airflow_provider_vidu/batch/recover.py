@@ -23,7 +23,7 @@ from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import is_local, located, refuse_taken, uri_of
+from airflow_provider_vidu.storage.places import is_local, located, refuse_below_file, refuse_taken, uri_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -149,6 +149,7 @@ class Recovery:
             # Of a task that is not there yet only the name is unknown, and no other file has it.
             place = located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index))
             refuse_taken(place)
+            refuse_below_file(place)
             if _real(place) == own:
                 raise ViduRequestError(
                     f"manifest must differ from every video's file, got {manifest}, which is that of "

@@ -29,7 +29,7 @@ from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.reporting import announce, count_failure, count_success
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import located, probe
+from airflow_provider_vidu.storage.places import located, probe, refuse_taken
 from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import defer_timeout
@@ -118,6 +118,7 @@ class BatchRun:
                 if new:
                     self._before_post()
                     recovery.refuse_taken_places(hop.path)
+                refuse_taken(located(hop.path))
                 estimates = self._estimates(new)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.memory, self._log)}") from error

@@ -137,7 +137,8 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         download_proxies=_proxies(extra.get("download_proxies", {}), name, "download_proxies"),
         max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number above 0") if _RATE in extra else None,
     )
-    # Not only when the video is paid for.
+    # Not only when one is needed: the second one is once a video is paid for.
+    _ = settings.proxy
     settings.download_proxy("https://videos.example")
     return settings
 

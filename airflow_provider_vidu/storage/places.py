@@ -44,13 +44,7 @@ def located(path: str) -> ObjectStoragePath:
         raise ViduRequestError(f"{problem}.")
     with _storage_faults(path):
         if "://" in path or path.startswith(("file:", "local:")):
-            try:
-                found = ObjectStoragePath(path)
-            except ValueError as error:
-                raise ViduRequestError(
-                    f"destination must be a path, or a URI of a file system that Airflow knows, got {path}: "
-                    f"{named(error)}. Nothing was sent or paid. Install the provider of that store, or use another one."
-                ) from error
+            found = ObjectStoragePath(path)
             if not is_local(found):
                 return found
             path = found.path
@@ -182,25 +176,35 @@ def _is_there(path: ObjectStoragePath) -> bool:
 
 def refuse_taken(path: ObjectStoragePath) -> None:
     """
-    Refuse a place on this machine that no video could take: a directory, a pipe or a device, or one below a file.
+    Refuse a place on this machine that no video could take: a directory, a pipe or a device.
 
     :param path: the file.
-    :raises ViduRequestError: if it is such a place. Nothing was sent.
+    :raises ViduRequestError: if one of them lies there. Nothing was sent.
     """
-    if not is_local(path):
-        return
     place = Path(path.path)
-    there = next(one for one in (place, *place.parents) if os.path.lexists(one))
-    if there != place and not there.is_dir():
-        problem = f"below {there}, which is no directory"
-    elif there == place and there.exists() and not there.is_file():
-        problem = f"{place}, which is a directory" if there.is_dir() else f"{place}, which is no regular file"
-    else:
+    if not is_local(path) or not place.exists() or place.is_file():
         return
+    kind = "a directory" if place.is_dir() else "no regular file"
     raise ViduRequestError(
-        f"destination must name a file or a directory for files, got {problem}. Nothing was sent or paid. Remove it, "
-        "or choose another name."
+        f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
+        "paid. Remove it, or choose another name."
     )
+
+
+def refuse_below_file(path: ObjectStoragePath) -> None:
+    """
+    Refuse a place on this machine whose directory could not be made, since a file lies on the way to it.
+
+    :param path: the file.
+    :raises ViduDownloadError: if one lies there. Nothing was sent; a retry can help.
+    """
+    if is_local(path):
+        there = next(one for one in Path(path.path).parents if os.path.lexists(one))
+        if not there.is_dir():
+            raise ViduDownloadError(
+                f"Nothing could be written to {uri_of(path)}: {there} is no directory. Nothing was sent: nothing was "
+                "paid, a retry can help."
+            )
 
 
 def remove(path: ObjectStoragePath) -> None:

@@ -274,7 +274,7 @@ def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, ho
     with pytest.raises(AirflowFailException):
         tried(store, videos, given)
     broken(videos / "kite-000.mp4", how)
-    with pytest.raises(AirflowFailException):
+    with pytest.raises(AirflowException):
         tried(store, videos, given, try_number=2)
     expected = "not_stored" if how == "a directory" else "success"
     assert outcomes(videos)["kite-000"] == expected
@@ -285,7 +285,7 @@ def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, ho
 def test_an_item_whose_directory_is_a_file_is_refused_with_nothing_paid(emulator, videos):
     videos.mkdir()
     (videos / "b").write_text("a file")
-    with pytest.raises(AirflowFailException, match=f"got below {videos}/b, which is no directory. Nothing was sent"):
+    with pytest.raises(ViduDownloadError, match=f"{videos}/b is no directory. Nothing was sent: nothing was paid"):
         tried(Store(), videos, [asked("a"), asked("b")], destination=f"{videos}/{{custom_id}}/v.mp4")
     assert posts(emulator) == []
 

@@ -154,4 +154,4 @@ def test_a_misspelt_field_of_extra_is_named_in_the_log(monkeypatch, caplog):
     set_connection(monkeypatch, extra={"donwload_verify": False, "timeout": 5})
     assert ViduHook().settings().download_verify is True
     (line,) = [text for text in caplog.messages if "which nothing reads" in text]
-    assert "extra holds ['donwload_verify'], which nothing reads. It knows: auth_scheme, download_verify, " in line
+    assert "extra holds ['donwload_verify'], which nothing reads. It knows: auth_scheme, download_proxies, " in line

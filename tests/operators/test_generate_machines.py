@@ -81,7 +81,9 @@ def test_a_retry_whose_destination_is_none_names_what_was_paid(emulator, videos)
     tried(store, videos)
     store[SUBMIT_KEY] = Attempt.from_state(store[SUBMIT_KEY])._replace(delivered=False).state()
     (task,) = emulator.tasks
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, destination="{{ params.place }}")
+    operator.destination = ""
     with pytest.raises(AirflowFailException) as raised:
-        tried(store, videos, destination="")
+        operator.execute(context_of(store) | {"task_state_store": store})
     assert f"An earlier try submitted Vidu task {task['task_id']} at " in str(raised.value)
     assert f'vidu_task_id="{task["task_id"]}"' in str(raised.value)

@@ -134,7 +134,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
     return {
         "missing": (
             {"first_frame_url": str(tmp_path / "none.png")},
-            "none.png' (there is no such file). Nothing was sent or paid. Put the",
+            "(there is no such file). Nothing was sent or paid. Put the",
         ),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),

@@ -163,7 +163,7 @@ def test_a_status_word_is_compared_without_case_and_kept_as_it_is(word, state):
         ({"submit_time": 1776240000.5, "finish_time": 10**400}, {}, {"submit_time": 1776240000.5}),
         ({"submit_time": float("nan"), "finish_time": float("inf")}, {}, {}),
         ({"submit_time": 10**15 - 1, "finish_time": 10**15}, {}, {"submit_time": 10**15 - 1}),
-        ({"error_message": {"code": 1}}, {}, {}),
+        ({"error_message": {"code": 1}}, {}, {"error_message": '{"code": 1}'}),
         ({"error_message": "a\n\tb\x00\x1b[31m"}, {}, {"error_message": "a b[31m"}),
         ({"error_message": "x" * 301}, {}, {"error_message": "x" * 300 + "…"}),
         ({"task_id": None}, {}, {}),

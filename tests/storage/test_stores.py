@@ -163,7 +163,9 @@ def test_a_store_that_takes_no_file_costs_nothing(run_dag, stub, emulator):
     assert type(error) is ViduDownloadError
     assert "Nothing could be written to s3://stub@bucket/new/.vidu-probe: PermissionError" in str(error)
     assert emulator.requests == []
-    assert stub.calls == [("PutObject", "new/.vidu-probe")]
+    # Whether one lies there that may not be replaced is looked up.
+    assert stub.calls[0] == ("PutObject", "new/.vidu-probe")
+    assert stub.names().count("PutObject") == 1
 
 
 def test_where_nothing_can_be_removed_one_empty_file_stays_and_is_named(run_dag, stub, emulator, caplog):
@@ -175,6 +177,14 @@ def test_where_nothing_can_be_removed_one_empty_file_stays_and_is_named(run_dag,
     assert len(posts(emulator)) == 2
     assert sorted(stub.objects)[0] == "new/.vidu-probe"
     assert len(stub.objects) == 3
+
+
+def test_a_store_that_lets_write_a_name_once_takes_one_video_after_the_other(run_dag, stub, emulator):
+    stub.refuse, stub.is_write_once = {"DeleteObject"}, True
+    for _ in range(3):
+        assert generate(run_dag).states == {"generate": "success"}
+    probes = [key for key in stub.objects if key.startswith("new/.vidu-probe")]
+    assert (len(probes), len(stub.objects), len(posts(emulator))) == (3, 6, 3)
 
 
 def test_a_batch_leaves_its_videos_and_its_manifest_alone(run_dag, stub):
