@@ -27,7 +27,7 @@ OPERATORS = (
     "ViduGenerateBatchOperator",
 )
 MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
-"""XComs that only this provider pushes: they identify its tasks if a DAG author subclasses an operator."""
+"""XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""
 KEYS = (*MARKS, "return_value", "expected_seconds")
 INSTANCES_A_PAGE = 1000
 LONGEST_VALUE = 20_000
@@ -76,7 +76,7 @@ def videos(
 
 
 def _instances(dag_id: str, run_id: str) -> Select[Any]:
-    ours = exists().where(
+    has_mark = exists().where(
         XComModel.dag_id == TaskInstance.dag_id,
         XComModel.run_id == TaskInstance.run_id,
         XComModel.task_id == TaskInstance.task_id,
@@ -89,7 +89,7 @@ def _instances(dag_id: str, run_id: str) -> Select[Any]:
         .where(
             TaskInstance.dag_id == dag_id,
             TaskInstance.run_id == run_id,
-            or_(TaskInstance.operator.in_(OPERATORS), ours),
+            or_(TaskInstance.operator.in_(OPERATORS), has_mark),
         )
         .order_by(TaskInstance.task_id, TaskInstance.map_index)
     )

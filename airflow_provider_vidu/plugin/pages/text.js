@@ -78,7 +78,7 @@ const TEXTS = {
   lastWord: ["Vidu status: {word}", "Vidu 状态：{word}"],
   waitingFor: ["Waiting for the video", "正在等待视频"],
   submitted: ["Submitted; no status yet", "已提交，尚无状态"],
-  nobodyWaits: ["Submitted; no task of this run waits for the video.", "已提交；此次 Dag 执行中没有任务等待该视频。"],
+  noTaskWaits: ["Submitted; no task of this run waits for the video.", "已提交；此次 Dag 执行中没有任务等待该视频。"],
   batchNotStarted: ["The batch has not started yet.", "批量任务尚未开始。"],
   batchWaits: ["The batch is in progress. Its videos are listed when it has ended.", "批量任务进行中，结束后将列出视频。"],
   mediaOff: ["Cannot list the videos: [vidu] media_roots is empty, so this Airflow does not read stored files.", "无法列出视频：[vidu] media_roots 为空，因此此 Airflow 不读取已存储的文件。"],
