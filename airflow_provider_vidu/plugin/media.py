@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Stored videos and batch manifests, for users who may read the XComs of the DAG that made them.
+Stored videos and batch manifests, for users who may read the DAG's XComs.
 
 A user never names a file, only a task: the server reads the task's return value itself. Any user who may edit the DAG's
 runs can write an XCom. The server therefore shows a file that an XCom names only below ``[vidu] media_roots``.

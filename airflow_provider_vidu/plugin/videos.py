@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-States and XComs of a run's Vidu tasks, a thousand task instances in one answer.
+States and XComs of a run's Vidu tasks, a thousand instances per answer.
 
 Airflow's own API returns one XCom per request, and a run may have thousands.
 """
