@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The application behind the tabs. Nothing of it is served to a user who has not logged in.
+The web application behind the tabs; it serves only users who are logged in.
 
-FastAPI reads the annotations of a route when it is declared, so that ``from __future__ import annotations`` would hide
-from it what is no global of this module.
+FastAPI reads a route's annotations when the route is declared. With ``from __future__ import annotations`` it could not
+resolve names that are not globals of this module.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,12 +24,12 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
-        # The page makes its elements one by one; no text ever becomes markup or a script.
+        # The pages create their elements one by one: no text ever becomes markup or a script.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
         "style-src 'self'",
         "connect-src 'self'",
-        # Vidu's result links and first frames lie on hosts that are not known beforehand.
+        # The hosts of Vidu's result links and of first frames are not known in advance.
         "media-src 'self' https: http:",
         "img-src 'self' https: http:",
         "frame-ancestors 'self'",
@@ -42,13 +42,13 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Permissions are asked for anew each time.
+    # The browser must revalidate each time, so that the server checks the permissions again.
     "Cache-Control": "private, no-cache",
 }
 
 
 def _without_nul(request: Request) -> None:
-    # PostgreSQL takes no such text, not even to look for it.
+    # PostgreSQL rejects a text with NUL, even in a query.
     if "\0" in unquote(str(request.url)):
         raise HTTPException(404)
 
@@ -87,7 +87,7 @@ def _asset(name: str, request: Request) -> Response:
 
 
 def _static(name: str, request: Request) -> Response:
-    # Only names that are listed, so that no path is ever made of what was asked for.
+    # Only listed names: the request never becomes part of a path.
     if (path := _FILES.get(name)) is None:
         raise HTTPException(404)
     return _STATIC.file_response(path, path.stat(), request.scope)

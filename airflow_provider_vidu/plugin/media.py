@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Stored videos and the manifests of batches, for users who may read the XComs of the DAG that made them.
+Stored videos and batch manifests, for users who may read the DAG's XComs.
 
-A user never names a file, only a task: the server looks up itself what the task returned. An XCom can be written by
-whoever may edit the DAG's runs, so what it names is shown only where it lies below ``[vidu] media_roots``. FastAPI
-reads the annotations of a route when it is declared, which is why they are no texts here.
+A user never names a file, only a task: the server reads the task's return value itself. Any user who may edit the DAG's
+runs can write an XCom. The server therefore shows a file that an XCom names only below ``[vidu] media_roots``.
+FastAPI reads a route's annotations when the route is declared, so this module does not postpone them.
 """
 
 import logging
@@ -29,13 +29,13 @@ from airflow_provider_vidu.storage.roots import Root, read_root
 
 LINES_A_PAGE = 200
 _LINE_BYTES = 1 << 16
-"""More than most lines have."""
+"""Bytes to read first for a single line; most lines are shorter."""
 
 _OFF = (
-    "Stored videos are not shown, since [vidu] media_roots is empty. To show them, list there the directories or "
-    "buckets below which they may be read, such as s3://aws_default@bucket/videos."
+    "Stored videos are not shown because [vidu] media_roots is empty. To show them, list in media_roots the "
+    "directories or buckets from which this server may read, such as s3://aws_default@bucket/videos."
 )
-# The same for whatever is not there and whatever may not be seen, so that nobody learns which files there are.
+# One answer for missing and for forbidden files, so that it does not reveal which files exist.
 _NOTHING = "No such stored file"
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ router = APIRouter(dependencies=[Depends(requires_access_dag("GET", DagAccessEnt
 
 
 def is_on() -> bool:
-    """Tell whether stored videos are shown at all."""
+    """Return whether the configuration lets this server show stored videos."""
     return bool(_root_texts())
 
 
@@ -58,7 +58,7 @@ def _roots() -> list[Root]:
 
 
 def _returned(dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, Path(ge=-1, lt=1 << 31)]) -> Any:
-    # As it is stored: to decode it could make objects of it.
+    # The stored value: Airflow's decoder could create objects from it.
     query = select(XComModel.value).where(
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
@@ -66,7 +66,7 @@ def _returned(dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, 
         XComModel.map_index == map_index,
         XComModel.key == "return_value",
     )
-    # Not FastAPI's session, which would stay open for as long as somebody watches.
+    # FastAPI's session would stay open for as long as a user plays the video.
     with create_session(scoped=False) as session:
         return session.scalar(query)
 
@@ -88,11 +88,11 @@ def _media(request: Request, roots: _Roots, returned: _Returned, file: str) -> R
 def _file(returned: Any, file: str, roots: list[Root]) -> object:
     match = re.fullmatch(r"(?:(\d{1,15})\.)?(\d{1,3})", file, re.ASCII)
     if match is None:
-        raise NotServed(f"{file!r} is no number of a file")
+        raise NotServed(f"{file!r} is not a file number")
     if match[1]:
         files: Any = _lines(returned, int(match[1]), roots, 1)[0][0]["files"]
     else:
-        # A transfer returns them alone.
+        # A transfer returns only the list of files.
         files = returned.get("files") if isinstance(returned, dict) else returned
     if not isinstance(files, list | tuple) or int(match[2]) >= len(files):
         raise NotServed(f"The task has no file {file}")
@@ -100,15 +100,15 @@ def _file(returned: Any, file: str, roots: list[Root]) -> object:
 
 
 def _video(name: object, roots: list[Root]) -> Stored:
-    # Whatever else lies below a root is nobody's business.
+    # Only videos: other files below a root stay hidden.
     if not str(name).endswith(".mp4"):
-        raise NotServed(f"{name!r:.500} is not called .mp4")
+        raise NotServed(f"The name of {name!r:.500} does not end with .mp4")
     stored = open_stored(name, roots)
     try:
         with reading():
             if is_mp4(stored.file.read(HEAD_BYTES)):
                 return stored
-        raise NotServed(f"{name!r:.500} is no MP4 file")
+        raise NotServed(f"{name!r:.500} is not an MP4 file")
     except NotServed:
         stored.file.close()
         raise
@@ -117,7 +117,7 @@ def _video(name: object, roots: list[Root]) -> Stored:
 def _played(request: Request, stored: Stored) -> Response:
     headers = {"Accept-Ranges": "bytes", "Content-Disposition": "inline"}
     try:
-        # If-Range asks for all of it where the file has changed, which nothing here tells.
+        # If-Range requests the whole file if it has changed, and this server does not track changes.
         header = None if "if-range" in request.headers else request.headers.get("range")
         part = asked_range(header, stored.size)
     except Unsatisfiable:
@@ -137,7 +137,7 @@ def _played(request: Request, stored: Stored) -> Response:
 def _manifest(roots: _Roots, returned: _Returned, start: Annotated[int, Query(ge=0, lt=1 << 50)] = 0) -> Response:
     try:
         lines, following = _lines(returned, start, roots, LINES_A_PAGE)
-        # Made here, since not all that can be read as JSON can be written as JSON.
+        # Rendered inside the try: some values that parse as JSON cannot be written as JSON.
         return JSONResponse({"lines": lines, "next": following})
     except NotServed as reason:
         raise _nothing(reason) from None
@@ -153,17 +153,17 @@ def _lines(returned: Any, start: int, roots: list[Root], count: int) -> tuple[li
         if b"\n" not in data:
             data += stored.file.read(CHUNK_BYTES - len(data))
     found: list[dict[str, Any]] = []
-    # Whole lines only; what follows them is the next page's. From the middle of a line on there is no line.
+    # Whole lines only; the rest belongs to the next page. A start in the middle of a line fails to parse.
     for line in data.split(b"\n")[:-1][:count]:
         try:
             record = record_of(line)
             found.append({"item": start, **record._asdict(), "request": without_data(record.request)})
         except Exception as error:
-            # A file of anything may stand below a root.
-            raise NotServed(f"No line of a manifest begins at byte {start}: {error!r:.500}") from error
+            # A file below a root may hold anything.
+            raise NotServed(f"No manifest line begins at byte {start}: {error!r:.500}") from error
         start += len(line) + 1
     if not found:
-        raise NotServed(f"No line of a manifest begins at byte {start}")
+        raise NotServed(f"No manifest line begins at byte {start}")
     return found, start if start < stored.size else None
 
 

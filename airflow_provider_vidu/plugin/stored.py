@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stored files, opened for reading where they lie below a root, and nothing else."""
+"""Stored files below a root, opened for reading; no other file is ever opened."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from typing import BinaryIO, NamedTuple, cast
 from airflow_provider_vidu.storage.roots import Found, Root, find
 
 CHUNK_BYTES = 1 << 20
-"""How much of a file is in memory at a time, for each reader."""
+"""Bytes of a file that are in memory at a time, for each reader."""
 
 
 class NotServed(Exception):
-    """There is no such file, it is below no root, or it is not what may be shown: who asks is not told which."""
+    """
+    Signal that a file may not be served.
+
+    The file does not exist, is below no root, or is not of a kind that may be shown. The answer to the user does not
+    say which.
+    """
 
 
 class Stored(NamedTuple):
     """
-    An open file.
+    Hold an open file.
 
-    :param file: to be closed.
-    :param size: in bytes.
+    :param file: The file; the caller closes it.
+    :param size: Size in bytes.
     """
 
     file: BinaryIO
@@ -33,9 +38,9 @@ class Stored(NamedTuple):
 
     def chunks(self, part: range) -> Iterator[bytes]:
         """
-        Read a part piece by piece, and close the file.
+        Read a part chunk by chunk, then close the file.
 
-        :param part: which bytes.
+        :param part: The bytes to read.
         """
         with closing(self.file):
             self.file.seek(part.start)
@@ -47,11 +52,12 @@ class Stored(NamedTuple):
 
 def open_stored(name: object, roots: Iterable[Root]) -> Stored:
     """
-    Open a file.
+    Open a file below a root.
 
-    :param name: a path or URI, or whatever else an XCom holds.
-    :param roots: the places below which files may be read.
-    :raises NotServed: when there is no such file below any of them.
+    :param name: A path or URI; an XCom may also hold a value of any other type.
+    :param roots: The places below which files may be read.
+    :return: The open file.
+    :raises NotServed: If there is no such file below any of the roots.
     """
     if (found := find(name, roots)) is None:
         raise NotServed(f"{name!r:.500} is below no root")
@@ -62,32 +68,32 @@ def open_stored(name: object, roots: Iterable[Root]) -> Stored:
 @contextmanager
 def reading() -> Iterator[None]:
     """
-    Read a file, whatever its store raises.
+    Turn every error inside the ``with`` block into one type.
 
-    :raises NotServed: in place of it.
+    :raises NotServed: In place of the store's own error.
     """
     try:
         yield
     except Exception as error:
-        # Every store raises what its own library does.
-        raise NotServed(f"It cannot be read: {error!r:.500}") from error
+        # Every store raises its own library's errors.
+        raise NotServed(f"The file cannot be read: {error!r:.500}") from error
 
 
 def _on_this_machine(found: Found) -> Stored:
     root = os.path.realpath(str(found.root), strict=True)
     real = os.path.realpath(os.path.join(root, *found.rest), strict=True)
-    # Raises ValueError where a link leads elsewhere.
+    # Raises ValueError if a link leads out of the root.
     names = Path(real).relative_to(root).parts
     with ExitStack() as opened:
         directory = _open(root, os.O_DIRECTORY, opened)
-        # All links are resolved by now. One that is put there from here on is not followed.
+        # All links are resolved by now. O_NOFOLLOW rejects a link that is created from here on.
         for name in names[:-1]:
             directory = _open(name, os.O_DIRECTORY | os.O_NOFOLLOW, opened, directory)
-        # A pipe would keep whoever opens it waiting.
+        # Without O_NONBLOCK, opening a pipe would block.
         last = _open(names[-1], os.O_NOFOLLOW | os.O_NONBLOCK, opened, directory)
         status = os.fstat(last)
         if not stat.S_ISREG(status.st_mode):
-            raise IsADirectoryError(f"{real} is no file")
+            raise IsADirectoryError(f"{real} is not a regular file")
         return Stored(os.fdopen(os.dup(last), "rb"), status.st_size)
 
 
@@ -100,9 +106,9 @@ def _open(name: str, flags: int, opened: ExitStack, directory: int | None = None
 def _in_a_store(found: Found) -> Stored:
     from airflow.sdk import ObjectStoragePath
 
-    # The store is the configuration's own; what an XCom says is nothing but a key in it.
+    # The configuration chooses the store; the XCom supplies only a key in it.
     root = ObjectStoragePath(str(found.root))
     key = "/".join([root.path.rstrip("/"), *found.rest])
-    # Without a cache what is asked for is read, and not the 50 MB around it.
+    # Without a cache, fsspec reads only the requested bytes, not the 50 MB around them.
     file = root.fs.open(key, "rb", block_size=CHUNK_BYTES, cache_type="none")
     return Stored(cast("BinaryIO", file), int(file.size))

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run's tasks have told of their videos. Airflow's own API gives one XCom a request, and a run has thousands."""
+"""
+States and XComs of a run's Vidu tasks, a thousand instances per answer.
 
-# No "from __future__ import annotations": FastAPI reads the annotations.
+Airflow's own API returns one XCom per request, and a run may have thousands.
+"""
+
+# No "from __future__ import annotations": FastAPI reads the annotations when a route is declared.
 
 from typing import Annotated, Any
 
@@ -23,17 +27,17 @@ OPERATORS = (
     "ViduGenerateBatchOperator",
 )
 MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
-"""XComs that nobody but this provider pushes: they tell its tasks where an operator is somebody's own."""
+"""XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""
 KEYS = (*MARKS, "return_value", "expected_seconds")
 INSTANCES_A_PAGE = 1000
 LONGEST_VALUE = 20_000
-"""Characters of JSON. Whatever the API accepts is shorter, so what is longer is not shown."""
+"""Characters of JSON. A request that the API accepts is shorter; a longer value is not shown."""
 
 router = APIRouter()
 
 
 @router.get(
-    # The DAG's id in the path: Airflow 3.1.0 does not look for it in the query, and would ask for any DAG.
+    # Airflow 3.1.0 does not read a DAG id from the query; it would only check the right to any DAG.
     "/videos/{dag_id}/{run_id}",
     dependencies=[
         Depends(requires_access_dag("GET", DagAccessEntity.XCOM)),
@@ -47,14 +51,14 @@ def videos(
     offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
 ) -> dict[str, Any]:
     """
-    Give the state and the XComs of a run's task instances that have to do with Vidu.
+    Return the states and XComs of a run's Vidu task instances.
 
-    :param dag_id: the DAG, which the user has to be allowed to read.
-    :param run_id: the run.
-    :param session: of the metadata database.
-    :param offset: how many instances to leave out.
-    :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for what is too large; ``next``, the offset
-        of the next page, ``None`` after the last; ``media``, whether stored files can be played.
+    :param dag_id: The DAG; the user must have the right to read it.
+    :param run_id: The run.
+    :param session: Session of the metadata database.
+    :param offset: Number of instances to skip.
+    :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for a value that is too large; ``next``, the
+        offset of the next page, ``None`` after the last; ``media``, whether this server plays stored files.
     """
     instances = {
         (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
@@ -72,7 +76,7 @@ def videos(
 
 
 def _instances(dag_id: str, run_id: str) -> Select[Any]:
-    ours = exists().where(
+    has_mark = exists().where(
         XComModel.dag_id == TaskInstance.dag_id,
         XComModel.run_id == TaskInstance.run_id,
         XComModel.task_id == TaskInstance.task_id,
@@ -85,14 +89,14 @@ def _instances(dag_id: str, run_id: str) -> Select[Any]:
         .where(
             TaskInstance.dag_id == dag_id,
             TaskInstance.run_id == run_id,
-            or_(TaskInstance.operator.in_(OPERATORS), ours),
+            or_(TaskInstance.operator.in_(OPERATORS), has_mark),
         )
         .order_by(TaskInstance.task_id, TaskInstance.map_index)
     )
 
 
 def _xcoms(dag_id: str, run_id: str, instances: list[tuple[str, int]]) -> Select[Any]:
-    # As it is stored: not all that can be read as JSON can be written as JSON, and nothing here looks into it.
+    # The stored text: some values that parse as JSON cannot be written as JSON, and this module does not parse them.
     text = cast(XComModel.value, Text)
     return select(
         XComModel.task_id,

@@ -107,7 +107,7 @@ def test_nothing_stored_is_shown_unless_a_root_is_configured(ask, videos, monkey
     monkeypatch.delenv("AIRFLOW__VIDU__MEDIA_ROOTS")
     answer = ask({"files": [f"file://{videos}/a.mp4"]}, path)
     assert answer.status_code == 404
-    assert answer.json()["detail"].startswith("Stored videos are not shown, since [vidu] media_roots is empty.")
+    assert answer.json()["detail"].startswith("Stored videos are not shown because [vidu] media_roots is empty.")
 
 
 def test_a_wrong_root_shows_nothing_at_all(ask, videos, monkeypatch):

@@ -134,13 +134,13 @@ def test_what_is_of_no_type_that_was_meant_breaks_nothing(bed, watched, value):
 def test_what_turns_the_direction_of_writing_is_shown_as_a_mark(bed, watched):
     value = {**result(""), "task_id": "vidu-1", "files": ["file:///videos/\u202e4pm.exe"]}
     frame = open_alone(watched, DAG_ID, shown(bed, [Told({"return_value": value})]), task_id="one")
-    assert facts(frame)["Stored as"] == "file:///videos/\ufffd4pm.exe"
+    assert facts(frame)["Stored at"] == "file:///videos/\ufffd4pm.exe"
 
 
 def test_what_is_too_large_is_not_shown(bed, watched):
     run_id = shown(bed, [Told(xcoms(TEXTS["huge"]) | {"vidu_task_id": "vidu-1"}, state="deferred")])
     frame = open_alone(watched, DAG_ID, run_id, task_id="one")
-    assert facts(frame) == {"Prompt": "too large to be shown here", "Vidu task id": "vidu-1\nCopy"}
+    assert facts(frame) == {"Prompt": "too large to show here", "Vidu task id": "vidu-1\nCopy"}
 
 
 def test_nobody_is_logged_out(bed, watched):
@@ -168,7 +168,7 @@ def test_no_other_file_is_read(bed, watched, tmp_path, path):
     with watched.expect_response("**/vidu/media/**") as answer:
         frame = open_alone(watched, DAG_ID, run_id, task_id="one")
     assert answer.value.status == 404
-    expect(frame.get_by_text("The video cannot be played here")).to_be_visible()
+    expect(frame.get_by_text("Cannot play the video here")).to_be_visible()
 
 
 @pytest.mark.parametrize("text", [TEXTS["script"], TEXTS["up"], "%", "%00", "&task_id[]=one", "\ud83d"])

@@ -93,7 +93,7 @@ def test_times_are_of_the_zone_that_airflow_shows(bed, page, url):
     ("state", "words"),
     [
         (None, "The batch has not started yet."),
-        ("deferred", "The batch is on its way; its videos are listed when it has ended."),
+        ("deferred", "The batch is in progress. Its videos are listed when it has ended."),
     ],
 )
 def test_a_batch_tells_no_numbers_before_it_has_any(bed, page, state, words):
@@ -113,7 +113,7 @@ def test_a_manifest_that_could_not_be_read_is_read_later(bed, page, tmp_path):
     run_id = shown(bed, [batch, STORING])
     page.route("**/vidu/manifest/**", lambda route: route.fulfill(status=502), times=1)
     frame = open_alone(page, DAG_ID, run_id)
-    expect(frame.locator(".notice")).to_contain_text("Airflow does not answer")
+    expect(frame.locator(".notice")).to_contain_text("Airflow is not responding")
     expect(frame.locator(".card")).to_contain_text("It was refused.")
     expect(frame.locator(".notice")).to_have_count(0)
 
@@ -122,7 +122,7 @@ def test_a_first_answer_that_does_not_come_is_told_and_waited_for(bed, page):
     run_id = shown(bed, [WAITING])
     page.route("**/vidu/videos/**", lambda route: route.fulfill(status=502), times=1)
     frame = open_alone(page, DAG_ID, run_id, task_id="one")
-    expect(frame.get_by_role("status")).to_contain_text("Airflow does not answer")
+    expect(frame.get_by_role("status")).to_contain_text("Airflow is not responding")
     expect(frame.locator(".prompt")).to_have_text("a kite")
 
 
@@ -141,8 +141,8 @@ def test_a_link_expires_while_its_tab_is_open(bed, page, url):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "You are no longer signed in. Sign in to Airflow and open this tab again."),
-        (403, "You are not allowed to see this DAG's XComs."),
+        (401, "You are no longer signed in. Sign in to Airflow, then reopen this tab."),
+        (403, "You do not have permission to read this DAG's task instances and XComs."),
     ],
 )
 def test_who_may_look_no_longer_is_told_so_above_what_was_shown(bed, page, status, words):
@@ -158,7 +158,7 @@ def test_what_is_told_late_is_shown_late(bed, page):
     run_id = shown(bed, [])
     page.clock.install()
     frame = open_alone(page, DAG_ID, run_id, task_id="one")
-    expect(frame.get_by_text("There is nothing to show")).to_be_visible()
+    expect(frame.get_by_text("Nothing to show")).to_be_visible()
     tell(bed, run_id, [WAITING])
     page.clock.fast_forward(61_000)
     expect(frame.locator(".prompt")).to_have_text("a kite")

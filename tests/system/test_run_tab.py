@@ -116,7 +116,7 @@ def test_the_totals_are_those_of_all_videos(page, run_id):
         "Estimated cost": "about ¥612.50",
         "Failed": "25",
     }
-    assert frame.get_by_text("10 more of unknown price").is_visible()
+    assert frame.get_by_text("10 more with unknown price").is_visible()
 
 
 def test_the_filter_shows_one_state_and_asks_for_nothing(page, run_id, requested):
@@ -129,7 +129,7 @@ def test_the_filter_shows_one_state_and_asks_for_nothing(page, run_id, requested
     assert frame.locator(".failure p").nth(1).inner_text() == "kite 27 was refused"
     assert frame.get_by_role("status").inner_text() == "25 videos shown"
     frame.get_by_role("radio", name="Skipped 0").check(force=True)
-    expect(frame.get_by_text("No video of this run is in this state.")).to_be_visible()
+    expect(frame.get_by_text("No videos in this state.")).to_be_visible()
     assert numbers(requested) <= before
 
 
@@ -143,7 +143,7 @@ def test_the_filter_is_used_by_keyboard(page, run_id):
     page.keyboard.press("Tab")
     expect(frame.get_by_text("Details").first).to_be_focused()
     page.keyboard.press("Enter")
-    expect(frame.locator(".facts").first).to_contain_text("about ¥1.25, by your own prices")
+    expect(frame.locator(".facts").first).to_contain_text("about ¥1.25, based on your own prices")
 
 
 def test_more_cards_come_at_the_end_and_play(page, run_id):
@@ -241,7 +241,7 @@ def test_nothing_keeps_the_tabs_from_whoever_hears_or_hardly_sees_them(page, run
 
 def test_the_gallery_reads_well(page, run_id):
     frame = open_run(page, DAG_ID, run_id)
-    choices = frame.get_by_role("group", name="Show").aria_snapshot()
+    choices = frame.get_by_role("group", name="Filter by state").aria_snapshot()
     assert re.findall('radio "(.*)"', choices) == ["All 500", "Ready 450", "Waiting 25", "Failed 25", "Skipped 0"]
     expect(frame.get_by_role("list", name="Videos").get_by_role("listitem").nth(7)).to_match_aria_snapshot(
         """

@@ -34,13 +34,13 @@ def test_each_task_of_a_video_shows_all_of_it(bed, page, done, task_id):
     assert re.fullmatch(r"valid until \w+ \d+, \d{4}, \d+:\d\d.[AP]M \(in 23 hours\)", link), link
     assert told == {
         "Model": "viduq2",
-        "Job": "text2video",
+        "Job type": "text2video",
         "Length": "1 s",
         "Resolution": "540p",
         "Seed": "random",
-        "Cost estimate": "about ¥0.31, by the prices of 2026-04-15",
+        "Cost estimate": "about ¥0.31, based on the prices of 2026-04-15",
         "Vidu task id": f"{vidu_task_id}\nCopy",
-        "Stored as": file,
+        "Stored at": file,
     }
     assert frame.locator(".prompt").inner_text() == "a kite"
     film = played(frame.get_by_label("Video of submit"))
@@ -64,7 +64,7 @@ def test_what_was_not_stored_is_played_from_its_links(bed, page, url):
     assert [film["src"] for film in films] == urls
     assert all(film["moved"] for film in films)
     told = facts(frame)
-    assert (told["Seed"], told["Stored as"]) == ("7", "nowhere yet")
+    assert (told["Seed"], told["Stored at"]) == ("7", "not stored yet")
 
 
 def test_a_link_serves_where_the_stored_copy_may_not_be_read(bed, page, url):
@@ -77,7 +77,7 @@ def test_a_link_serves_where_the_stored_copy_may_not_be_read(bed, page, url):
     ("files", "state"),
     [
         ([], "The link has expired, and no task of this run has stored the video."),
-        (["file:///etc/kite.mp4"], "The video cannot be played here: it has gone, or this server may not read it."),
+        (["file:///etc/kite.mp4"], "Cannot play the video here: it no longer exists, or this server may not read it."),
     ],
 )
 def test_of_an_expired_link_the_copy_is_shown_or_why_there_is_none(bed, page, url, files, state):
@@ -87,7 +87,7 @@ def test_of_an_expired_link_the_copy_is_shown_or_why_there_is_none(bed, page, ur
     page.on("request", lambda request: requested.append(request.url))
     frame = open_task(page, DAG_ID, run_id, "one")
     expect(frame.get_by_text(state)).to_be_visible()
-    assert re.match(r"expired 2 days ago, on \w+ \d", facts(frame)["Link"])
+    assert re.fullmatch(r"expired on \w+ \d+, \d{4}, \d+:\d\d.[AP]M \(2 days ago\)", facts(frame)["Link"])
     assert url not in requested
 
 
@@ -184,7 +184,7 @@ def test_a_deferred_task_is_waited_for_and_then_shows_its_video(careful, emulato
     frame = open_task(page, "careful", run.run_id, "wait")
     assert frame.locator(".badge").inner_text() == "Waiting"
     elapsed = frame.locator(".elapsed")
-    expect(elapsed).to_have_text(re.compile(r"^[\d:]+( s)? of typically 4 s$"))
+    expect(elapsed).to_have_text(re.compile(r"^[\d:]+( s)? elapsed, typically 4 s$"))
     before = elapsed.inner_text()
     expect(elapsed).not_to_have_text(before)
     emulator.release()
@@ -200,11 +200,11 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     frame = open_task(page, DAG_ID, run_id, "one")
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.frame == frame else None)
-    expect(frame.locator(".progress")).to_contain_text("Vidu says: Pending")
-    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^[\d:]+( s)? of typically 1:30$"))
+    expect(frame.locator(".progress")).to_contain_text("Vidu status: Pending")
+    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^[\d:]+( s)? elapsed, typically 1:30$"))
     assert 30 <= frame.get_by_role("progressbar").evaluate("bar => bar.value") <= 90
     tell(bed, run_id, [waiting._replace(xcoms={"vidu_progress": {**progress, "state": "Running"}})])
-    expect(frame.locator(".progress")).to_contain_text("Vidu says: Running")
+    expect(frame.locator(".progress")).to_contain_text("Vidu status: Running")
     expect(frame.get_by_role("status")).to_have_text("Waiting. Running")
     with page.expect_request(url):
         tell(bed, run_id, [Told({"return_value": result(url)})])
@@ -223,8 +223,8 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     [
         (None, "Submitted; no task of this run waits for the video."),
         ("removed", "Submitted; no task of this run waits for the video."),
-        ("queued", "Submitted; no answer yet"),
-        ("deferred", "Submitted; no answer yet"),
+        ("queued", "Submitted; no status yet"),
+        ("deferred", "Submitted; no status yet"),
     ],
 )
 def test_that_nobody_waits_is_said_only_where_nobody_will(bed, page, sensor, words):
@@ -251,8 +251,8 @@ def test_a_failed_generation_has_vidus_own_reason(bed, emulator, page, tmp_path)
     ("told", "words"),
     [
         (Told({"vidu_failure": {"task_id": "vidu-1", "reason": "It was refused."}}, state="failed"), "It was refused."),
-        (Told({}, state="failed"), "The log of one tells why."),
-        (Told({}, state="upstream_failed"), "A task before it has failed."),
+        (Told({}, state="failed"), "See the log of one."),
+        (Told({}, state="upstream_failed"), "An upstream task has failed."),
     ],
 )
 def test_a_failure_has_its_reason(bed, page, told, words):
@@ -264,8 +264,8 @@ def test_a_failure_has_its_reason(bed, page, told, words):
 def test_a_task_without_a_video_says_so(bed, page):
     run_id = shown(bed, [])
     assert open_task(page, DAG_ID, run_id, "one").locator("#page").inner_text() == (
-        "There is nothing to show: this task has not told of any Vidu video."
+        "Nothing to show: this task has reported no Vidu video."
     )
     assert open_run(page, DAG_ID, run_id).locator("#page").inner_text() == (
-        "There is nothing to show: no task of this run has told of a Vidu video."
+        "Nothing to show: no task of this run has reported a Vidu video."
     )

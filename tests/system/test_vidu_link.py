@@ -19,8 +19,8 @@ def test_the_link_leads_to_the_wait_and_then_to_the_video_of_the_retry(bed, emul
     run = careful(stop="break")
     run.reaches("wait", "deferred")
     frame = follow_link(page, run.dag_id, run.run_id, "wait")
-    expect(frame.get_by_text("Vidu says: Running")).to_be_visible()
-    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^[\d:]+( s)? of typically 4 s$"))
+    expect(frame.get_by_text("Vidu status: Running")).to_be_visible()
+    expect(frame.locator(".elapsed")).to_have_text(re.compile(r"^[\d:]+( s)? elapsed, typically 4 s$"))
 
     emulator.release()
     assert run.ends() == "success", bed.failures(run.dag_id, run.run_id)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the pages ask of Airflow's api-server, with the user's own cookie.
+// Requests of the pages to Airflow's api-server, with the user's own cookie.
 
 function decoded(value) {
   try {
@@ -9,7 +9,7 @@ function decoded(value) {
   }
 }
 
-// Not by URLSearchParams: Airflow 3.1 leaves the "+" of a run id as it is, which would become a blank.
+// Airflow 3.1 does not encode the "+" of a run id, and URLSearchParams would turn it into a blank.
 const given = new Map(
   location.search
     .slice(1)
@@ -17,7 +17,7 @@ const given = new Map(
     .map((pair) => pair.split("=").map(decoded)),
 );
 
-// Airflow leaves the placeholder as it is where there is nothing to put in its place.
+// Airflow leaves a placeholder in the address if it has no value for it.
 const parameter = (name) => (/^\{\w+\}$/.test(given.get(name)) ? null : (given.get(name) ?? null));
 
 export const page = {
@@ -34,7 +34,7 @@ export class Refused extends Error {
   }
 }
 
-async function ask(route, values) {
+async function get(route, values) {
   const answer = await fetch(`${route}?${new URLSearchParams(values)}`);
   if (!answer.ok) throw new Refused(answer.status);
   return answer.json();
@@ -44,23 +44,23 @@ function route(name, ...parts) {
   return [name, page.dag_id, page.run_id, ...parts].map(encodeURIComponent).join("/");
 }
 
-// A run's task instances that have to do with Vidu, and whether stored files can be played.
+// A run's Vidu task instances, and whether the server plays stored files.
 export async function instances() {
   const found = [];
   let answer = { next: 0 };
   while (answer.next !== null) {
-    answer = await ask(route("videos"), { offset: answer.next });
+    answer = await get(route("videos"), { offset: answer.next });
     found.push(...answer.instances);
   }
   return { instances: found, media: answer.media };
 }
 
-// A batch's lines, some of them at a time: {lines, next}.
+// One page of a batch's manifest: {lines, next}.
 export function manifestLines({ task_id, map_index }, start) {
-  return ask(route("manifest", task_id, map_index), { start });
+  return get(route("manifest", task_id, map_index), { start });
 }
 
-// Where a stored file is played from: the page names the task and a number, the server knows the file.
+// Address of a stored file's player: the page names the task and a number, and the server resolves the file.
 export function mediaAddress({ task: { task_id, map_index }, item, file }) {
   return route("media", task_id, map_index, item === undefined ? file : `${item}.${file}`);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of one video: whole on a task's tab, folded on a card of the gallery.
+// All facts of one video: open on a task's tab, folded on a card of the gallery.
 
-import { copyButton, element, plain, sentence, told, webAddress } from "./parts.js";
+import { copyButton, element, plain, quoted, sentence, webAddress } from "./parts.js";
 import { players } from "./player.js";
 import { progress } from "./progress.js";
 import { distance, money, number, t, time } from "./text.js";
@@ -16,7 +16,7 @@ function cost({ cost, request }) {
   const { costBy } = request ?? {};
   if (!costBy) return t("cost", { money: money(cost) });
   const date = /^prices of (\d{4}-\d\d-\d\d)$/.exec(costBy)?.[1];
-  const source = date ? t("pricesOf", { date }) : costBy === "your own prices" ? t("ownPrices") : told(costBy);
+  const source = date ? t("pricesOf", { date }) : costBy === "your own prices" ? t("ownPrices") : quoted(costBy);
   return sentence("costBy", { money: money(cost), source });
 }
 
@@ -24,46 +24,46 @@ function link({ expiresAt }) {
   if (expiresAt === null) return t("linkUnknown");
   const words = element("span");
   words.dataset.expiresAt = expiresAt;
-  tellExpiry(words);
+  showExpiry(words);
   return words;
 }
 
-function tellExpiry(words) {
+function showExpiry(words) {
   const expiresAt = Number(words.dataset.expiresAt);
   const key = expiresAt * 1000 < Date.now() ? "linkExpired" : "linkUntil";
   words.textContent = t(key, { time: time(expiresAt), distance: distance(expiresAt) });
 }
 
-// A tab may stay open for longer than a link lives.
-setInterval(() => document.querySelectorAll("[data-expires-at]").forEach(tellExpiry), 60_000);
+// A link may expire while the tab is open.
+setInterval(() => document.querySelectorAll("[data-expires-at]").forEach(showExpiry), 60_000);
 
 function row(key, ...value) {
   return [element("dt", {}, t(key)), element("dd", {}, ...value)];
 }
 
-function askedFor(video) {
+function requestRows(video) {
   const { request, seconds, isTooLarge } = video;
   if (!request) return isTooLarge ? row("prompt", t("tooLarge")) : [];
   const length = seconds ?? request.duration;
   const unset = t("asDefault");
   return [
-    row("model", told(request.model)),
-    row("job", told(request.job)),
+    row("model", quoted(request.model)),
+    row("job", quoted(request.job)),
     row("length", length === null ? unset : t("seconds", { count: number(length) })),
-    row("resolution", request.resolution ? told(request.resolution) : unset),
-    row("seed", ["", "0"].includes(request.seed) ? t("seedRandom") : told(request.seed)),
+    row("resolution", request.resolution ? quoted(request.resolution) : unset),
+    row("seed", ["", "0"].includes(request.seed) ? t("seedRandom") : quoted(request.seed)),
     row("costTerm", cost(video)),
   ];
 }
 
 function facts(video) {
   const id = video.viduTaskId;
-  const files = video.stored.filter(({ uri }) => uri).map(({ uri }) => element("div", {}, told(uri, "id")));
+  const files = video.stored.filter(({ uri }) => uri).map(({ uri }) => element("div", {}, quoted(uri, "id")));
   return element(
     "dl",
     { className: "facts" },
-    ...askedFor(video).flat(),
-    ...(id ? row("taskId", element("span", { className: "copied" }, told(id, "id"), copyButton(plain(id), t("copyTaskId")))) : []),
+    ...requestRows(video).flat(),
+    ...(id ? row("taskId", element("span", { className: "copied" }, quoted(id, "id"), copyButton(plain(id), t("copyTaskId")))) : []),
     ...(video.urls.length ? row("link", link(video)) : []),
     ...(files.length || video.urls.length ? row("stored", files.length ? files : t("notStored")) : []),
   );
@@ -71,7 +71,7 @@ function facts(video) {
 
 function prompt({ request }, heading) {
   if (!request) return null;
-  const words = element("p", { className: "prompt", tabIndex: 0 }, request.prompt ? told(request.prompt) : t("noPrompt"));
+  const words = element("p", { className: "prompt", tabIndex: 0 }, request.prompt ? quoted(request.prompt) : t("noPrompt"));
   return element("section", {}, element(heading, {}, t("prompt")), words);
 }
 
@@ -86,7 +86,7 @@ function frameImage(video) {
 function firstFrame(video, heading) {
   const named = video.request?.firstFrame;
   if (!named) return null;
-  const words = element("p", {}, told(named, "id"));
+  const words = element("p", {}, quoted(named, "id"));
   const shown = frameImage(video) ?? words;
   shown.addEventListener("error", () => shown.replaceWith(words));
   return element("section", { className: "frame" }, element(heading, {}, t("firstFrame")), shown);
@@ -95,7 +95,7 @@ function firstFrame(video, heading) {
 function failure({ failure, state }, heading) {
   if (!failure) return null;
   const { name, reason, upstream } = failure;
-  const words = reason ? told(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: told(name) }) : "";
+  const words = reason ? quoted(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: quoted(name) }) : "";
   const title = t(state === "success" ? "whyNotStored" : "whyFailed");
   return element("section", { className: "failure" }, element(heading, {}, title), element("p", { tabIndex: 0 }, words));
 }
@@ -122,9 +122,9 @@ function summary({ request, seconds, cost: price }) {
   if (!request) return null;
   const length = seconds ?? request.duration;
   const parts = [
-    request.model && told(request.model),
+    request.model && quoted(request.model),
     length !== null && t("seconds", { count: number(length) }),
-    request.resolution && told(request.resolution),
+    request.resolution && quoted(request.resolution),
     price !== null && t("cost", { money: money(price) }),
   ].filter(Boolean);
   return element("p", { className: "summary" }, ...parts.flatMap((part, index) => (index ? [" · ", part] : [part])));
@@ -136,7 +136,7 @@ function folded(video) {
   return inside;
 }
 
-// What stands in the place of a video that is not there.
+// Placeholder for a video that does not exist yet, or never will.
 function still(video) {
   const image = frameImage(video);
   const words = element("p", { className: "still", ariaHidden: "true" }, t(video.state));
@@ -144,11 +144,11 @@ function still(video) {
   return image ?? words;
 }
 
-// A card of the gallery. What it shows is loaded by whoever sees it come into view: `card.fill()`.
+// A card of the gallery. It loads nothing until the gallery sees it come into view and calls `card.fill()`.
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
   const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : [still(video)]));
-  const name = element("h2", { className: "name" }, told(video.name));
+  const name = element("h2", { className: "name" }, quoted(video.name));
   const words = video.request?.prompt;
   const made = element(
     "li",
@@ -157,7 +157,7 @@ export function card(video, media) {
     element("div", { className: "heading" }, name, badge(video)),
     video.progress ? progress(video.progress) : null,
     failure(video, "h3"),
-    words ? element("p", { className: "excerpt" }, told(words)) : null,
+    words ? element("p", { className: "excerpt" }, quoted(words)) : null,
     summary(video),
     folded(video),
   );

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many videos: totals, a filter, and cards that load nothing before they are seen.
+// Many videos: totals, a filter, and cards that load nothing until they come into view.
 
 import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
-import { element, message, say, sentence, told, trouble } from "./parts.js";
+import { element, message, say, quoted, sentence, trouble } from "./parts.js";
 import { isPlaying } from "./player.js";
 import { money, number, t } from "./text.js";
 import { added, totals, videoOfLine, videosOf } from "./videos.js";
@@ -11,23 +11,23 @@ import { added, totals, videoOfLine, videosOf } from "./videos.js";
 const CARDS_AT_A_TIME = 60;
 const FILTERS = ["all", "success", "waiting", "failed", "skipped"];
 
-// A batch whose lines are read as they are needed.
+// A batch; it reads the lines of its manifest on demand.
 class Batch {
-  constructor(told) {
-    this.told = told;
+  constructor(facts) {
+    this.facts = facts;
     this.videos = [];
-    this.next = told.over && told.hasManifest ? 0 : null;
+    this.next = facts.over && facts.hasManifest ? 0 : null;
     this.trouble = null;
     this.reading = null;
   }
 
-  // Several may ask at once; each line is read once.
+  // Several callers may overlap; each line is read once.
   readOn() {
     return (this.reading ??= this.#read().finally(() => (this.reading = null)));
   }
 
   async #read() {
-    const { task } = this.told;
+    const { task } = this.facts;
     try {
       const { lines, next } = await manifestLines(task, this.next);
       this.videos.push(...lines.map((line) => videoOfLine(task, line)));
@@ -39,17 +39,17 @@ class Batch {
   }
 
   get totals() {
-    return this.told.totals ?? totals(this.videos);
+    return this.facts.totals ?? totals(this.videos);
   }
 }
 
-// What a batch tells beside its videos.
-function notice({ told: { name, state, reason, over }, trouble: unread }, media) {
-  const title = element("h2", {}, told(name));
+// Status and errors of a batch itself.
+function notice({ facts: { name, state, reason, over }, trouble: unread }, media) {
+  const title = element("h2", {}, quoted(name));
   const parts = [];
   if (!over) parts.push(element("p", {}, t(state === null ? "batchNotStarted" : "batchWaits")));
   if (["failed", "upstream_failed"].includes(state)) {
-    const words = reason ? told(reason) : state === "failed" ? sentence("seeLog", { name: told(name) }) : t("upstreamFailed");
+    const words = reason ? quoted(reason) : state === "failed" ? sentence("seeLog", { name: quoted(name) }) : t("upstreamFailed");
     parts.push(element("p", { className: "failure" }, words));
   }
   if (unread) parts.push(element("p", {}, unread.status === 404 ? t(media ? "manifestGone" : "mediaOff") : trouble(unread)));
@@ -63,20 +63,20 @@ export class Gallery {
     this.limit = CARDS_AT_A_TIME;
     this.batches = new Map();
     this.cards = new Map();
-    this.seen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => this.#look(target.card, isIntersecting)));
+    this.seen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => this.#fillOrEmpty(target.card, isIntersecting)));
     this.end = new IntersectionObserver(([entry]) => entry.isIntersecting && this.#showMore());
   }
 
-  // Shows the videos of some tasks with what all have told of them; again whenever they have told more.
-  async update(told, media, own = told) {
+  // Shows the videos of the tasks in `own`, with the facts that the tasks in `all` hold of them.
+  async update(all, media, own = all) {
     this.media = media;
-    this.videos = videosOf(told, own);
+    this.videos = videosOf(all, own);
     const known = this.batches;
     this.batches = new Map();
     for (const one of own.filter(({ isBatch }) => isBatch)) {
       const key = JSON.stringify(one);
       const before = known.get(key);
-      // What could not be read may be read by now.
+      // A manifest that could not be read may be readable by now.
       this.batches.set(key, before && !before.trouble ? before : new Batch(one));
     }
     await this.#readOn();
@@ -84,7 +84,7 @@ export class Gallery {
     this.#render();
   }
 
-  // Builds all of it anew, in the language of now.
+  // Rebuilds the whole gallery, in the current language.
   rebuild() {
     if (!this.videos) return;
     this.cards.clear();
@@ -145,7 +145,7 @@ export class Gallery {
     return this.#all.filter(({ state }) => this.filter === "all" || state === this.filter);
   }
 
-  // Reads manifests until there are enough cards to show.
+  // Reads manifests until there are enough videos to show.
   async #readOn() {
     while (this.#matching.length < this.limit) {
       const batch = [...this.batches.values()].find(({ next }) => next !== null);
@@ -156,7 +156,7 @@ export class Gallery {
 
   #render() {
     const wanted = this.#matching.slice(0, this.limit).map((video) => this.#cardOf(video));
-    // Whoever stays is not moved, and plays on.
+    // Cards that stay are not moved, so that their players play on.
     const kept = new Set(wanted);
     for (const old of [...this.list.children]) if (!kept.has(old)) old.remove();
     wanted.forEach((one, index) => {
@@ -165,8 +165,8 @@ export class Gallery {
     const batches = [...this.batches.values()];
     this.notices.replaceChildren(...batches.map((batch) => notice(batch, this.media)).filter(Boolean));
     this.more.hidden = batches.every(({ next }) => next === null) && this.#matching.length <= this.limit;
-    // A batch on its way tells no numbers, which are not 0 therefore.
-    this.header.hidden = !this.videos.length && batches.every(({ told: { over } }) => !over);
+    // A batch in progress has no numbers yet; showing 0 would be wrong.
+    this.header.hidden = !this.videos.length && batches.every(({ facts: { over } }) => !over);
     this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
     this.none.textContent = t("noMatch");
     this.#renderTotals(added([totals(this.videos), ...batches.map(({ totals }) => totals)]));
@@ -205,9 +205,9 @@ export class Gallery {
     return made;
   }
 
-  #look(shown, isSeen) {
+  #fillOrEmpty(shown, isSeen) {
     if (isSeen) return shown.screen.firstChild ? undefined : shown.fill();
-    // A browser has a bounded number of players; what is played or was begun stays.
+    // A browser limits the number of players. A player that plays or has been started stays.
     const films = [...shown.screen.querySelectorAll("video")];
     if (films.every((film) => film.paused && film.currentTime === 0)) shown.screen.replaceChildren();
   }

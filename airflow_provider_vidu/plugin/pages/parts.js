@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pieces that pages are made of. Whatever a task tells goes into the page as text, never as markup.
+// The elements of the pages. Every value from a task enters the page as text, never as markup.
 
 import { t } from "./text.js";
 
 const LONGEST_TEXT = 20_000;
-// Control characters, and those that turn the direction of what follows.
+// Control characters, and characters that change the writing direction of the text after them.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 export function plain(value) {
@@ -21,24 +21,25 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// Somebody else's words, in their own direction.
-export function told(value, className = "told") {
+// Text from a task, with its own writing direction.
+export function quoted(value, className = "quoted") {
   return element("bdi", { className, dir: "auto" }, plain(value));
 }
 
-// A sentence of ours with somebody else's words in it.
+// A translated sentence with text from a task in it.
 export function sentence(key, values) {
   const marks = Object.keys(values).map((name) => [name, `\u0001${name}\u0001`]);
   const parts = t(key, Object.fromEntries(marks)).split("\u0001");
   return parts.map((part, index) => (index % 2 ? values[part] : part));
 }
 
-// An address elsewhere that a browser may open by http or https, else null.
+// The address if it is on another origin and uses http or https, else null.
 export function webAddress(value) {
   try {
     const url = new URL(value);
     const { href, protocol } = url;
-    // Some of Airflow's own addresses do something as soon as they are opened: they log out. Browsers turn http into https.
+    // Opening one of Airflow's own addresses may act at once: logout is a GET. Browsers upgrade http to https, so
+    // compare the origin with this page's protocol.
     url.protocol = location.protocol;
     return ["http:", "https:"].includes(protocol) && url.origin !== location.origin ? href : null;
   } catch {
@@ -59,7 +60,7 @@ export function copyButton(value, label) {
 
 async function copy(value) {
   if (navigator.clipboard) return navigator.clipboard.writeText(value);
-  // A page that did not come over TLS has no clipboard.
+  // A page without TLS has no clipboard.
   const field = element("textarea", { value, className: "unseen" });
   document.body.append(field);
   field.select();
@@ -67,7 +68,7 @@ async function copy(value) {
   field.remove();
 }
 
-// Tells a screen reader.
+// Announces a text to screen readers.
 export function say(words) {
   document.getElementById("said").textContent = words;
 }
@@ -76,7 +77,7 @@ export function message(words, kind = "note") {
   return element("p", { className: `message ${kind}` }, words);
 }
 
-// What went wrong with a request, in words.
+// The sentence for a failed request.
 export function trouble(error) {
   if (error.status === 401) return t("signIn");
   return error.status === 403 ? t("forbidden") : t("unreachable");

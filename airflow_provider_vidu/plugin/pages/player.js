@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The players of a video: the stored copy first, the result link after it while it is valid.
+// The players of a video: each tries the stored copy first, then the result link if it has not expired.
 
 import { mediaAddress } from "./airflow.js";
 import { element, message, plain, webAddress } from "./parts.js";
@@ -28,13 +28,13 @@ function player(addresses, label) {
   const frame = element("div", { className: "player" });
   const film = element("video", { controls: true, preload: "metadata", playsInline: true, ariaLabel: label });
   film.append(...addresses.map((src) => element("source", { src, type: "video/mp4" })));
-  // Errors do not bubble: that of the last source says that none can be played.
+  // Errors do not bubble: an error of the last source means that no source can be played.
   film.lastChild.addEventListener("error", () => frame.replaceChildren(message(t("cannotPlay"), "absent")));
   frame.append(film);
   return frame;
 }
 
-// Whoever watches is not interrupted, whatever else is told meanwhile.
+// The tabs keep a playing video, even if newer facts arrive.
 export function isPlaying(part) {
   return [...part.querySelectorAll("video")].some((film) => !film.paused);
 }

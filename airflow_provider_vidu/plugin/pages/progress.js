@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a video has been waited for, counted on in the page: nobody is asked for it.
+// Time since the submit, else since the start of the task. The page counts it, without any request.
 
-import { element, sentence, told } from "./parts.js";
+import { element, quoted, sentence } from "./parts.js";
 import { duration, t } from "./text.js";
 
 function lastWord({ word, isSubmitted, isLeft }) {
   if (!isSubmitted) return t("notSubmitted");
-  if (isLeft) return t("nobodyWaits");
-  return word ? sentence("lastWord", { word: told(word) }) : t("submitted");
+  if (isLeft) return t("noTaskWaits");
+  return word ? sentence("lastWord", { word: quoted(word) }) : t("submitted");
 }
 
 export function progress(found) {

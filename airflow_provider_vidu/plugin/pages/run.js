@@ -10,12 +10,12 @@ const gallery = new Gallery(document.getElementById("page"));
 
 async function load() {
   const { instances: found, media } = await instances();
-  return { told: found.map(facts), media };
+  return { all: found.map(facts), media };
 }
 
-async function update({ told, media }) {
-  if (!told.length) return "noVideos";
-  return gallery.update(told, media);
+async function update({ all, media }) {
+  if (!all.length) return "noVideos";
+  return gallery.update(all, media);
 }
 
 open("videos", load, update, () => gallery.rebuild());

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Theme, language and time zone as Airflow's UI keeps them in this browser; the browser's own where it keeps none.
+// Theme, language and time zone as Airflow's UI stores them in this browser, else the browser's own.
 
 import { liveIn, speak } from "./text.js";
 
 const THEME = "theme"; // next-themes: light, dark or system
 const LANGUAGE = "i18nextLng"; // i18next's language detector
-const ZONE = "timezone"; // a name of the IANA's, in JSON
+const ZONE = "timezone"; // an IANA name, in JSON
 
 function read(key) {
   try {
     return localStorage.getItem(key);
   } catch {
-    return null; // The browser lets this frame store nothing.
+    return null; // The browser denies this frame its storage.
   }
 }
 
@@ -22,7 +22,8 @@ function apply() {
   liveIn(read(ZONE));
 }
 
-// Calls `show` now and whenever language or time zone change; a theme is the style sheet's affair, and all else Airflow's own.
+// Calls `show` now and on every change of language or time zone. The style sheet handles the theme; other keys belong
+// to Airflow.
 export function follow(show) {
   apply();
   show();

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both tabs do: follow Airflow's settings, load, show, and load again while something is on its way.
+// The common part of both tabs: follow Airflow's settings, load, show, and keep polling.
 
 import { element, message, say, trouble } from "./parts.js";
 import { follow } from "./setting.js";
 import { t } from "./text.js";
 import { watch } from "./watch.js";
 
-// `update` shows what `load` gave and returns null, or the key of a sentence to show instead; `rebuild` shows it anew.
+// `update` shows the result of `load` and returns null, or returns the key of a sentence to show instead. `rebuild`
+// shows the same result again.
 export function open(title, load, update, rebuild) {
   const main = document.getElementById("page");
   const warning = element("div", { className: "warning", role: "alert" });
@@ -20,24 +21,24 @@ export function open(title, load, update, rebuild) {
     else rebuild();
   };
 
-  const tell = (what) => {
-    words = what;
+  const replace = (newWords) => {
+    words = newWords;
     main.ariaBusy = false;
     show();
   };
 
   const shown = async (answer) => {
     const nothing = await update(answer);
-    if (nothing) return tell(() => t(nothing));
+    if (nothing) return replace(() => t(nothing));
     main.ariaBusy = false;
     words = null;
   };
 
-  // What is shown stays, however long Airflow does not answer. That it gets no newer any more is said above it.
+  // The page keeps its content while Airflow does not answer. A warning above it says if polling has stopped.
   const fail = (error, isLast) => {
     if (words) {
       say(trouble(error));
-      return tell(() => trouble(error));
+      return replace(() => trouble(error));
     }
     if (!isLast) return;
     warn = () => trouble(error);

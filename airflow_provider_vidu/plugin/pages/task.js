@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tab "Video" of a task instance: one video, or the gallery of a batch or of all map indexes.
+// The tab "Video" of a task instance: one video, or a gallery for a batch or for all map indexes.
 
 import { instances, page } from "./airflow.js";
 import { whole } from "./card.js";
@@ -16,25 +16,25 @@ let shown = null;
 
 async function load() {
   const { instances: found, media } = await instances();
-  // Submit, sensor, generate and transfer each know a part of one video.
-  const told = found.map(facts);
-  return { own: told.filter(isOwn), told, media };
+  // Submit, sensor, generate and transfer each hold a part of one video's facts.
+  const all = found.map(facts);
+  return { own: all.filter(isOwn), all, media };
 }
 
 function isOwn({ task: { task_id, map_index } }) {
   return task_id === page.task_id && [null, `${map_index}`].includes(page.map_index);
 }
 
-function update({ own, told, media }) {
+function update({ own, all, media }) {
   if (!own.length) {
     shown = null;
     return "noVideo";
   }
   if (own.length > 1 || own[0].isBatch) {
     shown = null;
-    return gallery.update(told, media, own);
+    return gallery.update(all, media, own);
   }
-  const found = { video: videosOf(told, own)[0] ?? video(own), media };
+  const found = { video: videosOf(all, own)[0] ?? video(own), media };
   if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;
   const { state, progress } = found.video;
   if (shown) say(`${t(state)}. ${plain(progress?.word ?? "")}`);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a run's task instances to its videos. Whoever may edit XComs may put anything there, so every type is looked at.
+// The videos of a run, from its task instances. A user who may edit XComs can store any value, so every type is
+// checked.
 
 const MOST_FILES = 20;
 // As in protocol/batch.py.
@@ -13,14 +14,14 @@ const texts = (value) => (Array.isArray(value) ? value.slice(0, MOST_FILES).map(
 const amount = (value) => (typeof value === "number" && Math.abs(value) < 1e12 ? value : null);
 const first = (...values) => values.find((value) => value !== null && value !== "") ?? values.at(-1);
 
-// Epoch seconds from what is either such a number or an ISO time.
+// Epoch seconds from a number of seconds or an ISO time.
 function moment(value) {
   const seconds = typeof value === "string" ? Date.parse(value) / 1000 : amount(value);
-  // Beyond this a Date is none.
+  // A Date beyond this limit is invalid.
   return Number.isFinite(seconds) && Math.abs(seconds) <= 8.64e12 ? seconds : null;
 }
 
-// XComs come as JSON texts. One that is not to be read is as one that is not there.
+// XComs arrive as JSON texts. One that does not parse counts as absent.
 function read(texts) {
   const found = {};
   for (const [key, value] of Object.entries(texts)) {
@@ -33,9 +34,9 @@ function read(texts) {
   return found;
 }
 
-// What one task instance tells.
+// The facts that one task instance holds.
 export function facts(instance) {
-  // Airflow removes the XComs of what was cleared only when it starts again.
+  // Airflow removes the XComs of a cleared task only when the task starts again.
   const left = instance.state === null ? {} : instance.xcoms;
   const xcoms = read(left);
   const { return_value: returned, vidu_request: request } = xcoms;
@@ -54,8 +55,8 @@ export function facts(instance) {
     isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,
     submits,
     stores,
-    request: asked(request),
-    // The server leaves out what is too large.
+    request: shownRequest(request),
+    // The server replaces a value that is too large with null.
     isTooLarge: left.vidu_request === null,
     hasMade: instance.state === "success" && !stores && (!submits || isAlone),
     viduTaskId: first(
@@ -64,7 +65,7 @@ export function facts(instance) {
     urls: texts(result.urls),
     files: stores ? texts(returned) : texts(result.files),
     seconds: amount(result.video_seconds),
-    // A server that does not know when it finished may have said 0.
+    // An API server that does not know the finish time may report 0.
     expiresAt: result.finish_time === 0 ? null : moment(result.expires_at),
     reason: text(failure.reason),
     progress: {
@@ -77,8 +78,8 @@ export function facts(instance) {
   };
 }
 
-// The parts of a request that are shown; null where it is absent or too large.
-function asked(request) {
+// The parts of a request that are shown; null if the request is absent or too large.
+function shownRequest(request) {
   if (!request || typeof request !== "object") return null;
   const input = record(request.input);
   const parameters = record(request.parameters);
@@ -103,7 +104,7 @@ function stateOf(members) {
   return members.every(({ over }) => over) && any("skipped", "removed") ? "skipped" : "waiting";
 }
 
-// The files of a task, or of an item of its manifest.
+// The stored files of a task, or of an item of its manifest.
 function stored(files, task, item) {
   return texts(files).map((uri, file) => ({ uri, task, item, file }));
 }
@@ -118,7 +119,8 @@ function waitOf(members, isLeft) {
   };
 }
 
-// One video, of which several tasks may tell: submit, sensor and transfer. `isLeft`: nobody else may yet wait for it.
+// One video from the facts of all its tasks, such as submit, sensor and transfer. `isLeft`: no task outside `members`
+// may still wait for it.
 export function video(members, isLeft = false) {
   const best = (value) => members.map(value).find((found) => (Array.isArray(found) ? found.length : found)) ?? null;
   const state = stateOf(members);
@@ -144,7 +146,7 @@ export function video(members, isLeft = false) {
   };
 }
 
-// One line of a batch's manifest.
+// The video of one line of a batch's manifest.
 export function videoOfLine(task, line) {
   const { item, custom_id, request, reason, task_id, files, video_seconds, estimated_cost } = line;
   const outcome = OUTCOMES.includes(line.outcome) ? line.outcome : "failed";
@@ -154,7 +156,7 @@ export function videoOfLine(task, line) {
     name: text(custom_id) || `${item}`,
     state,
     viduTaskId: text(task_id),
-    request: asked({ ...record(request), estimated_cost }),
+    request: shownRequest({ ...record(request), estimated_cost }),
     isTooLarge: false,
     cost: amount(estimated_cost),
     urls: [],
@@ -167,18 +169,19 @@ export function videoOfLine(task, line) {
   };
 }
 
-// The videos of which some tasks tell, with what all of a run tell of them. Those of batches are told by their manifests.
-export function videosOf(told, own = told) {
+// The videos of the tasks in `own`, from the facts of all tasks of the run. Videos of batches come from their
+// manifests.
+export function videosOf(all, own = all) {
   const groups = new Map();
-  for (const one of told) {
+  for (const one of all) {
     if (one.isBatch) continue;
-    // Who waits for nothing yet is told of by who submits.
+    // A task that does not know its video yet adds nothing: the task that submits stands for the video.
     if (!one.viduTaskId && !one.submits && one.state !== "failed") continue;
     const key = one.viduTaskId || JSON.stringify(one.task);
     groups.set(key, [...(groups.get(key) ?? []), one]);
   }
-  // Who is on its way and has not told its video's id may wait for any of them.
-  const isLeft = told.every(({ over, submits, isBatch, viduTaskId }) => over || submits || isBatch || viduTaskId);
+  // A task in progress that has not reported its video's id may wait for any of the videos.
+  const isLeft = all.every(({ over, submits, isBatch, viduTaskId }) => over || submits || isBatch || viduTaskId);
   const tasks = new Set(own.map(({ task }) => JSON.stringify(task)));
   const chosen = [...groups.values()].filter((members) => members.some(({ task }) => tasks.has(JSON.stringify(task))));
   return chosen.map((members) => video(members, isLeft));
@@ -186,7 +189,7 @@ export function videosOf(told, own = told) {
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
 
-// Videos, seconds, cost and failures of a list.
+// Number of videos in each state, seconds and cost of a list.
 export function totals(items) {
   const paid = items.filter(({ viduTaskId }) => viduTaskId);
   return {
@@ -201,7 +204,7 @@ export function totals(items) {
   };
 }
 
-// The same of a batch that has ended, without a look at its manifest; null where it does not tell.
+// The same numbers of a batch that has ended, from its return value instead of its manifest; null if it holds none.
 function totalsOfBatch(summary) {
   const counts = Object.entries(record(summary.counts)).map(([outcome, count]) => [outcome, amount(count) ?? 0]);
   if (!counts.length) return null;
@@ -216,7 +219,7 @@ function totalsOfBatch(summary) {
     seconds: amount(summary.video_seconds) ?? 0,
     cost: cost ?? 0,
     unpriced: 0,
-    // One price that is unknown, and it does not tell the sum of the others.
+    // At least one price is unknown, and the batch does not report the sum of the others.
     unpricedBatches: cost === null ? 1 : 0,
   };
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Asks Airflow again while the page is looked at.
+// Polls Airflow while the page is visible.
 
 const SECONDS = 5;
 const SECONDS_WHEN_OVER = 15;
 const INSTANCES_A_SECOND = 100;
 const LONGEST_SECONDS = 60;
 
-// `load` gives {told, …}, `show` gets it, `fail` gets what went wrong and whether Airflow is asked no more.
+// `load` returns {all, …} and `show` receives it. `fail` receives the error, and true if polling stops.
 export async function watch(load, show, fail) {
   let failures = 0;
   for (;;) {
@@ -15,10 +15,10 @@ export async function watch(load, show, fail) {
       const answer = await load();
       await show(answer);
       failures = 0;
-      const { told } = answer;
-      // The more there is to read, the less often it is asked for; and less where nothing is on its way, since somebody may
-      // clear a task all the same.
-      seconds = (told.every(({ over }) => over) ? SECONDS_WHEN_OVER : SECONDS) + told.length / INSTANCES_A_SECOND;
+      const { all } = answer;
+      // Poll more slowly the more there is to read. Poll more slowly, but never stop, when all tasks are over: a user
+      // may still clear one.
+      seconds = (all.every(({ over }) => over) ? SECONDS_WHEN_OVER : SECONDS) + all.length / INSTANCES_A_SECOND;
     } catch (error) {
       const isLast = [401, 403].includes(error.status);
       fail(error, isLast);
@@ -32,12 +32,12 @@ export async function watch(load, show, fail) {
 
 function untilSeen() {
   return new Promise((resolve) => {
-    const look = () => {
+    const check = () => {
       if (document.hidden) return;
-      document.removeEventListener("visibilitychange", look);
+      document.removeEventListener("visibilitychange", check);
       resolve();
     };
-    document.addEventListener("visibilitychange", look);
-    look();
+    document.addEventListener("visibilitychange", check);
+    check();
   });
 }
