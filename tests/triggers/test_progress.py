@@ -74,7 +74,7 @@ async def test_what_cannot_be_written_is_logged_and_holds_up_nothing(supervisor,
     supervisor.free.set()
     progress.tell(trigger(), {"state": "Running"})
     await written()
-    assert "An XCom could not be written" in caplog.text
+    assert "Could not write the XCom" in caplog.text
     supervisor.broken = False
     progress.tell(trigger(), {"state": "Running"})
     await written()
