@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of an Airflow connection of type ``vidu``, read and checked by one rule for both hooks."""
+"""Settings of an Airflow connection of type ``vidu``, shared by both hooks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ConnectionSettings:
         return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
 
     def describe(self, error: BaseException) -> str:
-        """Describe an HTTP library's error in one line, without the key and the secrets of URLs."""
+        """Describe an HTTP library's error in one line, without key and URL secrets."""
         return self.scrub(named(error))
 
     @property

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads of results into files; ``protocol.download`` decides what the host's answers mean."""
+"""
+Downloads of results into files.
+
+``protocol.download`` decides what the host's answers mean.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +94,11 @@ class Downloader:
 
 
 def _fault(error: BaseException) -> str:
-    """Describe an HTTP library's error by types and the system's text: its own text may quote the host."""
+    """
+    Describe an HTTP library's error by types and the system's text.
+
+    Its own text may quote what the host sent.
+    """
     inner = error
     while cause := next((one for one in _causes(inner) if isinstance(one, BaseException)), None):
         inner = cause

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guard of downloads: no link from an XCom or a redirect reaches a host of the worker's own network."""
+"""
+Guard of downloads against hosts of the worker's own network.
+
+No link from an XCom or a redirect reaches such a host.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ class DownloadAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of checked connections; requests makes those to a proxy elsewhere."""
+        """Make the pools of checked connections, except those to a proxy."""
         super().init_poolmanager(*args, **kwargs)
         check = self._check
 

@@ -15,11 +15,11 @@ Result = TypeVar("Result")
 
 class HookLoop:
     """
-    Run coroutines with one hook in a separate thread. Use it in a ``with`` statement.
+    Run coroutines with one hook in a separate thread.
 
-    The loop has its own thread for two reasons. Airflow ends a task at its timeout by an exception in the main thread,
-    which an event loop there could swallow. And calls that block the main thread, such as those of the task state
-    store, must not delay requests.
+    Use it in a ``with`` statement. The loop has its own thread for two reasons. Airflow ends a task at its timeout by
+    an exception in the main thread, which an event loop there could swallow. And calls that block the main thread, such
+    as those of the task state store, must not delay requests.
 
     :param vidu_conn_id: Connection of type ``vidu``.
     """

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workers' transport: connection, bytes out, bytes in; ``protocol`` decides what the bytes mean."""
+"""
+The workers' transport: connection, bytes out, bytes in.
+
+``protocol`` decides what the bytes mean.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ def _one_proxy(settings: ConnectionSettings) -> dict[str, str]:
 
 
 def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from adding credentials from a netrc file or a connection's extra."""
+    """Keep requests from adding credentials of a netrc file or of extra."""
     return request
 
 

@@ -69,7 +69,7 @@ class ViduAsyncHook:
     @classmethod
     def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> ViduAsyncHook:
         """
-        Share one hook, its settings, sockets and pace among all triggers of an event loop.
+        Share one hook, its settings, sockets and pace in an event loop.
 
         :param vidu_conn_id: Connection of type ``vidu``.
         :return: The hook; each user enters it in a ``with`` statement. It closes shortly after its last user has left,

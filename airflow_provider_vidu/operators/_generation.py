@@ -35,7 +35,7 @@ _TASK_ID_KEY = "vidu_task_id"
 
 class GenerateOptions(NamedTuple):
     """
-    Hold the generate operator's options for waiting and storing, and Airflow's timeout.
+    Hold the generate operator's options for waiting and storing.
 
     :param vidu_conn_id: Same as the operator's argument.
     :param destination: Same as the operator's argument.
@@ -55,7 +55,7 @@ class GenerateOptions(NamedTuple):
 
 class Generation:
     """
-    Wait for a submitted generation and store its video, during one use of a worker slot.
+    Wait for a submitted generation and store its video, in one run on a worker.
 
     :param options: How to wait and where to store.
     :param context: Airflow's context of the task instance.

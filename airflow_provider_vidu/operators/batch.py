@@ -46,15 +46,15 @@ class ViduGenerateBatchOperator(BaseOperator):
     most eight such items.
 
     Clearing a succeeded batch submits and pays for all items again. Clearing a failed batch pays again only for items
-    that are not stored and no longer available from their tasks, for example because their links have expired. On older
+    that are neither stored nor still available from their tasks. For example, their links may have expired. On older
     Airflow no record survives a try, so any error after the first submit fails the task without retries.
 
     The manifest is JSON Lines with one line for each request, in the same order. Its keys are ``custom_id``,
     ``request`` (files by name), ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``,
     ``video_seconds``, ``earlier_task_ids``, ``version`` (of this format) and ``estimated_cost`` (of all submits for the
     item, including uncertain ones). Outcomes are ``success``, ``failed`` (the generation), ``refused`` (certainly not
-    paid), ``uncertain`` (perhaps paid), ``unsubmitted`` (never sent), ``timeout`` and ``lost`` (paid, the Vidu task
-    keeps running) and ``not_stored`` (paid and ready).
+    paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` and ``lost``
+    (paid, the Vidu task keeps running) and ``not_stored`` (paid and ready).
 
     The operator writes the manifest even if the task fails. If a retry changes the request of a custom id, the item
     keeps the video of the earlier request, and ``reason`` states it. The operator returns ``{"manifest", "counts",
@@ -65,13 +65,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         API field of ``ViduSubmitOperator`` by its own name, and ``extra_input`` and ``extra_parameters``. You choose
         the custom ids: unique in the batch and stable each time the DAG is parsed. If a retry finds new ids in place
         of paid ones (a ``uuid4()`` in the DAG file), it fails without retries and sends nothing. (templated)
-    :param destination: Where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
+    :param destination: Destination of the videos, as in ``ViduToObjectStorageOperator``, e.g.
         ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. All workers must have access to it, because submitting,
         storing and a retry may run on different ones. (templated)
     :param manifest: Path or URI of the manifest. The default is
         ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in the destination's directory; the mark is eight digits
-        unique to the task instance. A name of your own needs ``{{ run_id }}``, and ``{{ ti.map_index }}`` for a mapped
-        task, because batches with the same manifest overwrite each other's. (templated)
+        unique to the task instance. Batches with the same manifest overwrite each other's, so a name of your own needs
+        ``{{ run_id }}``, and for a mapped task ``{{ ti.map_index }}``. (templated)
     :param vidu_conn_id: Connection of type ``vidu``. (templated)
     :param fail_on: When the task fails: if ``any`` item has no video (default), if ``all`` have none, or if more than
         a share such as ``0.05`` has none. The task always fails if the submits were stopped.
@@ -185,7 +185,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         :param context: Airflow's context of the task instance.
         :param event: Payload of the trigger's event.
         :param path: Path or URI of the manifest.
-        :param destination: Where to store the videos.
+        :param destination: Destination of the videos.
         :param mark: Mark of the records that the operator wrote before it deferred.
         :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
         :return: The manifest's URI and totals.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator that submits a task, waits for it and stores its video, all in one Airflow task."""
+"""The operator that submits, waits and stores in one Airflow task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     "expires_at", "request_id"}``) plus ``files``, the URIs of the stored files. The asset events of the operator's
     outlets hold ``files``, ``video_seconds`` and ``estimated_cost``.
 
-    :param destination: Where to store the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
+    :param destination: Destination of the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
         nothing; the result's links expire after about 24 hours. All workers must have access to it, because the
         operator may store on another worker than it submitted on. (templated)
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
@@ -78,7 +78,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             raise refusal(found)
 
     def _before_post(self, context: Context) -> None:
-        """Refuse, right before the submit, a destination that is not writable or not this task's alone."""
+        """Refuse, right before the submit, an unwritable or shared destination."""
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
             from airflow_provider_vidu.storage.places import located, probe

@@ -37,9 +37,9 @@ class ViduSubmitOperator(BaseOperator):
     a wrong value before it sends or pays anything. If this version does not know the pair of ``vidu_type`` and
     ``model``, the operator logs a warning and sends the request unchecked.
 
-    The operator also pushes the XComs ``request_id``, ``expected_seconds`` (typical time of generation, or ``None``),
-    ``estimated_cost`` (CNY by the dated price table, or ``None``) and ``vidu_request`` (the request without the
-    content of files). If the task fails, it pushes ``vidu_failure`` (the reason).
+    The operator also pushes the XComs ``request_id`` and ``vidu_request`` (the request without the content of files).
+    It pushes ``expected_seconds`` (typical time of generation) and ``estimated_cost`` (CNY by the dated price table),
+    each ``None`` if unknown. If the task fails, it pushes ``vidu_failure`` (the reason).
 
     The operator pays once. If the API certainly did not accept a request (rate limit, failed connection), the operator
     resends it a few times. After that, and for a bad key, it leaves the rest to Airflow's retries. A refused request
@@ -189,7 +189,11 @@ class ViduSubmitOperator(BaseOperator):
         )
 
     def _check_literals(self) -> None:
-        """Refuse wrong literals while the DAG is parsed; ``execute`` checks templates, XComs and files."""
+        """
+        Refuse wrong literals while the DAG is parsed.
+
+        ``execute`` checks templates, XComs and files.
+        """
         request = self._request()
         if found := problems_now(request):
             raise refusal(found)
@@ -197,7 +201,7 @@ class ViduSubmitOperator(BaseOperator):
             estimated_within(request, self.max_cost, prices_of(self.prices))
 
     def _before_post(self, context: Context) -> None:
-        """Refuse to submit if the paid result could not be used; called right before the submit."""
+        """Refuse, right before the submit, if the paid result could not be used."""
 
     def execute(self, context: Context) -> str:
         """
@@ -205,8 +209,8 @@ class ViduSubmitOperator(BaseOperator):
 
         :param context: Airflow's context of the task instance.
         :return: Vidu's task id.
-        :raises AirflowFailException: If the request is wrong or refused (nothing was paid), if the outcome is unknown
-            (the task may be billed), or if the task of an earlier try has failed or is gone. Airflow does not retry.
+        :raises AirflowFailException: If the request is wrong or refused (nothing was paid), or the outcome is unknown
+            (the task may be billed). Also if the task of an earlier try has failed or is gone. Airflow does not retry.
         :raises ViduSubmissionUncertainError: If the outcome is unknown and ``on_uncertain`` is ``resubmit``.
         :raises ViduError: On any other error. Nothing was accepted or paid; a retry can help.
         """

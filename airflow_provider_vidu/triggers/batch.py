@@ -106,7 +106,7 @@ class ViduBatchTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments that recreate this trigger in another process."""
+        """Return the class path and arguments that recreate this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -186,7 +186,11 @@ class ViduBatchTrigger(BaseTrigger):
         return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks ended: {totals}.")
 
     async def on_kill(self) -> None:
-        """Log that the tasks keep running: the API has no cancel call (Airflow 3.3+ calls this)."""
+        """
+        Log that the tasks keep running, because the API has no cancel call.
+
+        Airflow 3.3 and newer call this.
+        """
         self.logger().warning(
             "The wait for %d Vidu tasks was killed. The tasks cannot be cancelled: unfinished ones keep running and "
             "will be billed. Retry or clear the Airflow task to re-attach to them: %s",

@@ -65,7 +65,7 @@ def _wake(ticks: dict[int, list[asyncio.Future[None]]], tick: int) -> None:
 
 def defer_timeout(deadline: float) -> timedelta:
     """
-    Compute Airflow's timeout of a trigger, shortly after the trigger's own deadline.
+    Compute Airflow's timeout of a trigger, shortly after its own deadline.
 
     :param deadline: Deadline of the trigger, in epoch seconds.
     """
@@ -173,7 +173,7 @@ class ViduTaskTrigger(BaseTrigger):
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments that recreate this trigger in another process."""
+        """Return the class path and arguments that recreate this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -234,7 +234,11 @@ class ViduTaskTrigger(BaseTrigger):
         return verdict.seconds
 
     async def on_kill(self) -> None:
-        """Log that the task keeps running: the API has no cancel call (Airflow 3.3+ calls this)."""
+        """
+        Log that the task keeps running, because the API has no cancel call.
+
+        Airflow 3.3 and newer call this.
+        """
         self.logger().warning(
             "The wait for Vidu task %s was killed. The task cannot be cancelled: it keeps running and will be "
             "billed. %s",
