@@ -78,8 +78,8 @@ class ViduGenerateBatchOperator(BaseOperator):
     :param max_cost: Highest total of the estimates in CNY, ``None`` (default) for no limit. If the total is above it,
         or a price is unknown, the operator sends nothing. The limit applies to each try.
     :param prices: Your own prices in place of the dated table, as in ``ViduSubmitOperator``.
-    :param on_uncertain: Action for an item whose outcome is unknown. ``fail`` (default) never resubmits it.
-        ``resubmit`` lets Airflow's retries resubmit it, and each may pay again.
+    :param on_uncertain: Action for an item whose outcome is unknown. With ``fail`` (default) no retry resubmits it;
+        only a clear does. ``resubmit`` lets Airflow's retries resubmit it, and each may pay again.
     :param on_missing: Action of a clear of a failed batch, if this worker has no access to a stored video's file and
         the link has expired. ``fail`` (default) pays nothing and names the file; ``resubmit`` submits and pays again.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.

@@ -99,7 +99,7 @@ class ViduToObjectStorageOperator(BaseOperator):
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
                 check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
-                # File names and failures may not contain the task id.
+                # Neither file names nor failures necessarily contain the task id.
                 show(context, "vidu_task_id", identifier(given))
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
                 files = store.store(result, index=place_of(context))
