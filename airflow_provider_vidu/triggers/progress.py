@@ -19,7 +19,7 @@ _Queue = dict["BaseTrigger", dict[str, Any]]
 _QUEUES: dict[asyncio.AbstractEventLoop, tuple[_Queue, asyncio.Task[None]]] = {}
 
 
-def tell(trigger: BaseTrigger, news: dict[str, Any]) -> None:
+def report(trigger: BaseTrigger, news: dict[str, Any]) -> None:
     """
     Queue a wait's progress for writing.
 

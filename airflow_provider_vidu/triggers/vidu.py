@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
-from airflow_provider_vidu.triggers.progress import forget, tell
+from airflow_provider_vidu.triggers.progress import forget, report
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
@@ -230,7 +230,7 @@ class ViduTaskTrigger(BaseTrigger):
         if watch.word != word:
             self.logger().info("Vidu task %s is %s", self.vidu_task_id, watch.word)
         if news := watch.news():
-            tell(self, news)
+            report(self, news)
         return verdict.seconds
 
     async def on_kill(self) -> None:
