@@ -52,5 +52,5 @@ class ApiError(Exception):
 
 
 def code_of(status: int) -> str | None:
-    """Return the documented code of an HTTP status, ``None`` if there is none."""
+    """Return the documented code of an HTTP status, ``None`` for any other."""
     return next((code for code, entry in ERRORS.items() if entry[0] == status), None)
