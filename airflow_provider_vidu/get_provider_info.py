@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Airflow's providers manager is told about this package."""
+"""Metadata of this package for Airflow's providers manager."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _INTEGRATION = "Vidu"
 
 def get_provider_info() -> dict[str, Any]:
     """
-    Describe the provider (entry point ``apache_airflow_provider``).
+    Return the provider's metadata (entry point ``apache_airflow_provider``).
 
-    :return: the provider's metadata by Airflow's ``provider_info`` schema.
+    :return: Metadata by Airflow's ``provider_info`` schema.
     """
     return {
         "package-name": "airflow-provider-vidu",
@@ -35,11 +35,11 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "media_roots": {
                         "description": (
-                            "Directories and object storage URIs, separated by commas, below which the api-server may "
-                            "read what the tabs Video and Videos show: stored videos (.mp4) and the manifests of "
-                            "batches. Whoever may read a DAG's XComs sees those that its tasks name; whoever may write "
-                            "them sees every video below. Empty shows none. A URI names its connection as "
-                            "destination does."
+                            "Comma-separated directories and object storage URIs from which the api-server may read "
+                            "files for the tabs Video and Videos: stored videos (.mp4) and batch manifests. A user who "
+                            "may read a DAG's XComs sees the files that its tasks name. A user who may write XComs "
+                            "sees every video in these locations. Empty shows no stored files. A URI names its "
+                            "connection in the same form as destination."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -48,10 +48,10 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "media_sources": {
                         "description": (
-                            "Directories and object storage URIs, separated by commas, below which workers may read "
-                            "files that a task names as input (images, the sound of one-click/mv). Empty lets a task "
-                            "read any file that the worker can read: whoever may trigger a DAG that takes such a name "
-                            "from its params can then have any picture on the worker sent to the API."
+                            "Comma-separated directories and object storage URIs from which workers may read a task's "
+                            "input files (images, the audio of one-click/mv). If it is empty, a task can read any file "
+                            "that the worker can read. If a DAG takes a file name from its params, any user who may "
+                            "trigger it can then send any image on the worker to the API."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",
@@ -60,8 +60,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "allow_private_result_hosts": {
                         "description": (
-                            "Whether result links may lead to private, loopback and link-local addresses. They may "
-                            "anyway where the connection's own host has such an address."
+                            "Whether result links may point to private, loopback and link-local addresses. They always "
+                            "may if the connection's own host has such an address."
                         ),
                         "version_added": "0.2.0",
                         "type": "boolean",
@@ -88,30 +88,30 @@ def get_provider_info() -> dict[str, Any]:
                     "auth_scheme": {
                         "label": "Authorization scheme",
                         "schema": {"type": ["string", "null"], "enum": ["key", "bearer"], "default": "key"},
-                        "description": "How the API key is sent: alone (key) or as a Bearer token (bearer).",
+                        "description": "How the hook sends the API key: alone (key) or as a Bearer token (bearer).",
                     },
                     "timeout": {
-                        "label": "Time-out",
+                        "label": "Timeout",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "Seconds to wait for an answer to one request; 60 when empty.",
+                        "description": "Seconds to wait for the answer to one request; 60 if empty.",
                     },
                     "max_requests_per_minute": {
                         "label": "Requests per minute",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "How many requests all triggers of one process may send; any number when empty.",
+                        "description": "Limit for all triggers of one process together; no limit if empty.",
                     },
                     "verify": {
                         "label": "Verify TLS",
-                        # A switch that is neither on nor off looks as if it were off.
+                        # A switch without a default looks as if it were off.
                         "schema": {"type": ["boolean", "null"], "default": True},
-                        "description": "Whether to check the server's certificate. The path of a CA bundle goes into "
-                        "the JSON below.",
+                        "description": "Whether to verify the server's certificate. To use a CA bundle, set its path "
+                        "in the JSON below.",
                     },
                 },
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "login"],
                     "relabeling": {"password": "API key", "host": "Base URL"},
-                    # Airflow shows no sentence of help beside these: this is the only place for a word of it.
+                    # Airflow shows no help text for these fields, so the placeholders are the only help.
                     "placeholders": {
                         "host": "https://api.modelverse.cn",
                         "password": "The key from the ModelVerse console",

@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 VIDEO_TAB = "vidu_video"
-"""Under which name Airflow's UI has the tab "Video"."""
+"""Name of the tab "Video" in URLs of Airflow's UI."""
 
 
 class ViduVideoLink(BaseOperatorLink):
     """
-    Lead to the task instance's tab "Video".
+    Link to the task instance's tab "Video".
 
-    The same for every task of a video, from its first hop on: Airflow stores a link when a hop ends, and by then a
-    submit has no video yet, while a result url would be dead after a day. The tab finds what there is when somebody
-    looks: the stored file, else the result url with the time at which it expires, else the wait or the failure.
+    Every task of a video has this link, from its first run on a worker. Airflow stores a link when a task defers or
+    ends. At that time a submit has no video yet, and a result URL would expire after about a day. The tab shows the
+    current state: the stored file, else the result URL and its expiry, else the wait or the failure.
     """
 
     name = "Vidu video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Make the link, out of names alone.
+        Return the link, built from names only.
 
-        :param operator: not used.
-        :param ti_key: the task instance.
-        :return: relative to where Airflow's UI is served, which only the UI surely knows.
+        :param operator: Not used.
+        :param ti_key: Key of the task instance.
+        :return: Link relative to the base URL of Airflow's UI, which only the UI knows for certain.
         """
         dag_id, run_id, task_id = (quote(name, safe="") for name in (ti_key.dag_id, ti_key.run_id, ti_key.task_id))
         mapped = "" if ti_key.map_index is None or ti_key.map_index < 0 else f"/mapped/{ti_key.map_index}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the emulator as a process: ``python -m airflow_provider_vidu.emulator``."""
+"""The command line of the emulator: ``python -m airflow_provider_vidu.emulator``."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8765, help="port to listen on, 0 for any free one")
+    parser.add_argument("--port", type=int, default=8765, help="port to listen on, 0 for any free port")
     parser.add_argument("--speed", type=_positive, default=1.0, help="how many times faster than the real service")
-    parser.add_argument("--key", default="emulator-key", help="the API key that is accepted")
+    parser.add_argument("--key", default="emulator-key", help="the API key that the emulator accepts")
     parser.add_argument(
         "--auth-scheme",
         choices=("either", "key", "bearer"),
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--directory",
         type=Path,
-        help="where the mp4 files lie; without it a temporary directory, removed on exit",
+        help="directory of the mp4 files; by default a temporary one, removed on exit",
     )
     return parser
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> float:
     number = float(text)
     if number <= 0:
-        raise argparse.ArgumentTypeError("it has to be greater than 0")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text}")
     return number
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control routes under ``/_emulator/``: what tests use to look inside and to arrange trouble. They need no key."""
+"""
+The control routes under ``/_emulator/``, which need no key.
+
+Tests use them to inspect the emulator and to arm faults.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +68,7 @@ async def _arm(request: web.Request) -> web.Response:
     orders = await _json(request)
     now = asyncio.get_running_loop().time()
     try:
-        # All are read before any is armed: a typing error in one must not leave half of them behind.
+        # Read all orders before arming any: a typing error in one must not leave half of them armed.
         armed = [arm(order, now) for order in (orders if isinstance(orders, list) else [orders])]
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from error
@@ -80,7 +84,7 @@ async def _disarm(request: web.Request) -> web.Response:
 async def _rotate_key(request: web.Request) -> web.Response:
     order = await _json(request)
     if not isinstance(order, dict) or not isinstance(order.get("key"), str):
-        raise web.HTTPBadRequest(text='the body has to be {"key": "new key"}')
+        raise web.HTTPBadRequest(text='the body must be {"key": "new key"}')
     request.app[EMULATOR].key = order["key"]
     return web.json_response({})
 
@@ -94,4 +98,4 @@ async def _json(request: web.Request) -> Any:
     try:
         return await request.json()
     except ValueError as error:
-        raise web.HTTPBadRequest(text="the body has to be JSON") from error
+        raise web.HTTPBadRequest(text="the body must be JSON") from error

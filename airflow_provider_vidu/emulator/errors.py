@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error answers of the API: the documented codes with their status, type and text."""
+"""The API's error answers: the documented codes with their status, type and text."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ERRORS = {
     "model_server_error": (500, "internal_error", "Request llm server Error"),
     "gateway_timeout_error": (504, "timeout", "Gateway timeout, please try again later or use stream api"),
 }
-"""Code -> (HTTP status, type, message). The first code of a status is the one it answers when none is named."""
+"""Code -> (HTTP status, type, message). The first code of a status is its default."""
 
 
 class ApiError(Exception):
     """
-    A request that the API refuses.
+    Refuse a request as the API does.
 
     :param status: HTTP status.
-    :param code: a key of :data:`ERRORS`, or ``None`` for a refusal whose code is not documented.
-    :param message: text for the caller; default the documented one.
+    :param code: A key of :data:`ERRORS`, or ``None`` for a refusal whose code is not documented.
+    :param message: Text for the caller; by default the documented one.
     """
 
     def __init__(self, status: int, code: str | None, message: str | None = None) -> None:
@@ -43,14 +43,14 @@ class ApiError(Exception):
 
     def response(self, *, status: int | None = None) -> web.Response:
         """
-        Put it in the documented shape; ``param`` carries the request id.
+        Return the answer in the documented shape; ``param`` carries the request id.
 
-        :param status: HTTP status to answer with when it is not the error's own.
+        :param status: HTTP status of the answer, by default the error's own.
         """
         error = {"message": str(self), "type": self.type, "param": uuid4().hex, "code": self.code}
         return web.json_response({"error": error}, status=status or self.status)
 
 
 def code_of(status: int) -> str | None:
-    """Give the documented code of an HTTP status, or ``None`` where none is documented."""
+    """Return the documented code of an HTTP status, ``None`` for any other."""
     return next((code for code, entry in ERRORS.items() if entry[0] == status), None)

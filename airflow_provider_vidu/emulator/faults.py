@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Faults on order: what can go wrong between a client and the API, each by a name and armed over the control routes.
+Named faults between a client and the API, armed over the control routes.
 
-A request meets at most one fault: the first armed one that fits its route. Faults marked "accepted" handle the
-request for real first, so that a generation exists which the client was never told about.
+A request meets at most one fault: the first armed one that fits its route. A fault marked "accepted" first handles the
+request for real. A generation then exists, but the client never learns its task id.
 """
 
 from __future__ import annotations
@@ -33,15 +33,19 @@ Apply = Callable[[web.Request, Handler, Parameters], Awaitable[web.StreamRespons
 
 
 class Dropped(web.Response):
-    """No answer: the connection is closed already. aiohttp wants a response and cannot deliver this one."""
+    """
+    Stand for no answer.
+
+    The connection is closed already: aiohttp requires a response, but cannot deliver this one.
+    """
 
 
 class Video(web.FileResponse):
     """
-    The answer to a download.
+    Answer a download.
 
-    :param path: the finished video.
-    :param generation: whose it is.
+    :param path: The finished video.
+    :param generation: The generation of the video.
     """
 
     def __init__(self, path: Path, generation: Generation) -> None:
@@ -53,12 +57,12 @@ class Video(web.FileResponse):
 @dataclass(frozen=True, slots=True)
 class Kind:
     """
-    A fault that can be armed.
+    Describe a fault that can be armed.
 
-    :param apply: makes the answer.
-    :param defaults: its parameters and what they are when left out.
-    :param only_on: the one route where it makes sense; default everywhere.
-    :param times: how many requests it meets unless said otherwise; ``None`` until cleared.
+    :param apply: Makes the answer.
+    :param defaults: Parameters of the fault and their default values.
+    :param only_on: The only route that the fault fits; by default it fits every route.
+    :param times: Default number of requests that meet it; ``None`` until cleared.
     """
 
     apply: Apply
@@ -70,14 +74,14 @@ class Kind:
 @dataclass(slots=True)
 class Fault:
     """
-    An armed fault.
+    Hold an armed fault.
 
-    :param name: a key of :data:`KINDS`.
-    :param on: the route that it waits for.
-    :param times: how many requests it still meets; ``None`` until cleared.
-    :param every: it meets every so many requests on its route.
-    :param until: when it ends by itself, in seconds of the event loop's clock.
-    :param parameters: the parameters of its kind.
+    :param name: A key of :data:`KINDS`.
+    :param on: Route that it applies to.
+    :param times: Number of requests that will still meet it; ``None`` until cleared.
+    :param every: It meets only every n-th request on its route.
+    :param until: When it ends by itself, in seconds of the event loop's clock.
+    :param parameters: Parameters of its kind.
     """
 
     name: str
@@ -89,7 +93,7 @@ class Fault:
     passed: int = 0
 
     def meets(self, route: str) -> bool:
-        """Count a request, and tell whether this is one that it meets."""
+        """Count a request, and return whether it meets this fault."""
         if self.on not in (route, "any"):
             return False
         self.passed += 1
@@ -98,32 +102,32 @@ class Fault:
 
 def arm(item: object, now: float) -> Fault:
     """
-    Read one order: ``{"fault": NAME, "on": ROUTE, "times": N or null, "every": N}`` and the parameters of the kind.
+    Read one order and return the armed fault.
 
-    :param item: the order.
-    :param now: the event loop's time.
-    :raises ValueError: when it makes no sense; the text says why.
+    :param item: ``{"fault": NAME, "on": ROUTE, "times": N or null, "every": N}`` and the parameters of the kind.
+    :param now: The event loop's time.
+    :raises ValueError: If the order is wrong; the text names the reason.
     """
     if not isinstance(item, dict):
-        raise ValueError("a fault is an object")
+        raise ValueError(f"a fault must be an object, got {item!r}")
     order = dict(item)
     name, on = order.pop("fault", None), order.pop("on", "any")
     if name not in KINDS:
-        raise ValueError(f"fault {name!r} is none of {', '.join(KINDS)}")
+        raise ValueError(f"fault must be one of {', '.join(KINDS)}, got {name!r}")
     kind = KINDS[name]
     if on not in ROUTES or kind.only_on not in (None, on):
-        raise ValueError(f"on {on!r} is none of {kind.only_on or ', '.join(ROUTES)}, which {name} can be on")
+        raise ValueError(f"on must be one of {kind.only_on or ', '.join(ROUTES)} for {name}, got {on!r}")
     times, every = order.pop("times", kind.times), order.pop("every", 1)
     if order.keys() - kind.defaults.keys():
-        raise ValueError(f"{name} takes {sorted(kind.defaults)} and not {sorted(order)}")
+        raise ValueError(f"parameters of {name} must be among {sorted(kind.defaults)}, got {sorted(order)}")
     if times is not None and not (isinstance(times, int) and times > 0):
-        raise ValueError(f"times {times!r} is neither null nor a count")
+        raise ValueError(f"times must be null or a count, got {times!r}")
     if not (isinstance(every, int) and every > 0):
-        raise ValueError(f"every {every!r} is not a count")
+        raise ValueError(f"every must be a count, got {every!r}")
     if name.endswith("error") and order.get("status") is not None and order["status"] < 400:
-        raise ValueError(f"status {order['status']!r} is not an error")
+        raise ValueError(f"status must be an error's, 400 or above, got {order['status']!r}")
     if order.get("code") is not None and order["code"] not in ERRORS:
-        raise ValueError(f"code {order['code']!r} is none of {', '.join(ERRORS)}")
+        raise ValueError(f"code must be one of {', '.join(ERRORS)}, got {order['code']!r}")
     parameters = {**kind.defaults, **order}
     until = now + parameters["seconds"] if name == "outage" and parameters["seconds"] is not None else None
     return Fault(name, on, times, every, until, parameters)
@@ -131,11 +135,13 @@ def arm(item: object, now: float) -> Fault:
 
 def take(faults: list[Fault], route: str, now: float) -> Fault | None:
     """
-    Find the fault that a request meets and use it up by one; ended faults are removed.
+    Find the fault that a request meets, and count it down by one.
 
-    :param faults: the armed ones, in the order they were armed.
-    :param route: the request's route.
-    :param now: the event loop's time.
+    Ended faults are removed.
+
+    :param faults: The armed faults, in the order in which they were armed.
+    :param route: The request's route.
+    :param now: The event loop's time.
     """
     faults[:] = [fault for fault in faults if fault.until is None or now < fault.until]
     fault = next((fault for fault in faults if fault.meets(route)), None)
@@ -150,12 +156,12 @@ def close(request: web.Request, *, reset: bool = False) -> Dropped:
     """
     Close the connection without an answer.
 
-    :param request: the request that gets none.
-    :param reset: whether the peer sees a reset instead of an orderly end.
+    :param request: The request that gets no answer.
+    :param reset: Whether the peer sees a reset instead of an orderly close.
     """
     if request.transport is not None:
         if reset:
-            # Lingering for no time makes the kernel send a reset where it would have said an orderly goodbye.
+            # A linger time of zero makes the kernel send a reset instead of an orderly close.
             connection: socket.socket = request.transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.close()
@@ -214,7 +220,7 @@ async def _redirect(request: web.Request, handler: Handler, parameters: Paramete
 
 def _accepted(then: Apply) -> Apply:
     async def apply(request: web.Request, handler: Handler, parameters: Parameters) -> web.StreamResponse:
-        # A request that is refused raises here and gets its refusal: nothing was accepted that could be lost.
+        # A refused request raises here and gets its refusal, because nothing was accepted that could be lost.
         await handler(request)
         return await then(request, handler, parameters)
 
@@ -282,4 +288,4 @@ KINDS: Mapping[str, Kind] = {
     "expired": Kind(_expired, only_on="download"),
     "not_a_video": Kind(_html, {"status": 200}, only_on="download"),
 }
-"""Every fault by its name."""
+"""Every fault by name."""

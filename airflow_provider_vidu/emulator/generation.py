@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One accepted generation, whose status follows from the clock."""
+"""One accepted generation; its status depends on the clock."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PENDING_SHARE = 0.1
 @dataclass(slots=True)
 class Generation:
     """
-    One accepted generation.
+    Hold one accepted generation.
 
-    :param body: what was submitted, data URIs shortened.
-    :param submitted: when, in epoch seconds.
-    :param seconds: how long it takes.
-    :param video_seconds: length of its video.
-    :param error: how it will fail; ``None`` when it will succeed.
+    :param body: The submitted body, with data URIs shortened.
+    :param submitted: Time of the submit, in epoch seconds.
+    :param seconds: Seconds that the generation takes.
+    :param video_seconds: Length of its video in seconds.
+    :param error: The failure that it will end in; ``None`` if it will succeed.
     """
 
     body: dict[str, Any]
@@ -36,7 +36,7 @@ class Generation:
     video_seconds: int
     error: str | None = None
     finish: float = math.inf
-    """When it ends: not known while a file is on its way."""
+    """End of the generation in epoch seconds; infinite while the emulator still fetches a file."""
     files: dict[str, Path] = field(default_factory=dict)
     """The file of each address in ``body``."""
     polls: int = 0
@@ -47,7 +47,7 @@ class Generation:
 
     @property
     def content(self) -> str:
-        """A name for all that its video depends on: what was asked for, the files that were given, and its length."""
+        """Hash of the video's content: the body, the input files and the length."""
         files = sorted((address, path.name) for address, path in self.files.items())
         return sha256(json.dumps([self.body, files, self.video_seconds], sort_keys=True).encode()).hexdigest()
 
@@ -57,25 +57,29 @@ class Generation:
         return f"/files/{self.task_id}.mp4?token={self.token}"
 
     def status(self, now: float) -> str:
-        """Give the status word at ``now``: Pending for the first tenth, then Running, then how it ended."""
+        """
+        Return the status word at ``now``.
+
+        It is Pending for the first tenth of the time, then Running, then Success or Failure.
+        """
         if now >= self.finish:
             return "Failure" if self.error else "Success"
         return "Pending" if now < self.submitted + _PENDING_SHARE * self.seconds else "Running"
 
     @property
     def vidu_type(self) -> str:
-        """The job."""
+        """Type of the job."""
         return str(self.body["parameters"]["vidu_type"])
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What was submitted, with files in the place of their addresses."""
+        """The submitted fields, with files in place of their addresses."""
         return media.placed(fields_of(self.body), self.files)
 
     def files_are_ready(self, now: float) -> None:
-        """Nothing is missing any more: it ends when its time is over, or now if that is later."""
+        """Set the end: when its time is over, or now if that is later."""
         self.finish = max(now, self.submitted + self.seconds)
 
     def file_is_bad(self, now: float, error: str) -> None:
-        """End it in a failure now."""
+        """End the generation in a failure now."""
         self.error, self.finish = error, now

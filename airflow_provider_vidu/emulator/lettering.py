@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Words on pictures: lines that fit, in fonts that have the characters.
+Text on pictures: lines that fit, in fonts that have the characters.
 
-Each character is drawn in the first font that has it. Pillow ships one with little more than ASCII; for the rest,
-Chinese above all, the fonts of the machine are looked at (on Debian ``apt install fonts-noto-cjk`` brings one). A
-character that no font has is written as Python escapes it, ``\u72d0``, and never as an empty box.
+The module draws each character in the first font that has it. Pillow ships a font with little more than ASCII. For
+other characters, mainly Chinese, the module uses the machine's fonts (on Debian, ``apt install fonts-noto-cjk``
+installs one). It writes a character that no font has as Python escapes it, ``\u72d0``, and never as an empty box.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FONT_FILES = (
     *("wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "DroidSansFallback.ttf", "PingFang.ttc", "Hiragino Sans GB.ttc"),
     *("Arial Unicode.ttf", "msyh.ttc", "simsun.ttc", "DejaVuSans.ttf", "arial.ttf"),
 )
-"""Files of fonts to look for where the system keeps them, Chinese ones first."""
+"""Font files to search for in the system's font directories, Chinese ones first."""
 
 _ELLIPSIS = "…"
 _NOBODY_HAS = "\uffff"
 _LINE_HEIGHT = 1.3
 _SHADE = (0, 0, 0, 150)
-# Han characters and what belongs to them are written without spaces: a line may end behind each.
+# Han characters and their punctuation are written without spaces: a line may end after each of them.
 _PIECES = re.compile(r"[\u2e80-\uffff\U00020000-\U0003ffff]|[^\s\u2e80-\uffff\U00020000-\U0003ffff]+|\s")
 
 
@@ -34,13 +34,13 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
     """
     Break a text into lines.
 
-    :param text: of any length.
-    :param width: of a line, in pixels.
-    :param size: of the letters, in pixels.
+    :param text: Text of any length.
+    :param width: Width of a line, in pixels.
+    :param size: Size of the letters, in pixels.
     """
     lines, line, used = [], "", 0.0
     for piece in _PIECES.findall(" ".join(_writable(text).split())):
-        # Only a word that is wider than a line is broken itself.
+        # Only a word wider than a line is broken itself.
         for part in (piece,) if _width(piece, size) <= width else piece:
             wide = _width(part, size)
             if line and used + wide > width:
@@ -53,12 +53,12 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
 
 def pages(text: str, width: int, size: int, lines: int = 2) -> list[str]:
     """
-    Break a text into pages of a few lines, as subtitles are.
+    Break a text into pages of a few lines, like subtitles.
 
-    :param text: of any length.
-    :param width: of a line, in pixels.
-    :param size: of the letters, in pixels.
-    :param lines: of a page.
+    :param text: Text of any length.
+    :param width: Width of a line, in pixels.
+    :param size: Size of the letters, in pixels.
+    :param lines: Lines of a page.
     """
     broken = wrapped(text, width, size)
     return [" ".join(broken[at : at + lines]) for at in range(0, len(broken), lines)]
@@ -68,10 +68,10 @@ def fitting(text: str, box: tuple[int, int], size: int) -> tuple[int, list[str]]
     """
     Break a text into lines that fit into a box.
 
-    :param text: of any length; what does not fit even in small letters is cut, with an ellipsis.
-    :param box: width and height, in pixels.
-    :param size: of the letters, in pixels; they shrink to a third of it before anything is cut.
-    :return: the size of the letters and the lines.
+    :param text: Text of any length. If it does not fit even in small letters, it is cut, with an ellipsis.
+    :param box: Width and height of the box, in pixels.
+    :param size: Size of the letters, in pixels; they shrink to a third of it before the text is cut.
+    :return: Size of the letters, and the lines.
     """
     for share in (1, 0.8, 0.6, 0.45, 1 / 3):
         smaller = max(8, round(size * share))
@@ -88,10 +88,10 @@ def lettered(text: str, box: tuple[int, int], size: int) -> Image.Image | None:
     """
     Write a text on a half-transparent shade.
 
-    :param text: as :func:`fitting` has it.
-    :param box: the greatest width and height, in pixels.
-    :param size: of the letters, in pixels, at most.
-    :return: a picture with transparency, no larger than it has to be; ``None`` where there is nothing to write.
+    :param text: Text, as in :func:`fitting`.
+    :param box: Largest width and height, in pixels.
+    :param size: Largest size of the letters, in pixels.
+    :return: Picture with transparency, as small as possible; ``None`` if there is no text.
     """
     margin = min(size // 3, min(box) // 8)
     size, lines = fitting(text, (box[0] - 2 * margin, box[1] - 2 * margin), size)
@@ -128,7 +128,11 @@ def _sized(number: int, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=10_000)
 def _font_of(character: str) -> int | None:
-    """Find the first font that has a character: in another one it looks like a character that nobody has."""
+    """
+    Find the first font that has a character.
+
+    A font without it draws the same box as for a character that no font has.
+    """
     return next(
         (
             number

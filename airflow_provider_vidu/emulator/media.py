@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The files that a job is given: which fields name them, what they have to be, and how they get here.
+Input files of a job: their fields, their limits, and how they are fetched.
 
-A failure says ``code=…`` as the API does. Which code it has for a video or a sound is not documented: the emulator
-assumes ``BadRequest``, and that the documented limits of length are looked at while the task runs.
+A failure names ``code=…`` as the API does. The API's code for a video or a sound is not documented: the emulator
+assumes ``BadRequest``. It also assumes that the API checks the documented limits of length while the task runs.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from airflow_provider_vidu.emulator.pictures import open_photo, open_picture, re
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
 
 _MEGABYTE = 1024**2
-# A video may be a result link of this very emulator, which is rendered first.
+# A video may be a result link of this emulator, which renders it first.
 _FETCH_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=30)
 
 
 class MediaError(ValueError):
     """
-    A file that cannot be had or is not what it has to be.
+    Report a file that the emulator cannot fetch, or that breaks a rule.
 
-    :param code: the API's code.
-    :param reason: what is wrong, for people.
+    :param code: The API's code.
+    :param reason: The problem, for people.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -45,13 +45,13 @@ class MediaError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Kind:
     """
-    What a file has to be.
+    Describe a kind of input file.
 
-    :param word: its name.
-    :param read: opens it; raises ``ValueError`` where it cannot.
-    :param megabytes: how large it may be.
-    :param unfetched: the API's code where it cannot be fetched.
-    :param unreadable: the API's code where it cannot be read.
+    :param word: Name of the kind.
+    :param read: Opens a file; raises ``ValueError`` if it cannot.
+    :param megabytes: Largest size in MB.
+    :param unfetched: The API's code for a file that it cannot fetch.
+    :param unreadable: The API's code for a file that it cannot read.
     """
 
     word: str
@@ -74,22 +74,22 @@ KINDS: Mapping[str, Kind] = {
     "audio_url": _SOUND,
     "srt_url": Kind("subtitles", read_cues, 1),
 }
-"""What each field names; the size of subtitles is not documented."""
+"""Kind of file by field; the size limit of subtitles is not documented."""
 SECONDS: Mapping[tuple[str, str], tuple[int, int]] = {
     ("extend", "video_url"): (4, 60),
     ("lip-sync", "video_url"): (1, 600),
     ("lip-sync", "audio_url"): (1, 600),
     ("one-click/mv", "audio_url"): (10, 180),
 }
-"""How long a file may be, by ``vidu_type`` and field, compared in whole seconds."""
+"""Shortest and longest length of a file in whole seconds, by ``vidu_type`` and field."""
 
 
 def addresses(vidu_type: str, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
-    List field and address of every file that a job is given.
+    List field and address of every input file of a job.
 
-    :param vidu_type: the job; of one that nobody knows every field counts.
-    :param fields: its fields; those that the job does not take are passed over.
+    :param vidu_type: Type of the job; for an unknown type, every field counts.
+    :param fields: Fields of the job; those that the job does not take are ignored.
     """
     rows = [row.fields.keys() for row in CAPABILITIES.values() if row.vidu_type == vidu_type] or [KINDS.keys()]
     taken = [name for name in KINDS if any(name in row for row in rows)]
@@ -97,12 +97,12 @@ def addresses(vidu_type: str, fields: Mapping[str, Any]) -> list[tuple[str, str]
 
 
 def is_data(address: str) -> bool:
-    """Tell a data URI from a URL."""
+    """Return whether an address is a data URI and not a URL."""
     return address[:5].lower() == "data:"
 
 
 def shortened(value: Any) -> Any:
-    """Replace every data URI in a body by one that has the hash of its content."""
+    """Replace every data URI in a body by one with the hash of its content."""
     if isinstance(value, Mapping):
         return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -115,20 +115,22 @@ def shortened(value: Any) -> Any:
 
 def placed(fields: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
     """
-    Put files in the place of their addresses.
+    Put files in place of their addresses.
 
-    :param fields: a job's fields, data URIs shortened.
-    :param files: the file of each address.
+    :param fields: Fields of a job, with data URIs shortened.
+    :param files: File of each address.
     """
     return {name: _placed(value, files) if name in KINDS else value for name, value in fields.items()}
 
 
 class Intake:
     """
-    Brings files here. What has the same content and is of the same kind is read and kept once.
+    Fetch and keep input files.
 
-    :param directory: where they lie.
-    :param client: fetches them.
+    Files of the same content and kind are read and kept once.
+
+    :param directory: Directory of the files.
+    :param client: HTTP client that fetches them.
     """
 
     def __init__(self, directory: Path, client: aiohttp.ClientSession) -> None:
@@ -137,13 +139,13 @@ class Intake:
 
     async def take(self, vidu_type: str, name: str, address: str) -> Path:
         """
-        Fetch or decode one file, and make sure that it is what it has to be.
+        Fetch or decode one file, and check it.
 
-        :param vidu_type: the job.
-        :param name: the field.
-        :param address: a URL or a data URI.
-        :return: the file.
-        :raises MediaError: when it is not.
+        :param vidu_type: Type of the job.
+        :param name: Name of the field.
+        :param address: A URL or a data URI.
+        :return: The file.
+        :raises MediaError: If the file cannot be fetched or breaks a rule.
         """
         kind = KINDS[name]
         part = self._directory / f"{uuid4().hex}.part"
@@ -186,7 +188,7 @@ class Intake:
         if seconds is not None:
             long = round(video.length(path, "video" if kind is _VIDEO else "audio"))
             if not seconds[0] <= long <= seconds[1]:
-                raise ValueError(f"{long} s long, allowed: {seconds[0]} to {seconds[1]} s")
+                raise ValueError(f"must be {seconds[0]} to {seconds[1]} s long, got {long} s")
         return path
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the frames of a video are made of: pictures that are given or drawn, and how one becomes many."""
+"""Frames of a video, made from input pictures or drawn ones."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _CUE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Cue:
     """
-    A text and when it is to be seen.
+    Hold a text and the time span in which it is visible.
 
-    :param text: of any length.
-    :param start: in seconds.
-    :param end: in seconds.
+    :param text: Text of any length.
+    :param start: Start in seconds.
+    :param end: End in seconds.
     """
 
     text: str
@@ -43,12 +43,12 @@ class Cue:
 @dataclass(frozen=True, slots=True)
 class Place:
     """
-    Where a text stands and how large it may be, in shares of the frame.
+    Hold the position and the largest size of a text, in shares of the frame.
 
-    :param top: of what is left above and below the text, the share above it.
-    :param width: the greatest width.
-    :param height: the greatest height.
-    :param size: of the letters, as a share of the frame's shorter side.
+    :param top: Share of the free height that is above the text.
+    :param width: Largest width.
+    :param height: Largest height.
+    :param size: Size of the letters, as a share of the frame's shorter side.
     """
 
     top: float
@@ -64,23 +64,25 @@ ABOVE = Place(0.05, 0.92, 0.2, 0.06)
 
 def open_picture(path: Path) -> Image.Image:
     """
-    Decode a picture that a job is given.
+    Decode an input picture.
 
-    :param path: a PNG, JPEG or WebP file.
-    :raises ValueError: when it is anything else, or when the ratio is not between 1:4 and 4:1.
+    :param path: A PNG, JPEG or WebP file.
+    :raises ValueError: If it is anything else, or if the ratio is not between 1:4 and 4:1.
     """
     picture = _decoded(path, "png", "jpeg", "webp")
     if not 0.25 <= picture.width / picture.height <= 4:
-        raise ValueError(f"the ratio of {picture.width}x{picture.height} is not between 1:4 and 4:1")
+        raise ValueError(f"the ratio must be between 1:4 and 4:1, got {picture.width}x{picture.height}")
     return picture
 
 
 def open_photo(path: Path) -> Image.Image:
     """
-    Decode the photo that lip-sync is given, which may be a BMP file too and has no ratio to keep.
+    Decode the photo of lip-sync.
 
-    :param path: the file.
-    :raises ValueError: when it is anything else.
+    Unlike other pictures it may be a BMP file and may have any ratio.
+
+    :param path: A PNG, JPEG, WebP or BMP file.
+    :raises ValueError: If it is anything else.
     """
     return _decoded(path, "png", "jpeg", "webp", "bmp")
 
@@ -89,8 +91,8 @@ def read_cues(path: Path) -> list[Cue]:
     """
     Read subtitles.
 
-    :param path: an SRT file.
-    :raises ValueError: when there are none in it.
+    :param path: An SRT file.
+    :raises ValueError: If the file has no subtitles.
     """
     text = path.read_text("utf-8-sig", errors="replace").replace("\r\n", "\n")
     found = [
@@ -103,27 +105,27 @@ def read_cues(path: Path) -> list[Cue]:
 
 def cues_of(text: str, seconds: float, size: Size) -> list[Cue]:
     """
-    Turn a text into subtitles of two lines at most, each seen for the same time.
+    Turn a text into subtitles of at most two lines, each shown equally long.
 
-    :param text: of any length.
-    :param seconds: for all of them.
-    :param size: of the frames.
+    :param text: Text of any length.
+    :param seconds: Time for all subtitles together, in seconds.
+    :param size: Size of the frames.
     """
-    # Narrower than the place is wide: a page must not need a third line there.
+    # Narrower than the place, so that a page never needs a third line there.
     texts = pages(text, round(size[0] * BELOW.width * 0.9), _letters(BELOW, size))
     share = seconds / max(1, len(texts))
     return [Cue(page, number * share, (number + 1) * share) for number, page in enumerate(texts)]
 
 
 def backdrop(size: Size) -> Image.Image:
-    """Draw the picture for a job that is given none."""
+    """Draw the picture for a job without an input picture."""
     gradient = Image.linear_gradient("L")
     colours = (gradient.resize(size), gradient.rotate(90).resize(size), Image.radial_gradient("L").resize(size))
     return Image.merge("RGB", colours).point(lambda value: value // 2)
 
 
 def fitted(picture: Image.Image, size: Size) -> Image.Image:
-    """Scale a picture to a size, with dark bars where its ratio is another one."""
+    """Scale a picture to a size, with dark bars if its ratio differs."""
     if abs(picture.width * size[1] / (picture.height * size[0]) - 1) < _SAME_RATIO:
         return picture.resize(size, Image.Resampling.LANCZOS)
     return ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=_DARK)
@@ -137,9 +139,9 @@ def still(picture: Image.Image, size: Size, count: int) -> Frames:
 
 
 def zoom(picture: Image.Image, size: Size, count: int) -> Frames:
-    """Go slowly into a picture, in ``count`` frames of which the first shows all of it."""
+    """Zoom slowly into a picture, in ``count`` frames; the first shows all of it."""
     width, height = size
-    # One good scaling up front; each frame is then a cheap crop that needs next to no scaling.
+    # One high-quality scaling first; each frame is then a cheap crop with little scaling.
     wide, high = round(width * _ZOOM), round(height * _ZOOM)
     source = fitted(picture, (wide, high))
     for index in range(count):
@@ -150,7 +152,7 @@ def zoom(picture: Image.Image, size: Size, count: int) -> Frames:
 
 
 def fade(first: Image.Image, last: Image.Image, size: Size, count: int) -> Frames:
-    """Turn one picture into another, in ``count`` frames: the first frame is the one, the last frame the other."""
+    """Fade the first picture into the last one, in ``count`` frames."""
     one, other = fitted(first, size), fitted(last, size)
     for index in range(count):
         yield Image.blend(one, other, index / max(1, count - 1))
@@ -160,8 +162,8 @@ def montage(pictures: Sequence[tuple[str, Path]], size: Size) -> Image.Image:
     """
     Put pictures side by side.
 
-    :param pictures: label and file of each.
-    :param size: of the whole.
+    :param pictures: Label and file of each picture.
+    :param size: Size of the whole.
     """
     columns = min(len(pictures), math.ceil(math.sqrt(len(pictures) * size[0] / size[1])))
     tile = (size[0] // columns, size[1] // math.ceil(len(pictures) / columns))
@@ -181,9 +183,9 @@ def captioned(frames: Iterable[Image.Image], cues: Sequence[Cue], place: Place) 
     """
     Write texts on frames.
 
-    :param frames: those of a video from its beginning; they are drawn on.
-    :param cues: what to write and when.
-    :param place: where.
+    :param frames: Frames of a video from its start; the function draws on them.
+    :param cues: Texts and their times.
+    :param place: Position of the texts.
     """
     shown: Cue | None = None
     words: Image.Image | None = None
@@ -213,5 +215,5 @@ def _decoded(path: Path, *formats: str) -> Image.Image:
         with Image.open(path, formats=[name.upper() for name in formats]) as file:
             return ImageOps.exif_transpose(file).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow reports damaged files with any of these.
+        # Pillow raises any of these for a damaged file.
         raise ValueError(f"not a readable {', '.join(formats[:-1])} or {formats[-1]} image") from error

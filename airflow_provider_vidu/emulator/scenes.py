@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the video of each job shows: one row for each ``vidu_type``.
+Content of each job's video: one row for each ``vidu_type``.
 
-A job's fields come with the files that they name in place of the addresses (:func:`media.placed`). Where the API's
-documentation is silent the rows assume: the video of extend is the given part and the new one together, lip-sync's is
-as long as the given one and has 720p, one-click/mv's is as long as its sound.
+A job's fields hold files in place of their addresses (:func:`media.placed`). The rows make three assumptions beyond the
+API's documentation. The video of extend contains the input video and the new part. The video of lip-sync is as long as
+its input video and has 720p. The video of one-click/mv is as long as its sound.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _PAUSE = re.compile(r"<#[\d.]+#>")
 @dataclass(frozen=True, slots=True)
 class Scene:
     """
-    One row.
+    Describe the video of one job.
 
-    :param show: gives so many frames of such a size.
-    :param needs: the fields it cannot do without.
-    :param ratio: gives width divided by height.
-    :param seconds: gives the whole video's length from the fields and the ``duration`` asked for.
+    :param show: Makes the frames, of a given size and number.
+    :param needs: Required fields.
+    :param ratio: Computes width divided by height.
+    :param seconds: Computes the whole video's length from the fields and the requested ``duration``.
     """
 
     show: Show
@@ -47,8 +47,8 @@ def scene_of(vidu_type: str, fields: Fields) -> Scene:
     """
     Find the scene of a job.
 
-    :param vidu_type: the job; one that nobody knows shows its first frame, or its prompt.
-    :param fields: its fields; a model that nobody knows may have been given fewer than its scene needs.
+    :param vidu_type: Type of the job; an unknown type shows its first frame, or its prompt.
+    :param fields: Fields of the job; those of an unknown model may be fewer than its scene needs.
     """
     scene = SCENES.get(vidu_type, _PICTURE)
     return next(row for row in (scene, _PICTURE, _WORDS) if all(_files(fields.get(name)) for name in row.needs))
@@ -56,12 +56,12 @@ def scene_of(vidu_type: str, fields: Fields) -> Scene:
 
 def render(path: Path, vidu_type: str, fields: Fields, seconds: int) -> None:
     """
-    Make a job's video.
+    Render a job's video.
 
-    :param path: where the file shall be.
-    :param vidu_type: the job.
-    :param fields: its fields.
-    :param seconds: the whole video's length.
+    :param path: Path of the file.
+    :param vidu_type: Type of the job.
+    :param fields: Fields of the job.
+    :param seconds: Length of the whole video in seconds.
     """
     scene = scene_of(vidu_type, fields)
     size = video.frame_size(scene.ratio(fields), str(fields.get("resolution", "720p")))
@@ -94,7 +94,7 @@ def _references(fields: Fields, size: Size, count: int) -> Frames:
         labelled += [(f"@{subject.get('id')}", path) for path in _files([subject])]
     if not labelled:
         return _prompt_on_backdrop(fields, size, count)
-    # The prompt has a strip of its own below them: it hides nobody.
+    # The prompt has its own strip below the pictures, so it hides none of them.
     upper = pictures.montage(labelled, (size[0], round(size[1] * (1 - BELOW.height - 0.05))))
     whole = pictures.backdrop(size)
     whole.paste(upper, (0, 0))
@@ -128,7 +128,7 @@ def _speaking(fields: Fields, size: Size, count: int) -> Frames:
 def _one_after_the_other(fields: Fields, size: Size, count: int) -> Frames:
     paths = _files(fields["images"])
     ends = [round(count * number / len(paths)) for number in range(len(paths) + 1)]
-    # Opened one at a time, when it is its turn: seven large pictures at once would be gigabytes.
+    # Pictures are opened one at a time: seven large ones at once would take gigabytes.
     frames = chain.from_iterable(
         pictures.still(open_picture(path), size, end - begin)
         for path, begin, end in zip(paths, ends, ends[1:], strict=False)
@@ -150,7 +150,7 @@ def _with_inset(frames: Frames, inset: Any) -> Frames:
 
 
 def _files(value: Any) -> list[Path]:
-    """List the files in a field, which holds one, or some, or subjects that have some."""
+    """List the files in a field: a file, a list of files, or subjects with files."""
     if isinstance(value, Path):
         return [value]
     if isinstance(value, list):

@@ -2,16 +2,16 @@
 """
 The emulated service: its routes, and two ways to run it.
 
-Where the API's documentation is silent the emulator assumes, and this is all that it assumes:
+These are the emulator's only assumptions beyond the API's documentation:
 
-* an unknown task id is answered with 400, code null and the words "task not found";
-* ``urls``, ``finish_time`` and ``usage`` come once there is something to tell, not as empty values before;
-* the list of models has the shape that OpenAI's has;
-* what :mod:`scenes` says of lengths and :mod:`media` of files that cannot be used.
+* the answer to an unknown task id is 400, with code null and the words "task not found";
+* ``urls``, ``finish_time`` and ``usage`` are absent until they have a value, not empty;
+* the list of models has the same shape as OpenAI's;
+* the lengths in :mod:`scenes`, and the failures for unusable files in :mod:`media`.
 
-Words in the prompt (or in lip-sync's text) stand for what moderation, a busy service and an empty account do:
-``forbidden-by-moderation`` is refused at submit; ``fail-by-moderation``, ``fail-by-capacity`` and ``fail-by-account``
-are accepted and end in Failure.
+Words in the prompt (or in lip-sync's text) simulate moderation, a busy service and an empty account. The emulator
+refuses ``forbidden-by-moderation`` at submit. It accepts ``fail-by-moderation``, ``fail-by-capacity`` and
+``fail-by-account``, and these generations end in Failure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, check
 __all__ = ["Settings", "create_app", "running", "serve"]
 
 _REFUSED_WORD = "forbidden-by-moderation"
-# An image of 50 MB, which the API takes, is 67 MB in base64.
+# The API takes images of up to 50 MB, which are 67 MB in base64.
 _MAX_BODY_BYTES = 80 * 1024**2
 
 
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> web.Application:
     """
     Build the application.
 
-    :param settings: how it behaves; host and port are the caller's business.
+    :param settings: How the emulator behaves; the caller applies host and port.
     """
     app = web.Application(middlewares=[_record, _answer_errors, _meet_faults], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(
@@ -78,13 +78,13 @@ def create_app(settings: Settings) -> web.Application:
 
 async def serve(settings: Settings, on_listening: Callable[[str], None], stop: asyncio.Event) -> None:
     """
-    Run until told to stop.
+    Run the emulator until a stop event.
 
-    :param settings: how the emulator behaves.
-    :param on_listening: called with the base URL once requests are answered.
-    :param stop: set to end it.
+    :param settings: How the emulator behaves.
+    :param on_listening: Called with the base URL once the emulator answers requests.
+    :param stop: Event that stops the emulator.
     """
-    # Hanging requests are a feature here: the end does not wait long for them.
+    # Hanging requests are a feature here, so the shutdown does not wait long for them.
     runner = web.AppRunner(create_app(settings), shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -99,10 +99,10 @@ async def serve(settings: Settings, on_listening: Callable[[str], None], stop: a
 @contextmanager
 def running(settings: Settings | None = None) -> Iterator[str]:
     """
-    Run the emulator in a thread of this process, on a free port of the loopback address.
+    Run the emulator in a thread of this process, on a free loopback port.
 
-    :param settings: how it behaves, without regard to its host and port.
-    :return: the base URL.
+    :param settings: How the emulator behaves; host and port are ignored.
+    :return: The base URL.
     """
     listening: Future[tuple[str, Callable[[], object]]] = Future()
 
@@ -143,7 +143,7 @@ async def _record(request: web.Request, handler: faults.Handler) -> web.StreamRe
         "path_qs": request.path_qs,
         "headers": dict(request.headers),
         "body_size": request.content_length or 0,
-        # Stays None as long as there is no answer: a hanging request is visible as such.
+        # None until there is an answer, so that a hanging request is visible.
         "status": None,
     }
     emulator.requests.append(entry)
@@ -180,7 +180,7 @@ async def _submit(request: web.Request) -> web.Response:
     try:
         body = await request.json()
     except ValueError as error:
-        raise ApiError(400, "param_error", "the body is not JSON") from error
+        raise ApiError(400, "param_error", "the body must be JSON") from error
     problems = _shape_problems(body) or check(body)
     if problems:
         raise ApiError(400, "param_error", "; ".join(problems))
@@ -240,12 +240,12 @@ def _authorized(request: web.Request) -> Emulator:
 
 def _shape_problems(body: object) -> list[str]:
     if not isinstance(body, dict):
-        return ["the body has to be an object"]
-    problems = [f"{name} has to be an object" for name in ("input", "parameters") if not _is_object(body, name)]
+        return ["the body must be an object"]
+    problems = [f"{name} must be an object" for name in ("input", "parameters") if not _is_object(body, name)]
     if not isinstance(body.get("model"), str):
-        problems.append("model has to be a string")
+        problems.append("model must be a string")
     if _is_object(body, "parameters") and not isinstance(body["parameters"].get("vidu_type"), str):
-        problems.append("parameters.vidu_type has to be a string")
+        problems.append("parameters.vidu_type must be a string")
     return problems
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the emulator remembers: accepted generations, whose status follows from the clock, and the requests seen.
+State of the emulator: the accepted generations and the received requests.
 
-A generation costs nothing until its video is asked for: only the files it is given are read beforehand, because one
-that cannot be read decides how the generation ends.
+The status of a generation depends on the clock. The emulator renders a video only when a client downloads it. It reads
+the input files before that, because an unreadable file makes the generation fail.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _PROMPTED_FAILURES = {
 @dataclass(frozen=True, slots=True)
 class Settings:
     """
-    How an emulator behaves.
+    Configure an emulator.
 
-    :param host: address to listen on.
-    :param port: port to listen on; 0 takes any free one.
-    :param speed: how many times faster than the real service a generation is.
-    :param key: the API key that is accepted.
-    :param auth_scheme: what the Authorization header has to be: the key alone, ``Bearer`` and the key, or either.
-    :param directory: where videos and given files lie; default a temporary directory, removed at the end.
+    :param host: Address to listen on.
+    :param port: Port to listen on; 0 takes any free port.
+    :param speed: How many times faster than the real service a generation is.
+    :param key: API key that the emulator accepts.
+    :param auth_scheme: Accepted form of the Authorization header: the key alone, ``Bearer`` and the key, or either.
+    :param directory: Directory of videos and input files; by default a temporary one, removed at the end.
     """
 
     host: str = "127.0.0.1"
@@ -59,11 +59,11 @@ class Settings:
 
 class Emulator:
     """
-    Everything that one running emulator holds.
+    Hold the state of one running emulator.
 
-    :param settings: how it behaves.
-    :param directory: where videos and given files lie.
-    :param client: fetches what is given by URL.
+    :param settings: How the emulator behaves.
+    :param directory: Directory of videos and input files.
+    :param client: HTTP client that fetches input files.
     """
 
     def __init__(self, settings: Settings, directory: Path, client: aiohttp.ClientSession) -> None:
@@ -80,7 +80,7 @@ class Emulator:
         self._renderers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="render")
 
     def authorized(self, header: str | None) -> bool:
-        """Tell whether an Authorization header carries the key in an accepted form."""
+        """Return whether an Authorization header carries the key in an accepted form."""
         scheme = self.settings.auth_scheme
         return (scheme != "bearer" and header == self.key) or (scheme != "key" and header == f"Bearer {self.key}")
 
@@ -100,7 +100,7 @@ class Emulator:
         )
         wanted = media.addresses(vidu_type, fields_of(body))
         urls = [(name, address) for name, address in wanted if not media.is_data(address)]
-        # Data URIs are taken before the answer, so that they need not be remembered.
+        # Data URIs are read before the answer, so that they need not be kept.
         if await self._take(generation, [item for item in wanted if item not in urls]):
             if urls:
                 fetch = asyncio.create_task(self._fetch(generation, urls))
@@ -113,10 +113,10 @@ class Emulator:
 
     async def video(self, generation: Generation) -> Path:
         """
-        Give the finished video's file.
+        Return the file of a finished video.
 
-        The first call renders it. Others wait for the same file, as do those for generations that were asked for alike:
-        what is seen depends on nothing else, and a batch of a thousand is rendered once.
+        The first call renders it; other calls wait for the same file. Generations with equal requests share one
+        rendered file, because their videos are equal: a batch of a thousand equal requests is rendered once.
         """
         key = generation.content
         if key not in self._videos:
@@ -128,7 +128,7 @@ class Emulator:
         return own
 
     def reset(self) -> None:
-        """Forget everything: generations and their files, requests, faults and a rotated key."""
+        """Reset generations and their files, requests, faults and a rotated key."""
         for fetch in self._fetches:
             fetch.cancel()
         for generation in self.generations.values():
@@ -143,7 +143,11 @@ class Emulator:
         self.key = self.settings.key
 
     def close(self) -> None:
-        """Stop all work; a video that is being rendered is finished first, since threads cannot be stopped."""
+        """
+        Stop all work.
+
+        Videos in rendering are finished first, because threads cannot be stopped.
+        """
         for fetch in self._fetches:
             fetch.cancel()
         self._renderers.shutdown(cancel_futures=True)
@@ -177,5 +181,5 @@ class Emulator:
 
 
 def prompt_of(body: Mapping[str, Any]) -> str:
-    """Give the text of a submit body that moderation looks at."""
+    """Return the text of a submit body that moderation checks."""
     return f"{body['input'].get('prompt', '')} {body['input'].get('text', '')}"

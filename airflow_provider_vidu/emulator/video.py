@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Videos and sounds: pictures in, a real H.264 MP4 out; and the videos and sounds that a job is given, read.
+The writer of real H.264 MP4 files, and the reader of input videos and sounds.
 
-Along the lower edge a bar fills as time passes. It makes every video move, also one of a single-coloured picture, and
-tells a viewer that no model made it.
+A bar along the lower edge fills as time passes. It makes every video move, even one of a single-coloured picture, and
+shows a viewer that no model made it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SHORT_SIDES = {"360p": 360, "540p": 540, "720p": 720, "1080p": 1080, "2K": 1440}
 
 _TONE_HZ = 220
 _TONE_VOLUME = 0.1
-# AAC takes frames of 1,024 samples; the last one may be shorter.
+# An AAC frame has 1,024 samples; the last frame may be shorter.
 _SAMPLES_PER_FRAME = 1024
 _SAMPLE_BYTES = 4
-# A playlist, which FFmpeg would also open, could name any file of this machine.
+# FFmpeg would also open a playlist, which could name any file of this machine.
 _FORMATS = {"video": "mov,mp4,avi", "audio": "wav,mp3,asf,mov,mp4,m4a,aac,ogg"}
 _NAMES = {"video": "mp4, mov or avi video", "audio": "wav, mp3, wma, m4a, aac or ogg sound"}
 
@@ -39,10 +39,10 @@ Stream: TypeAlias = Literal["video", "audio"]
 
 def frame_size(ratio: float, resolution: str) -> Size:
     """
-    Give the width and height of a video, both even as yuv420p demands.
+    Return the width and height of a video, both even as yuv420p requires.
 
-    :param ratio: width divided by height.
-    :param resolution: one of :data:`SHORT_SIDES`; any other word counts as 720p.
+    :param ratio: Width divided by height.
+    :param resolution: One of :data:`SHORT_SIDES`; any other word counts as 720p.
     """
     short = SHORT_SIDES.get(resolution, 720)
     if ratio >= 1:
@@ -54,13 +54,15 @@ def render(
     path: Path, frames: Iterable[Image.Image], *, size: Size, seconds: int, sound: Iterator[bytes] | None
 ) -> None:
     """
-    Write an MP4 file of exactly ``seconds`` seconds; ``path`` appears only when it is complete.
+    Write an MP4 file of exactly ``seconds`` seconds.
 
-    :param path: where the file shall be.
-    :param frames: a picture of its own for each frame; the bar is drawn on it.
-    :param size: of the pictures.
-    :param seconds: length of the video.
-    :param sound: what :func:`tone` or :func:`sound_of` gives; without, the file has no sound track at all.
+    ``path`` appears only when the file is complete.
+
+    :param path: Path of the file.
+    :param frames: A separate picture for each frame; the function draws the bar on it.
+    :param size: Size of the pictures.
+    :param seconds: Length of the video in seconds.
+    :param sound: Samples of :func:`tone` or :func:`sound_of`; with ``None`` the file has no sound track.
     """
     unfinished = path.with_suffix(".part")
     with av.open(unfinished, "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -78,7 +80,7 @@ def render(
 
 
 def shape(path: Path) -> float:
-    """Give the width of a video divided by its height."""
+    """Return the width of a video divided by its height."""
     with _opened(path, "video") as container:
         stream = container.streams.video[0]
         return float(stream.width / stream.height)
@@ -87,16 +89,16 @@ def shape(path: Path) -> float:
 @lru_cache(maxsize=1000)
 def length(path: Path, stream: Stream) -> float:
     """
-    Give the length of a file in seconds, and make sure that it can be decoded.
+    Return the length of a file in seconds, and check that it can be decoded.
 
-    :param path: the file, whose content never changes: what is given is kept under the hash of its content.
-    :param stream: what it has to hold.
-    :raises ValueError: when it does not.
+    :param path: The file. Its content never changes, because the name of an input file is the hash of its content.
+    :param stream: Kind of stream that the file must hold.
+    :raises ValueError: If the file holds no such stream.
     """
     try:
         with _opened(path, stream) as container:
             next(container.decode(**{stream: 0}))
-            # A raw AAC file tells none but the container's estimate; what is not told at all is short.
+            # A raw AAC file has only the container's estimate; a missing length counts as zero.
             return (container.duration or 0) / 1_000_000
     except (av.FFmpegError, IndexError, StopIteration) as error:
         raise ValueError(f"not a readable {_NAMES[stream]}") from error
@@ -106,9 +108,9 @@ def footage(path: Path, size: Size, count: int) -> Iterator[Image.Image]:
     """
     Play a video at the emulator's frame rate.
 
-    :param path: the video.
-    :param size: of the pictures.
-    :param count: how many pictures; the last one stands still where the video is shorter.
+    :param path: The video.
+    :param size: Size of the pictures.
+    :param count: Number of pictures; if the video is shorter, the last picture repeats.
     """
     shown, sent, began = Image.new("RGB", size), 0, None
     with _opened(path, "video") as container:
@@ -127,7 +129,7 @@ def footage(path: Path, size: Size, count: int) -> Iterator[Image.Image]:
 
 
 def sound_of(path: Path) -> Iterator[bytes]:
-    """Decode a file's sound, in chunks of samples, and go on in silence."""
+    """Decode a file's sound in chunks of samples, followed by silence."""
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLES_PER_SECOND, frame_size=_SAMPLES_PER_FRAME)
     with _opened(path, "audio") as container:
         for frame in chain(_readable(container.decode(audio=0)), [None]):
@@ -137,7 +139,7 @@ def sound_of(path: Path) -> Iterator[bytes]:
 
 
 def tone() -> Iterator[bytes]:
-    """Hum without end, in chunks of samples."""
+    """Generate an endless tone, in chunks of samples."""
     step = math.tau * _TONE_HZ / SAMPLES_PER_SECOND
     position = 0
     while True:
@@ -151,7 +153,7 @@ def _opened(path: Path, stream: Stream) -> Any:
 
 
 def _readable(frames: Iterator[Any]) -> Iterator[Any]:
-    """A file that is damaged further on is shown as far as it goes."""
+    """Yield the frames up to the first damaged one."""
     try:
         yield from frames
     except av.FFmpegError:

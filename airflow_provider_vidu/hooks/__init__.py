@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hooks: authenticated calls of the API."""
+"""Hooks that make authenticated calls to the API."""

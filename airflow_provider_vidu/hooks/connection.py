@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Airflow connection of type ``vidu``, read and checked once for both hooks."""
+"""Settings of an Airflow connection of type ``vidu``, shared by both hooks."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _PROXY = re.compile(r"https?://([^\s/]+@)?[^\s/@]+/?", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """
-    What a request needs to know.
+    Hold the settings that every request needs.
 
-    :param base_url: scheme, host and path, without a slash at the end.
-    :param key: the API key; never shown.
+    :param base_url: Scheme, host and path, without a slash at the end.
+    :param key: The API key; never shown.
     :param auth_scheme: ``key`` (the key alone) or ``bearer``.
-    :param timeout: seconds to wait for an answer; a connection has to stand after 10 s at the latest.
-    :param verify: whether to verify the API's TLS, or the path of a CA bundle.
-    :param proxies: proxy URL of the API by scheme; the environment's proxies when empty.
-    :param max_requests_per_minute: how many requests all triggers of one process together may send, ``None`` for any.
-    :param download_verify: as ``verify``, for videos on other hosts than the API's.
-    :param download_proxies: as ``proxies``, for videos on other hosts than the API's.
+    :param timeout: Seconds to wait for an answer. The connect timeout is 10 s at most.
+    :param verify: Whether to verify the API's TLS certificate, or the path of a CA bundle.
+    :param proxies: Proxy URL of the API by scheme; the environment's proxies when empty.
+    :param max_requests_per_minute: Limit for all triggers of one process together, ``None`` for no limit.
+    :param download_verify: Same as ``verify``, for videos on other hosts than the API's.
+    :param download_proxies: Same as ``proxies``, for videos on other hosts than the API's.
     """
 
     base_url: str
@@ -60,7 +60,7 @@ class ConnectionSettings:
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds after which a connection has to stand."""
+        """Seconds until a connection attempt times out."""
         return min(CONNECT_TIMEOUT, self.timeout)
 
     @property
@@ -73,41 +73,41 @@ class ConnectionSettings:
         return {"Authorization": self.authorization, "Accept": "application/json", "Accept-Encoding": "identity"}
 
     def scrub(self, text: str) -> str:
-        """Take the key out of a text that comes from outside."""
+        """Mask the key in a text from outside."""
         return text.replace(self.key, "***") if len(self.key) >= _SHORTEST_SCRUBBED_KEY else text
 
     def describe(self, error: BaseException) -> str:
-        """Name what an HTTP library raised in one line, without the key and what else a URL hides."""
+        """Describe an HTTP library's error in one line, without key and URL secrets."""
         return self.scrub(named(error))
 
     @property
     def proxy(self) -> str | None:
         """
-        The proxy of all requests to the API: the connection's, else the environment's.
+        Proxy of all requests to the API: the connection's, else the environment's.
 
-        :raises ViduConnectionSettingsError: if the environment names one that not both hooks can use.
+        :raises ViduConnectionSettingsError: If the environment names a proxy that one of the hooks cannot use.
         """
         return _proxy_of(self.base_url, self.proxies, "proxies")
 
     def download_proxy(self, url: str) -> str | None:
         """
-        Choose the proxy of a video on another host than the API's: the connection's, else the environment's.
+        Choose the proxy for a video on another host than the API's: the connection's, else the environment's.
 
-        :param url: the video's link.
-        :raises ViduConnectionSettingsError: if the environment names one that the provider cannot use.
+        :param url: Link of the video.
+        :raises ViduConnectionSettingsError: If the environment names a proxy that the provider cannot use.
         """
         return _proxy_of(url, self.download_proxies, "download_proxies")
 
 
 def read_settings(connection: Connection) -> ConnectionSettings:
     """
-    Read a connection.
+    Read and check a connection.
 
     :param connection: host = base URL, password = API key, extra = ``auth_scheme``, ``timeout``,
         ``max_requests_per_minute``, ``verify``, ``proxies``, ``download_verify``, ``download_proxies``; null means
-        unset. Nothing of extra ever becomes a header.
-    :return: the settings.
-    :raises ViduConnectionSettingsError: naming the value that is wrong, never the key. Nothing was sent.
+        unset. No value of extra ever becomes a header.
+    :return: The settings.
+    :raises ViduConnectionSettingsError: If a value is wrong. The error names it, but never the key. Nothing was sent.
     """
     from airflow.sdk.log import mask_secret
 
@@ -115,11 +115,13 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     extra = _extra(connection, name)
     key = re.sub(r"^bearer(\s+|$)", "", (connection.password or "").strip(), flags=re.IGNORECASE)
     if not key:
-        raise ViduConnectionSettingsError(f"{name}: no API key given, allowed: the key as the connection's password.")
+        raise ViduConnectionSettingsError(f"{name}: password must be the API key, got none. Nothing was sent.")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ViduConnectionSettingsError(f"{name}: the API key holds a space or a character that no key has.")
+        raise ViduConnectionSettingsError(
+            f"{name}: password must be an API key of printable ASCII characters without spaces. Nothing was sent."
+        )
     if key != connection.password:
-        # Airflow masks the password as it stands, which here is longer than the key.
+        # Airflow masks the whole password, which here is longer than the key.
         mask_secret(key)
     if unknown := sorted(extra.keys() - _EXTRAS):
         log.warning("%s: extra holds %s, which nothing reads. It knows: %s", name, unknown, ", ".join(sorted(_EXTRAS)))
@@ -145,32 +147,35 @@ def read_settings(connection: Connection) -> ConnectionSettings:
 
 def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:
     """
-    Name a connection that could not be looked up.
+    Make the error for a connection that Airflow did not return.
 
-    :param vidu_conn_id: its id.
-    :param error: what Airflow raised.
-    :return: the error to raise: a passing one unless Airflow says that there is no such connection.
+    :param vidu_conn_id: Id of the connection.
+    :param error: Airflow's error.
+    :return: The error to raise; temporary unless Airflow reports that there is no such connection.
     """
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     if isinstance(error, AirflowNotFoundException):
         return ViduConnectionSettingsError(
-            f"There is no Airflow connection {vidu_conn_id!r}. Create one of type vidu with the API key as password."
+            f"There is no Airflow connection {vidu_conn_id!r}. Nothing was sent. Create one of type vidu with the API "
+            "key as its password."
         )
     return ViduConnectError(
-        f"Airflow could not be asked for the connection {vidu_conn_id!r} ({type(error).__name__}). Nothing was sent: "
-        "nothing was paid, a retry can help."
+        f"Could not read the connection {vidu_conn_id!r} from Airflow ({type(error).__name__}). Nothing was sent or "
+        "paid. A retry can help."
     )
 
 
 def _wrong(name: str, key: str, value: object, allowed: str) -> ViduConnectionSettingsError:
-    return ViduConnectionSettingsError(f"{name}: {key} in extra is {value!r}, allowed: {allowed}. Nothing was sent.")
+    return ViduConnectionSettingsError(f"{name}: {key} in extra must be {allowed}, got {value!r}. Nothing was sent.")
 
 
 def _extra(connection: Connection, name: str) -> dict[str, Any]:
     extra = connection.extra_dejson
     if not isinstance(extra, dict):
-        raise ViduConnectionSettingsError(f"{name}: extra is a {type(extra).__name__}, allowed: a JSON object.")
+        raise ViduConnectionSettingsError(
+            f"{name}: extra must be a JSON object, got a {type(extra).__name__}. Nothing was sent."
+        )
     return {key: value for key, value in extra.items() if value is not None and value != ""}
 
 
@@ -193,20 +198,21 @@ def _base_url(connection: Connection, name: str) -> str:
         or not _is_host(parts.hostname)
     ):
         raise ViduConnectionSettingsError(
-            f"{name}: the base URL in host is not of the form http(s)://host[:port][/path], e.g. {DEFAULT_BASE_URL}."
+            f"{name}: host must be a base URL of the form http(s)://host[:port][/path], e.g. {DEFAULT_BASE_URL}. "
+            "Nothing was sent."
         )
     netloc = f"{parts.netloc}:{connection.port}" if connection.port and port is None else parts.netloc
-    # Sibling APIs of the same operator are documented with /v1 in their base URL.
+    # UCloud documents sibling APIs with /v1 in their base URL.
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
 
 
 def _is_host(host: str) -> bool:
-    """Whether no HTTP library will refuse a host's name later."""
+    """Return whether HTTP libraries will accept a host name."""
     if ":" in host:
-        # urlsplit has checked what stands in brackets.
+        # urlsplit has checked the address in brackets.
         return True
     try:
-        # Raises where a part of it is empty or too long.
+        # Raises if a label of the name is empty or too long.
         return len(host.removesuffix(".").encode("idna")) < 254 and host.isprintable() and " " not in host
     except UnicodeError:
         return False
@@ -224,7 +230,7 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
 
 def _verify(value: Any, name: str, key: str) -> bool | str:
     if value is None or str(value).lower() == "true":
-        # requests honours these two by itself; this keeps the async hook in step with it.
+        # requests reads these two variables by itself; the async hook must behave the same.
         return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     if str(value).lower() == "false":
         return False

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads: bytes from a result's host into a file. What the host's answers mean stands in ``protocol.download``."""
+"""
+Downloads of results into files.
+
+``protocol.download`` decides what the host's answers mean.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
 from airflow_provider_vidu.protocol.download import MAX_REDIRECTS, BrokenOff, Download, moved_to
 from airflow_provider_vidu.protocol.texts import is_url, plain_url, shown
 
-# What has come of a chunk is lost when the connection breaks in its middle.
+# If the connection breaks in the middle of a chunk, the bytes of that chunk are lost.
 _CHUNK_BYTES = 1 << 14
 
 Get = Callable[[str, Mapping[str, str]], AbstractContextManager[requests.Response]]
@@ -43,9 +47,9 @@ _HINTS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 class Downloader:
     """
-    Downloads by one connection's settings; may be used by many threads.
+    Download results by one connection's settings; safe to use from many threads.
 
-    :param get: opens a url with headers and streams the answer, without the API key and without following redirects.
+    :param get: Opens a URL with headers and streams the answer, without the API key and without following redirects.
     """
 
     def __init__(self, get: Get) -> None:
@@ -53,15 +57,15 @@ class Downloader:
 
     def fetch(self, url: str, target: BinaryIO) -> int:
         """
-        Stream a result to a file. A broken connection is taken up where it broke off, a few times.
+        Stream a result to a file, and resume a few times after a broken connection.
 
-        :param url: an http(s) url of a result.
-        :param target: an empty binary file, open for writing, that can be sought and truncated.
-        :return: the number of bytes written.
-        :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
+        :param url: An http(s) URL of a result.
+        :param target: Empty binary file, open for writing, seekable and truncatable.
+        :return: Number of bytes written.
+        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
         """
         if not is_url(url := plain_url(url)):
-            raise ViduDownloadError(f"{shown(url)} is not an http(s) URL; nothing else is downloaded.")
+            raise ViduDownloadError(f"url must be an http(s) URL, got {shown(url)}. Nothing was downloaded.")
         download = Download(url)
         while True:
             try:
@@ -79,18 +83,18 @@ class Downloader:
         return download.written
 
     def _chunks(self, download: Download, target: BinaryIO) -> Generator[bytes, None, None]:
-        # Only what the host does is told as a break here: what writing raises is raised outside of this generator.
+        # This generator handles the host's faults only; errors of writing are raised outside of it.
         try:
             with self._opened(download) as response:
                 if download.answered(response.status_code, response.headers):
                     target.seek(0)
                     target.truncate()
-                # As it comes over the wire: what its coding means, and how much of it, is the protocol's to say.
+                # Undecoded: the protocol decodes it and limits its size.
                 yield from response.raw.stream(_CHUNK_BYTES, decode_content=False)
         except ViduError:
             raise
         except _HOPELESS as error:
-            raise ViduDownloadError(f"{download.url} leads to no host that can be asked ({_fault(error)}).") from None
+            raise ViduDownloadError(f"{download.url} does not lead to a valid host ({_fault(error)}).") from None
         except (requests.RequestException, HTTPError, ValueError) as error:
             raise BrokenOff(_fault(error)) from None
 
@@ -104,11 +108,15 @@ class Downloader:
                     yield response
                     return
             url = target
-        raise ViduDownloadError(f"{download.url} leads on more than {MAX_REDIRECTS} times.")
+        raise ViduDownloadError(f"{download.url} redirects more than {MAX_REDIRECTS} times.")
 
 
 def _fault(error: BaseException) -> str:
-    """Name what an HTTP library raised by its types and the system's words: its text may quote what a host sent."""
+    """
+    Describe an HTTP library's error by types and the system's text.
+
+    Its own text may quote what the host sent.
+    """
     chain = [error]
     while cause := next((one for one in _causes(chain[-1]) if isinstance(one, BaseException)), None):
         chain.append(cause)

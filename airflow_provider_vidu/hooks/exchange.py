@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request to the API and what comes of it: all that the two transports have in common."""
+"""One request to the API and its answer, shared by the two transports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ Answer = TypeVar("Answer")
 
 
 class _SubmitBody(io.BytesIO):
-    """A body that knows whether any of it was handed to a socket: if not, the submit was surely not accepted."""
+    """
+    Note whether a socket has read any of the body.
+
+    If not, the API certainly did not accept the submit.
+    """
 
     sent = False
 
@@ -40,15 +44,15 @@ class _SubmitBody(io.BytesIO):
 @dataclass(frozen=True, slots=True)
 class Exchange(Generic[Answer]):
     """
-    A request, ready to be sent once.
+    Hold a request that is ready to be sent once.
 
-    :param settings: the connection's settings.
+    :param settings: The connection's settings.
     :param method: HTTP method.
-    :param url: where to send it, quoted as it shall go over the wire.
-    :param headers: headers, with the API key.
-    :param parse: what reads the answer: ``(status, headers, body)`` becomes a value or a ``ViduApiError``.
-    :param body: what to send; ``None`` for a read.
-    :param vidu_task_id: the task that is asked for; ``None`` for a submit.
+    :param url: URL of the request, quoted for the wire.
+    :param headers: Headers, including the API key.
+    :param parse: Reads the answer: ``(status, headers, body)`` becomes a value or a ``ViduApiError``.
+    :param body: Body to send; ``None`` for a status request.
+    :param vidu_task_id: Vidu's id of the polled task; ``None`` for a submit.
     """
 
     settings: ConnectionSettings
@@ -64,7 +68,7 @@ class Exchange(Generic[Answer]):
         """
         Prepare a submit.
 
-        :raises ViduRequestError: if the body is no mapping of what JSON can hold. Nothing was sent.
+        :raises ViduRequestError: If the body is not a mapping of JSON values. Nothing was sent.
         """
         try:
             data = encode(body) if isinstance(body, Mapping) else b""
@@ -72,7 +76,7 @@ class Exchange(Generic[Answer]):
             data = b""
         if not data:
             raise ViduRequestError(
-                f"body must be a mapping of what JSON can hold, as protocol.request.build makes it, got {shown(body)}. "
+                f"body must be a mapping of JSON values, as protocol.request.build returns it, got {shown(body)}. "
                 "Nothing was sent."
             )
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
@@ -90,7 +94,7 @@ class Exchange(Generic[Answer]):
         """
         Prepare a status request.
 
-        :raises ViduRequestError: if the id is none. Nothing was sent.
+        :raises ViduRequestError: If the id is not a task id. Nothing was sent.
         """
         known = identifier(vidu_task_id)
         if not known:
@@ -112,24 +116,28 @@ class Exchange(Generic[Answer]):
         Read the answer.
 
         :param status: HTTP status.
-        :param headers: response headers.
-        :param content: response body as it came, encoded perhaps; more than ``MAX_ANSWER_BYTES`` need not be read.
-        :return: what it means.
-        :raises ViduApiError: when it is an error or no answer at all.
+        :param headers: Response headers.
+        :param content: Raw response body, perhaps encoded. The caller may stop reading beyond ``MAX_ANSWER_BYTES``.
+        :return: The parsed answer.
+        :raises ViduApiError: If the answer is an error or cannot be read.
         """
         body = decoded(headers, content)
         return self.parse(status, headers, self.settings.scrub(body.decode("latin-1")).encode("latin-1"))
 
     @property
     def sent(self) -> bool:
-        """Whether it may have reached the server. A read that never left is as passing a fault as one unanswered."""
+        """
+        Whether the request may have reached the server.
+
+        A status request always counts as sent: unsent or unanswered, its fault is equally temporary.
+        """
         return self.body is None or self.body.sent
 
     def unanswered(self, error: BaseException) -> ViduApiError:
         """
-        Name what it means that no answer came.
+        Make the error for a request without an answer.
 
-        :param error: what the HTTP library raised.
-        :return: the error to raise.
+        :param error: The HTTP library's error.
+        :return: The error to raise.
         """
         return transport_error(self.settings.describe(error), sent=self.sent, vidu_task_id=self.vidu_task_id)

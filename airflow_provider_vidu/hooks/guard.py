@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where downloads may lead: a link that an XCom or a redirect names reaches no host of the worker's own network."""
+"""
+Guard of downloads against hosts of the worker's own network.
+
+No link from an XCom or a redirect reaches such a host.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +22,16 @@ from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.protocol.texts import shown
 
-# Both hold an IPv4 address in their last 32 bits.
+# Both networks embed an IPv4 address in the last 32 bits.
 _WITH_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 
 
 def is_public(address: str) -> bool:
     """
-    Say whether an address belongs to the internet, and not to a network of one's own.
+    Return whether an address is public, not private, loopback or link-local.
 
-    :param address: an IPv4 or IPv6 address.
+    :param address: An IPv4 or IPv6 address.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
@@ -42,14 +46,14 @@ def is_public(address: str) -> bool:
 
 class DownloadAdapter(HTTPAdapter):
     """
-    Sends each request of a download, and each redirect of it, by the rules of its own host.
+    Send each request and each redirect of a download by the rules of its host.
 
-    ``verify`` and ``proxies`` of the connection are for the API's own host, ``download_verify`` and
-    ``download_proxies`` for every other one. The address that was connected to is checked,
-    so that a name which leads elsewhere the next time it is asked for gains nothing. Behind a proxy only an address in
-    the link itself can be checked: names are the proxy's.
+    ``verify`` and ``proxies`` of the connection apply to the API's own host, ``download_verify`` and
+    ``download_proxies`` to every other host. The adapter checks the address of the open connection, so DNS rebinding
+    cannot bypass the check. Behind a proxy it can only check an address in the link itself, because the proxy resolves
+    names.
 
-    :param settings: the connection's settings.
+    :param settings: The connection's settings.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -58,7 +62,7 @@ class DownloadAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of the connections that are checked; those to a proxy are not made here."""
+        """Make the pools of checked connections, except those to a proxy."""
         super().init_poolmanager(*args, **kwargs)
         check = self._check
 
@@ -83,7 +87,7 @@ class DownloadAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Send a request, with TLS and proxy by its host; the rest as in requests."""
+        """Send a request with the TLS settings and the proxy for its host."""
         url = str(request.url)
         is_api = _origin(urlsplit(url)) == _origin(self._api)
         proxy = self._settings.proxy if is_api else self._settings.download_proxy(url)
@@ -109,7 +113,7 @@ class DownloadAdapter(HTTPAdapter):
 
     def _check_literal(self, host: str) -> None:
         try:
-            # Reads each way to write an address, as 0x7f.1, and asks nobody for a name.
+            # Reads every notation of an address, such as 0x7f.1, and resolves no names.
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except OSError:
             return
@@ -123,7 +127,7 @@ class DownloadAdapter(HTTPAdapter):
         try:
             is_allowed = conf.getboolean("vidu", "allow_private_result_hosts", fallback=False)
         except Exception:
-            # Each version of Airflow raises another class.
+            # Airflow versions raise different classes.
             raise ViduDownloadError(
                 "allow_private_result_hosts in Airflow's section [vidu] must be True or False, got "
                 f"{shown(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was fetched."
@@ -138,10 +142,10 @@ class DownloadAdapter(HTTPAdapter):
 
 
 def _refused(host: str) -> ViduDownloadError:
-    # Not the address: whoever chose the link need not learn the network's names.
+    # Without the address: the author of the link must not learn the network's addresses.
     return ViduDownloadError(
-        f"The host of a result link must have a public address, and {host!r} has none. Nothing was fetched from it. If "
-        "your videos lie there, set allow_private_result_hosts = True in Airflow's section [vidu]."
+        f"The host of a result link must have a public address, got {host!r}. Nothing was fetched from it. If your "
+        "videos are on that host, set allow_private_result_hosts = True in Airflow's section [vidu]."
     )
 
 

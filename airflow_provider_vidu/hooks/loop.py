@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An event loop for a worker, in a thread of its own."""
+"""An event loop for a worker, in its own thread."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Result = TypeVar("Result")
 
 class HookLoop:
     """
-    Runs coroutines with one hook of their own. To be used in a ``with`` statement.
+    Run coroutines with one hook in a separate thread.
 
-    A thread of its own, because Airflow ends a task whose time is over by an exception in the main one, which an event
-    loop there could swallow, and because calls that block the main one, such as those of the task state store, must
-    not hold up requests.
+    Use it in a ``with`` statement. The loop has its own thread for two reasons. Airflow ends a task at its timeout by
+    an exception in the main thread, which an event loop there could swallow. And calls that block the main thread, such
+    as those of the task state store, must not delay requests.
 
-    :param vidu_conn_id: connection of type ``vidu``.
+    :param vidu_conn_id: Connection of type ``vidu``.
     """
 
     def __init__(self, vidu_conn_id: str) -> None:
@@ -47,8 +47,8 @@ class HookLoop:
         """
         Run a coroutine to its end.
 
-        :param work: makes it.
-        :return: what it returns.
+        :param work: Makes the coroutine.
+        :return: The coroutine's result.
         """
         self._running = self._pool.submit(self._runner.run, self._remember(work))
         result: Result = self._running.result()
@@ -60,9 +60,9 @@ class HookLoop:
 
     def finish(self, seconds: float) -> None:
         """
-        Let what was broken off go on for a little while, then cancel it.
+        Let an interrupted coroutine run on for a while, then cancel it.
 
-        :param seconds: how long.
+        :param seconds: Time before it is cancelled.
         """
         if self._running is None:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the users of one hook may send together."""
+"""The pace of requests, shared by all users of one hook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_vidu.protocol.pauses import pause_after
 
 
 class Pace:
-    """How fast all users of a hook may send together."""
+    """Limit how fast all users of a hook together send requests."""
 
     def __init__(self) -> None:
         self._limiter: AsyncLimiter | None = None
@@ -22,11 +22,11 @@ class Pace:
 
     @staticmethod
     def now() -> float:
-        """Tell the event loop's time."""
+        """Return the event loop's time."""
         return asyncio.get_running_loop().time()
 
     def limit_to(self, requests_per_minute: float | None) -> None:
-        """Allow so many requests per minute, evenly spread; ``None`` for any."""
+        """Limit the requests per minute, evenly spread; ``None`` for no limit."""
         if requests_per_minute != self._rate:
             self._rate = requests_per_minute
             self._limiter = AsyncLimiter(1, 60 / requests_per_minute) if requests_per_minute else None
@@ -34,8 +34,8 @@ class Pace:
     async def turn(self) -> None:
         """Wait until a request may be sent."""
         while True:
-            while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - what may be put off is a time
-                # Those that waited together must not be refused together again.
+            while (rest := self._resume_at - self.now()) > 0:  # noqa: ASYNC110 - the time may move on
+                # Requests that waited together must not be refused together again.
                 await asyncio.sleep(rest + random.random() * self._spread)  # noqa: S311 - a jitter
             if self._limiter is None:
                 return
@@ -45,12 +45,12 @@ class Pace:
 
     def slow_down(self, began: float, retry_after: float | None) -> None:
         """
-        Pause, since the API asked to slow down.
+        Pause all requests after the API's answer 429.
 
-        :param began: when the request that it refused was sent.
-        :param retry_after: seconds that it asked for.
+        :param began: When the refused request was sent.
+        :param retry_after: Seconds of the answer's Retry-After.
         """
-        # What was sent before the last pause ended says nothing about whether that was long enough.
+        # A request from before the end of the last pause does not show whether that pause was long enough.
         if began >= self._resume_at:
             self._times += 1
         elif retry_after is None:
@@ -60,9 +60,9 @@ class Pace:
 
     def speed_up(self, began: float) -> None:
         """
-        Note that the API takes requests again.
+        Note that the API accepts requests again.
 
-        :param began: when the request that it answered was sent.
+        :param began: When the answered request was sent.
         """
         if began >= self._resume_at:
             self._times = 0

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def poll(watch: Watch, vidu_conn_id: str, log: Logger) -> Wait | Outcome:
     """
-    Ask for a task's status once; again within seconds only where the answer would end the wait badly.
+    Poll a task once; repeat within seconds only if the answer would fail the wait.
 
-    :param watch: the wait for the task.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param log: where warnings go.
-    :return: wait and poll again, or the end of the wait.
+    :param watch: The wait for the task.
+    :param vidu_conn_id: Connection of type ``vidu``.
+    :param log: Logger for warnings.
+    :return: A pause before the next poll, or the end of the wait.
     """
     hook = ViduHook(vidu_conn_id)
     while True:

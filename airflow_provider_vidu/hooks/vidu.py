@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transport of workers: connection, bytes out, bytes in. What the bytes mean stands in ``protocol``."""
+"""
+The workers' transport: connection, bytes out, bytes in.
+
+``protocol`` decides what the bytes mean.
+"""
 
 from __future__ import annotations
 
@@ -55,22 +59,26 @@ def _one_proxy(settings: ConnectionSettings) -> dict[str, str]:
 
 
 def _unauthorized(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from looking for credentials of its own, in a netrc file or in a connection's extra."""
+    """Keep requests from adding credentials of a netrc file or of extra."""
     return request
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect, and so never reads one's body, which requests would do without any bound."""
+    """
+    Follow no redirect.
+
+    requests would read the body of a redirect without any limit.
+    """
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that there is none."""
+        """Return no target for any response."""
 
 
 class ViduHook(HttpHook):
     """
     Call the Vidu API of UCloud ModelVerse.
 
-    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL.
+    :param vidu_conn_id: Connection of type ``vidu``: password = API key, host = base URL.
     """
 
     conn_name_attr = "vidu_conn_id"
@@ -79,17 +87,17 @@ class ViduHook(HttpHook):
     hook_name = "Vidu"
 
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
-        # An id that looks like a number is one where Airflow renders native objects.
+        # Airflow renders an id of digits as a number if it renders native objects.
         self.vidu_conn_id = str(vidu_conn_id)
         super().__init__(http_conn_id=self.vidu_conn_id)
 
     def settings(self) -> ConnectionSettings:
         """
-        Look the connection up.
+        Read the connection from Airflow.
 
-        :return: its settings.
-        :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
-        :raises ViduConnectError: when Airflow could not be asked; nothing was sent, a retry can help.
+        :return: The connection's settings.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
+        :raises ViduConnectError: If Airflow did not return the connection. Nothing was sent; a retry can help.
         """
         try:
             connection = self.get_connection(self.vidu_conn_id)
@@ -101,11 +109,11 @@ class ViduHook(HttpHook):
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
         """
-        Make a session for the API, with time-outs, TLS and proxies of the connection.
+        Make a session for the API, with TLS and proxies of the connection.
 
-        :param headers: headers to add.
-        :param extra_options: not used; the connection's extra never becomes headers.
-        :return: a session whose every request carries the API key: never give it another host's URL.
+        :param headers: Headers to add.
+        :param extra_options: Not used; the connection's extra never becomes headers.
+        :return: A session that sends the API key with every request: never use it for another host's URL.
         """
         settings = self.settings()
         session = self._session(settings)
@@ -143,7 +151,7 @@ class ViduHook(HttpHook):
         proxies = _one_proxy(settings)
         try:
             with self._session(settings) as session:
-                # The environment's proxies, too, are the settings' to choose.
+                # The settings choose the proxy, also among the environment's.
                 session.trust_env = False
                 with session.request(
                     exchange.method,
@@ -163,13 +171,13 @@ class ViduHook(HttpHook):
 
     def submit(self, body: Body) -> Submission:
         """
-        Submit a task: exactly one POST. An accepted one is billed.
+        Submit a task with exactly one POST. An accepted task is billed.
 
-        :param body: a body that ``protocol.request.build`` made.
+        :param body: A body from ``protocol.request.build``.
         :return: Vidu's task id and the request id.
-        :raises ViduSubmissionUncertainError: the outcome is unknown; submitting again may pay twice.
-        :raises ViduApiError: one of its other kinds: nothing was paid.
-        :raises ViduConnectionSettingsError: nothing was sent.
+        :raises ViduSubmissionUncertainError: If the outcome is unknown; submitting again may pay twice.
+        :raises ViduApiError: On any other error of the API. Nothing was paid.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         exchange = Exchange.submit(self.settings(), body)
         try:
@@ -177,28 +185,28 @@ class ViduHook(HttpHook):
         except ViduError:
             raise
         except (Exception, AirflowTaskTimeout) as error:
-            # Airflow would retry it. Where nothing had left yet, it may.
+            # Airflow would retry this error, which is only safe if nothing was sent yet.
             if exchange.sent:
                 raise exchange.unanswered(error) from error
             raise
 
     def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
-        Read a task's status; free.
+        Poll a task once, free of charge.
 
         :param vidu_task_id: Vidu's id of the task.
-        :return: its status.
-        :raises ViduApiError: one of its kinds; reading again is free.
-        :raises ViduConnectionSettingsError: nothing was sent.
+        :return: The task's status.
+        :raises ViduApiError: On any error of the API; polling again is free.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return self._send(Exchange.status(self.settings(), vidu_task_id))
 
     def downloader(self) -> Downloader:
         """
-        Look the connection up once for many downloads.
+        Read the connection once for many downloads.
 
-        :return: what downloads by its settings.
-        :raises ViduConnectionSettingsError: nothing was sent.
+        :return: A downloader with the connection's settings.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         settings = self.settings()
 
@@ -206,7 +214,7 @@ class ViduHook(HttpHook):
         def get(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
             adapter, timeout = DownloadAdapter(settings), (settings.connect_timeout, settings.timeout)
             with _Session() as session:
-                # Proxies and bundles, the environment's as well, are the adapter's to choose for each host.
+                # The adapter chooses proxy and CA bundle for each host, also among the environment's.
                 session.trust_env = False
                 session.auth = _unauthorized
                 session.mount("http://", adapter)
@@ -218,30 +226,33 @@ class ViduHook(HttpHook):
 
     def download(self, url: str, target: BinaryIO) -> int:
         """
-        Stream a result to a file, see :meth:`Downloader.fetch`. The API key is never sent along.
+        Stream a result to a file, without sending the API key.
 
-        :param url: an http(s) url of a result.
-        :param target: an empty binary file, open for writing, that can be sought and truncated.
-        :return: the number of bytes written.
-        :raises ViduDownloadError: when the file did not arrive whole; a retry is free as long as the link lives.
+        See :meth:`Downloader.fetch`.
+
+        :param url: An http(s) URL of a result.
+        :param target: Empty binary file, open for writing, seekable and truncatable.
+        :return: Number of bytes written.
+        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return self.downloader().fetch(url, target)
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Tell a good key from a bad one, free of charge, by asking for the status of a made-up task.
+        Check the API key free of charge, by polling a made-up task.
 
-        :return: whether the connection works, and a sentence.
+        :return: Whether the connection works, and a message.
         """
         try:
             settings = self.settings()
             refusal = self._refusal(settings)
             if refusal is None:
-                return True, f"The API at {settings.base_url} knows the key."
+                return True, f"Connected: {settings.base_url} accepted the API key."
             if isinstance(refusal, ViduAuthError):
                 other = next(scheme for scheme in AUTH_SCHEMES if scheme != settings.auth_scheme)
                 if self._refusal(replace(settings, auth_scheme=other)) is None:
-                    return False, f"The key is good, but not as it is sent: set auth_scheme to {other}."
+                    return False, f"The API key is valid, but needs another scheme: set auth_scheme to {other}."
                 return False, f"The API refused the key. {refusal}"
             return False, f"No usable answer from {settings.base_url}. {refusal}"
         except ViduError as error:
@@ -253,7 +264,7 @@ class ViduHook(HttpHook):
         except ViduTaskNotFoundError:
             return None
         except ViduRefusedError as error:
-            # What the API answers to a made-up id is not documented; a 400 in its own words comes from behind the key.
+            # The answer to a made-up id is not documented. A 400 with a request id means that the API accepted the key.
             return None if error.status == 400 and error.request_id else error
         except ViduError as error:
             return error

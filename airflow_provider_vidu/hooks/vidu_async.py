@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transport of event loops: one hook serves every trigger of a process."""
+"""The triggers' transport: one hook serves all triggers of a process."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
 MAX_CONNECTIONS = 100
 LOOK_UP_SECONDS = 60.0
-"""How long a look-up may take, and how old one has to be that a failed connection makes anew."""
+"""Timeout of reading the connection, and the age from which a connect error reads it again."""
 LINGER_SECONDS = 10.0
-"""How long after its last user a shared hook keeps its sockets and its connection look-up."""
+"""How long after its last user a shared hook keeps its sockets and its settings."""
 
 _SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ViduAsyncHook]] = WeakKeyDictionary()
 
@@ -47,8 +47,8 @@ class ViduAsyncHook:
     """
     Call the Vidu API of UCloud ModelVerse without blocking an event loop.
 
-    :param vidu_conn_id: connection of type ``vidu``: password = API key, host = base URL. It is looked up once, and
-        again after the API refused the key or could not be reached, so that a change of it is picked up.
+    :param vidu_conn_id: Connection of type ``vidu``: password = API key, host = base URL. The hook reads it once, and
+        again after the API refused the key or was unreachable, so that it picks up a change.
     """
 
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
@@ -70,11 +70,11 @@ class ViduAsyncHook:
     @classmethod
     def shared(cls, vidu_conn_id: str = DEFAULT_CONN_ID) -> ViduAsyncHook:
         """
-        Share one hook, its connection look-up, sockets and pace among all triggers of an event loop.
+        Share one hook, its settings, sockets and pace in an event loop.
 
-        :param vidu_conn_id: connection of type ``vidu``.
-        :return: the hook, to be used in a ``with`` statement of each user. It is closed a little after its last user
-            has left, or with the loop.
+        :param vidu_conn_id: Connection of type ``vidu``.
+        :return: The hook; each user enters it in a ``with`` statement. It closes shortly after its last user has left,
+            or with the loop.
         """
         vidu_conn_id = str(vidu_conn_id)
         hooks = _SHARED.setdefault(asyncio.get_running_loop(), {})
@@ -84,7 +84,7 @@ class ViduAsyncHook:
             hook._janitor = asyncio.create_task(hook._close_when_idle(hooks))
         return hook
 
-    # The hook is its own context manager: one for each user would be something more for the collector to walk through.
+    # The hook is its own context manager: one per user would be one more object for the garbage collector to visit.
     def __enter__(self) -> ViduAsyncHook:
         self._users += 1
         return self
@@ -95,7 +95,7 @@ class ViduAsyncHook:
             self._left.set()
 
     async def _close_when_idle(self, hooks: dict[str, ViduAsyncHook]) -> None:
-        # It runs from the first use on, so that a loop which ends cancels it and so closes the sockets.
+        # It runs from the first use on, so that the end of the loop cancels it, which closes the sockets.
         try:
             while self._users or self._left.is_set():
                 await self._left.wait()
@@ -104,12 +104,12 @@ class ViduAsyncHook:
         finally:
             del hooks[self.vidu_conn_id]
             if self._look_up:
-                # Nobody wants to know any more, and what it opens nobody would close.
+                # No user needs its result any more, and no one would close the sockets that it opens.
                 self._look_up.cancel()
             await self.close()
 
     async def close(self) -> None:
-        """Close the sockets. The hook may be used again, which looks the connection up anew."""
+        """Close the sockets. The next use of the hook reads the connection again."""
         clients = self._client, self._submit_client
         self._client = self._submit_client = self._settings = None
         for client in clients:
@@ -118,26 +118,26 @@ class ViduAsyncHook:
 
     async def settings(self) -> ConnectionSettings:
         """
-        Look the connection up, once for all that ask.
+        Read the connection from Airflow, once for all concurrent callers.
 
-        :return: its settings.
-        :raises ViduConnectionSettingsError: when it is missing or wrong. Nothing was sent.
-        :raises ViduConnectError: when Airflow could not be asked; nothing was sent, a retry can help.
+        :return: The connection's settings.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
+        :raises ViduConnectError: If Airflow did not return the connection. Nothing was sent; a retry can help.
         """
         if self._settings is None:
             if self._look_up is None:
                 self._look_up = asyncio.create_task(self._read_connection())
-                # Should all that asked be cancelled, its error is of no interest.
+                # Mark its error as seen, in case all callers are cancelled.
                 self._look_up.add_done_callback(lambda task: task.cancelled() or task.exception())
             look_up = self._look_up
             try:
-                # Who asked first may be cancelled; the others still want to know.
+                # The first caller may be cancelled; the others still need the settings.
                 return await asyncio.shield(look_up)
             except asyncio.CancelledError:
                 asking = asyncio.current_task()
                 if not look_up.cancelled() or (asking and asking.cancelling()):
                     raise
-                raise no_settings(self.vidu_conn_id, ConnectionError("the look-up was cancelled")) from None
+                raise no_settings(self.vidu_conn_id, ConnectionError("reading it was cancelled")) from None
         return self._settings
 
     async def _read_connection(self) -> ConnectionSettings:
@@ -150,14 +150,14 @@ class ViduAsyncHook:
             settings = read_settings(connection)
             if self._client is None or settings.verify != self._verify:
                 await self.close()
-                # To load a bundle takes long enough to hold up the loop.
+                # Loading a bundle takes long enough to block the loop.
                 tls = await asyncio.to_thread(_tls, settings.verify)
                 self._client = self._new_client(tls)
-                # A server may close an idle connection just when a submit sets out on it: nobody would know whether it
-                # was accepted. So each has a fresh one.
+                # A server may close an idle connection while a submit is sent on it. The outcome would be unknown, so
+                # each submit opens a new connection.
                 self._submit_client = self._new_client(tls, force_close=True)
                 self._verify = settings.verify
-            # All requests go to one host, and to look for its proxy costs as much as to send one of them.
+            # All requests go to one host, and finding its proxy costs as much as sending a request.
             self._proxy = settings.proxy
             self._timeout = aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout)
             self._pace.limit_to(settings.max_requests_per_minute)
@@ -165,8 +165,9 @@ class ViduAsyncHook:
             return settings
         except OSError as error:
             raise ViduConnectionSettingsError(
-                f"connection {self.vidu_conn_id!r}: the CA bundle cannot be read ({error}), allowed: the path of a "
-                "file or a directory of certificates. Nothing was sent."
+                f"connection {self.vidu_conn_id!r}: the CA bundle must be a readable file or a directory of "
+                f"certificates, got {error}. Nothing was sent. Check verify in extra, or the environment variables "
+                "REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE."
             ) from None
         finally:
             self._look_up = None
@@ -174,16 +175,16 @@ class ViduAsyncHook:
     @staticmethod
     def _new_client(tls: bool | ssl.SSLContext, *, force_close: bool = False) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=tls, force_close=force_close)
-        # Decoded in one place for both transports, which bounds what a small body can grow to.
+        # Both transports decode in one place, which limits the decoded size of a small body.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
     async def _send(self, prepare: Callable[[ConnectionSettings], Exchange[Answer]]) -> Answer:
-        # Before the turn, since the connection says how fast that comes.
+        # Before the turn, because the connection sets the pace.
         await self.settings()
-        # No more than the sockets can take, so that a pause finds none that are on their way already.
+        # No more requests than sockets, so that a pause also holds back the requests that wait for a socket.
         async with self._slots:
             await self._pace.turn()
-            # And again, since the key may have been rotated meanwhile.
+            # Again, because the key may have been rotated meanwhile.
             exchange = prepare(await self.settings())
             began = self._pace.now()
             try:
@@ -195,7 +196,7 @@ class ViduAsyncHook:
                 self._forget(exchange.settings)
                 raise
             except (ViduConnectError, ViduUnavailableError):
-                # The API may have moved; a passing outage does not need a look-up for each request.
+                # The API may have moved; a temporary outage must not read the connection for each request.
                 if began - self._read_at > LOOK_UP_SECONDS:
                     self._forget(exchange.settings)
                 raise
@@ -209,7 +210,7 @@ class ViduAsyncHook:
     async def _exchange(self, exchange: Exchange[Answer]) -> Answer:
         client = self._client if exchange.body is None else self._submit_client
         if client is None:
-            raise exchange.unanswered(ConnectionError("the hook was closed meanwhile"))
+            raise exchange.unanswered(ConnectionError("the hook was closed"))
         try:
             async with client.request(
                 exchange.method,
@@ -231,23 +232,23 @@ class ViduAsyncHook:
 
     async def submit(self, body: Body) -> Submission:
         """
-        Submit a task: exactly one POST. An accepted one is billed.
+        Submit a task with exactly one POST. An accepted task is billed.
 
-        :param body: a body that ``protocol.request.build`` made.
+        :param body: A body from ``protocol.request.build``.
         :return: Vidu's task id and the request id.
-        :raises ViduSubmissionUncertainError: the outcome is unknown; submitting again may pay twice.
-        :raises ViduApiError: one of its other kinds: nothing was paid.
-        :raises ViduConnectionSettingsError: nothing was sent.
+        :raises ViduSubmissionUncertainError: If the outcome is unknown; submitting again may pay twice.
+        :raises ViduApiError: On any other error of the API. Nothing was paid.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return await self._send(lambda settings: Exchange.submit(settings, body))
 
     async def get_task(self, vidu_task_id: str) -> TaskStatus:
         """
-        Read a task's status; free.
+        Poll a task once, free of charge.
 
         :param vidu_task_id: Vidu's id of the task.
-        :return: its status.
-        :raises ViduApiError: one of its kinds; reading again is free.
-        :raises ViduConnectionSettingsError: nothing was sent.
+        :return: The task's status.
+        :raises ViduApiError: On any error of the API; polling again is free.
+        :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return await self._send(lambda settings: Exchange.status(settings, vidu_task_id))

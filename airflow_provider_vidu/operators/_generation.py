@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows a generate operator's submit. It stands apart from the operator, which every DAG file imports."""
+"""
+The generate operator's work after the submit.
+
+It has its own module, because every DAG file imports the operator's module.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +38,14 @@ _TASK_ID_KEY = "vidu_task_id"
 
 class GenerateOptions(NamedTuple):
     """
-    The arguments of the generate operator that say how to wait and store, by their own names, and Airflow's time-out.
+    Hold the generate operator's options for waiting and storing.
 
-    :param vidu_conn_id: as the operator's, as all that follow.
-    :param destination: as the operator's.
-    :param deferrable: as the operator's.
-    :param poke_interval: as the operator's.
-    :param timeout: as the operator's.
-    :param execution_timeout: Airflow's, ``None`` for any.
+    :param vidu_conn_id: Same as the operator's argument.
+    :param destination: Same as the operator's argument.
+    :param deferrable: Same as the operator's argument.
+    :param poke_interval: Same as the operator's argument.
+    :param timeout: Same as the operator's argument.
+    :param execution_timeout: Airflow's argument, ``None`` for no limit.
     """
 
     vidu_conn_id: str
@@ -54,12 +58,12 @@ class GenerateOptions(NamedTuple):
 
 class Generation:
     """
-    One hop of a generation that was submitted.
+    Wait for a submitted generation and store its video, in one run on a worker.
 
-    :param options: how to wait and where to store.
+    :param options: How to wait and where to store.
     :param context: Airflow's context of the task instance.
-    :param log: the operator's logger.
-    :param record: what remembers the submit across tries.
+    :param log: The operator's logger.
+    :param record: Record of the submit across tries.
     """
 
     def __init__(self, options: GenerateOptions, context: Context, log: Logger, record: SubmitRecord) -> None:
@@ -71,12 +75,12 @@ class Generation:
     @classmethod
     def resumed(cls, options: GenerateOptions, context: Context, log: Logger, *, remembered: bool) -> Generation:
         """
-        Go on in another hop.
+        Resume after a deferral.
 
-        :param options: how to store.
+        :param options: How to store.
         :param context: Airflow's context of the task instance.
-        :param log: the operator's logger.
-        :param remembered: whether the submit is remembered.
+        :param log: The operator's logger.
+        :param remembered: Whether Airflow's task state store holds the submit.
         """
         record = SubmitRecord(context, durable=remembered, log=log)
         record.read()
@@ -84,10 +88,10 @@ class Generation:
 
     def begin(self, attempt: Attempt) -> dict[str, Any]:
         """
-        Wait for what was submitted: on the worker, or in the triggerer, for which this raises ``TaskDeferred``.
+        Wait on the worker, or defer to the triggerer by raising ``TaskDeferred``.
 
-        :param attempt: the submit.
-        :return: the result.
+        :param attempt: The submit.
+        :return: The result.
         """
         vidu_task_id, cost = attempt.vidu_task_id, attempt.xcoms.get("estimated_cost")
         with self._paid(vidu_task_id):
@@ -119,17 +123,17 @@ class Generation:
     def _paid(self, vidu_task_id: str) -> AbstractContextManager[None]:
         def is_free() -> bool:
             if self._record.remembered:
-                self._log.warning("A retry of this task pays nothing: it goes on with Vidu task %s.", vidu_task_id)
+                self._log.warning("A retry pays nothing: it resumes Vidu task %s.", vidu_task_id)
             return self._record.remembered is not None
 
         return no_blind_retry(
             is_free,
-            "Airflow does not retry this: nothing outlives a try here, so a retry would submit and pay anew. "
-            f"{how_to_resume(vidu_task_id)}",
+            "Airflow does not retry the task: no record of the submit survives this try, so a retry would submit and "
+            f"pay again. {how_to_resume(vidu_task_id)}",
         )
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
-        """Wait on the worker; look once, where the wait is the triggerer's."""
+        """Poll on the worker until the wait ends, or only once before a deferral."""
         from airflow_provider_vidu.hooks.poll import poll
 
         try:
@@ -146,12 +150,12 @@ class Generation:
 
     def complete(self, event: Any, vidu_task_id: str | None, cost: float | None) -> dict[str, Any]:
         """
-        Go on after the trigger fired.
+        Resume after the trigger fired.
 
-        :param event: the payload of its event.
-        :param vidu_task_id: the task that it waited for, ``None`` where Airflow handed nothing over.
-        :param cost: the estimate in CNY, ``None`` where no price is known.
-        :return: the result.
+        :param event: Payload of the trigger's event.
+        :param vidu_task_id: Vidu's id of the task that the trigger waited for, ``None`` if Airflow passed none.
+        :param cost: Estimate in CNY, ``None`` if no price is known.
+        :return: The result.
         """
         if vidu_task_id is None:
             vidu_task_id, cost = self._submitted()
@@ -163,9 +167,9 @@ class Generation:
 
     def given_up(self, error: Exception) -> dict[str, Any]:
         """
-        Name the task whose trigger Airflow itself gave up.
+        Fail with the id of the Vidu task if Airflow itself ended the trigger.
 
-        :param error: what Airflow says.
+        :param error: Airflow's error.
         """
         vidu_task_id, cost = self._submitted()
         return self.finish(Outcome(LOST, gave_up(vidu_task_id, error)), vidu_task_id, cost)
@@ -180,12 +184,12 @@ class Generation:
 
     def finish(self, outcome: Outcome, vidu_task_id: str, cost: float | None) -> dict[str, Any]:
         """
-        Store what is ready, or say what became of it.
+        Store the video, or fail with the reason.
 
-        :param outcome: how the wait ended.
-        :param vidu_task_id: the task that was waited for.
-        :param cost: the estimate in CNY, ``None`` where no price is known.
-        :return: the result.
+        :param outcome: How the wait ended.
+        :param vidu_task_id: Vidu's id of the task.
+        :param cost: Estimate in CNY, ``None`` if no price is known.
+        :return: The result.
         """
         if outcome.status == FAILED:
             self._fail(outcome, vidu_task_id)
@@ -221,9 +225,9 @@ class Generation:
         try:
             family = ViduHook(self._options.vidu_conn_id).get_task(vidu_task_id).family
         except ViduError as error:
-            # The next try asks again, before it pays.
-            self._log.warning("Why Vidu task %s failed could not be asked for: %s", vidu_task_id, error)
+            # The next try polls the task again before it pays.
+            self._log.warning("Could not read why Vidu task %s failed: %s", vidu_task_id, error)
             family = Family.UNKNOWN
         if family.retry_can_help:
-            raise AirflowException(f"{outcome.message} A retry of this task is one.")
+            raise AirflowException(f"{outcome.message} A retry of this Airflow task submits and pays again.")
         raise AirflowFailException(outcome.message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many videos in one task: submit, wait and store."""
+"""The operator that makes many videos in one Airflow task."""
 
 from __future__ import annotations
 
@@ -28,61 +28,64 @@ if TYPE_CHECKING:
 
 class ViduGenerateBatchOperator(BaseOperator):
     """
-    Make many videos in one task: submit all, wait for all without a worker, store all, write a manifest.
+    Submit many tasks, wait for all, store all videos and write a manifest.
 
-    Two worker hops all told, where mapped tasks take three for each video. Every accepted submit is billed. All of it
-    is checked before the first is sent: what is given as literals when the DAG is parsed, everything again when the
-    task runs. Then eight are submitted at a time, with the 429 pauses and ``max_requests_per_minute`` of the hook.
-    A refused item or one whose picture cannot be read does not hold up the others. A bad key, a spent quota, a rate
-    limit or a network that does not pass stops the submits: what was accepted is still waited for and stored, then the
-    task fails and Airflow's retry submits the rest.
+    The operator uses a worker twice in total; mapped tasks use one three times for each video. Every accepted submit is
+    billed. The operator checks all requests before it sends the first: literals when the DAG is parsed, everything
+    again when the task runs. It submits eight requests at a time, and applies the hook's pauses after HTTP 429 and its
+    ``max_requests_per_minute``.
 
-    On Airflow 3.3 and newer every item is remembered from before its submit on. A retry, even after the worker was
-    killed, works on what is missing only: it submits what was never sent, takes up what was accepted, keeps what is
-    stored, and pays again only for generations that failed for want of capacity or for an unknown reason. Items whose
-    outcome is unknown are ``uncertain`` and not sent again, unless ``on_uncertain`` says so; a worker that is killed
-    leaves eight of them at most. Clearing a batch that has succeeded asks for, and pays, all of it anew; clearing one
-    that has failed, only what is not stored and cannot be had from its task any more, as when its links have expired.
-    On older Airflow nothing outlives a try, so once anything was submitted whatever goes wrong ends the task without
-    retries.
+    A refused item, or one with an unreadable image, does not stop the others. A bad key, a spent quota, or a rate limit
+    or network failure that persists stops the submits. The operator then still waits for the accepted tasks and stores
+    their videos. After that the task fails, and Airflow's retry submits the rest.
 
-    The manifest is JSON Lines, one for each request, in their order: ``custom_id``, ``request`` (files by their names),
-    ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``, ``video_seconds``,
-    ``earlier_task_ids``, ``version`` (of this format) and ``estimated_cost`` (of
-    all that was submitted for it, or perhaps was). Outcomes are ``success``;
-    ``failed`` (the generation), ``refused`` (surely not paid), ``uncertain`` (perhaps paid), ``unsubmitted`` (never
-    sent), ``timeout`` and ``lost`` (paid, the task goes on), ``not_stored`` (paid and ready). It is written even where
-    the task fails. Where a retry asks for something else under a custom id, its video stays that of the earlier
-    request, and ``reason`` says so. Returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``, and pushes
-    the same as ``return_value`` where it fails, with the reason as ``vidu_failure``.
+    On Airflow 3.3 and newer the operator records every item before its submit. A retry works on missing items only,
+    even after the worker was killed. It submits unsent items, re-attaches to accepted tasks and keeps stored files. It
+    pays again only for generations that failed for lack of capacity or for an unknown reason. An item whose outcome is
+    unknown is ``uncertain``; a retry resubmits it only if ``on_uncertain`` is ``resubmit``. A killed worker leaves at
+    most eight such items.
 
-    :param requests: a list of ``{"custom_id", "model", "vidu_type" (img2video by default), …}`` with every field of the
-        API by its own name, as ``ViduSubmitOperator`` takes them, and its ``extra_input`` and ``extra_parameters``. A
-        custom id is yours, unlike any other of the batch, and the same whenever the DAG is parsed: a retry that finds
-        new ones in place of those it has paid for (a ``uuid4()`` in the DAG file) fails for good and sends nothing.
-        (templated)
-    :param destination: where to store the videos, as in ``ViduToObjectStorageOperator``, e.g.
-        ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. All workers have to see it: the two visits and a retry may
-        run on different ones. (templated)
-    :param manifest: path or URI of the manifest; by default ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in
-        the destination's directory, the mark being eight digits that no other task instance has. One of your own needs
-        ``{{ run_id }}`` in its name, and ``{{ ti.map_index }}`` where the task is mapped: batches that share a manifest
-        replace each other's. (templated)
-    :param vidu_conn_id: connection of type ``vidu``. (templated)
-    :param fail_on: when the task fails: ``any`` item without a video (default), ``all`` of them, or more than a share
-        such as ``0.05``. A batch whose submits were stopped fails in any case.
-    :param max_cost: CNY that the estimates of all that is to be submitted may come to, ``None`` (default) for any.
-        Above it, and where a price is unknown, nothing is sent. It bounds one try.
-    :param prices: your own prices in place of the dated table, as in ``ViduSubmitOperator``.
-    :param on_uncertain: ``fail`` (default) never sends an item again whose outcome is unknown; ``resubmit`` lets
-        Airflow's retries do so, each of which may pay once more.
-    :param on_missing: what a clear of a failed batch does about a video that was stored, if this worker does not see
-        its file and its link has expired: ``fail`` (default) pays nothing again and names the file, ``resubmit``
-        submits and pays it again.
-    :param deferrable: whether to wait in the triggerer (the default) instead of on the worker.
-    :param poke_interval: seconds between two requests for a task where no typical time is known, 5 by default.
-    :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well. The
-        tasks themselves go on and are billed; a retry waits again.
+    Clearing a succeeded batch submits and pays for all items again. Clearing a failed batch pays again only for items
+    that are neither stored nor still available from their tasks. For example, their links may have expired. On older
+    Airflow no record survives a try, so any error after the first submit fails the task without retries.
+
+    The manifest is JSON Lines with one line for each request, in the same order. Its keys are ``custom_id``,
+    ``request`` (files by name), ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``,
+    ``video_seconds``, ``earlier_task_ids``, ``version`` (of this format) and ``estimated_cost`` (of all submits for the
+    item, including uncertain ones). Outcomes are ``success``, ``failed`` (the generation), ``refused`` (certainly not
+    paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` and ``lost``
+    (paid, the Vidu task keeps running) and ``not_stored`` (paid and ready).
+
+    The operator writes the manifest even if the task fails. If a retry changes the request of a custom id, the item
+    keeps the video of the earlier request, and ``reason`` states it. The operator returns ``{"manifest", "counts",
+    "video_seconds", "estimated_cost"}``. If the task fails, it pushes the same as ``return_value``, and the reason as
+    ``vidu_failure``.
+
+    :param requests: List of ``{"custom_id", "model", "vidu_type" (img2video by default), …}``. A request takes every
+        API field of ``ViduSubmitOperator`` by its own name, and ``extra_input`` and ``extra_parameters``. You choose
+        the custom ids: unique in the batch and stable each time the DAG is parsed. If a retry finds new ids in place
+        of paid ones (a ``uuid4()`` in the DAG file), it fails without retries and sends nothing. (templated)
+    :param destination: Destination of the videos, as in ``ViduToObjectStorageOperator``, e.g.
+        ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. All workers must have access to it, because submitting,
+        storing and a retry may run on different ones. (templated)
+    :param manifest: Path or URI of the manifest. The default is
+        ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in the destination's directory; the mark is eight digits
+        unique to the task instance. Batches with the same manifest overwrite each other's, so a name of your own needs
+        ``{{ run_id }}``, and for a mapped task ``{{ ti.map_index }}``. (templated)
+    :param vidu_conn_id: Connection of type ``vidu``. (templated)
+    :param fail_on: When the task fails: if ``any`` item has no video (default), if ``all`` have none, or if more than
+        a share such as ``0.05`` has none. The task always fails if the submits were stopped.
+    :param max_cost: Highest total of the estimates in CNY, ``None`` (default) for no limit. If the total is above it,
+        or a price is unknown, the operator sends nothing. The limit applies to each try.
+    :param prices: Your own prices in place of the dated table, as in ``ViduSubmitOperator``.
+    :param on_uncertain: Action for an item whose outcome is unknown. With ``fail`` (default) no retry resubmits it;
+        only a clear does. ``resubmit`` lets Airflow's retries resubmit it, and each may pay again.
+    :param on_missing: Action of a clear of a failed batch, if this worker has no access to a stored video's file and
+        the link has expired. ``fail`` (default) pays nothing and names the file; ``resubmit`` submits and pays again.
+    :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
+    :param poke_interval: Seconds between two polls of a task if no typical time is known, 5 by default.
+    :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
+        Vidu tasks keep running and are billed; a retry waits again.
     """
 
     template_fields: Sequence[str] = ("requests", "destination", "manifest", "vidu_conn_id")
@@ -121,7 +124,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         self._run: BatchRun | None = None
         if not is_unmapped(self):
             self._options().check()
-            # A template or an XCom for the whole list is known when the task runs.
+            # A template or an XCom for the whole list is checked when the task runs.
             if is_lazy_list(requests) or isinstance(requests, list):
                 self._check_literals()
 
@@ -132,7 +135,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         from airflow_provider_vidu.batch.items import read_items
 
         if any(not isinstance(one, Mapping) and not is_literal(one) for one in self.requests):
-            # Some are other tasks' outputs.
+            # Some are outputs of other Airflow tasks.
             return
         items = read_items(self.requests, as_text(self.destination), rendered=False)
         if is_literal(self.requests) and self.max_cost is not None and not isinstance(self.prices, str):
@@ -141,15 +144,15 @@ class ViduGenerateBatchOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Submit what no earlier try has submitted, and wait.
+        Submit the items that no earlier try submitted, and wait.
 
         :param context: Airflow's context of the task instance.
-        :return: the manifest's URI and totals.
-        :raises AirflowFailException: the batch is wrong (nothing was sent) or has failed in a way that no retry mends.
-        :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
-        :raises ViduStateError: Airflow's task state store, or the file of ``prices``, cannot be used for the moment;
-            nothing was sent, a retry can help.
-        :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help.
+        :return: The manifest's URI and totals.
+        :raises AirflowFailException: If the batch is wrong (nothing was sent), or failed and no retry can help.
+        :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.
+        :raises ViduStateError: If Airflow's task state store or the file of ``prices`` is temporarily unavailable.
+            Nothing was sent; a retry can help.
+        :raises ViduDownloadError: If the destination is temporarily unavailable; a retry can help.
         """
         from airflow_provider_vidu.reporting import failure_shown
 
@@ -180,26 +183,26 @@ class ViduGenerateBatchOperator(BaseOperator):
         Store the videos and write the manifest after the trigger fired.
 
         :param context: Airflow's context of the task instance.
-        :param event: the payload of its event.
-        :param path: where the manifest is written.
-        :param destination: where the videos are stored.
-        :param mark: mark of what the first visit noted.
-        :param tasks: the tasks that were waited for by custom id, where no task state store knows them.
-        :return: the manifest's URI and totals.
-        :raises AirflowFailException: the batch has failed in a way that no retry mends.
-        :raises AirflowException: the batch has failed, and a retry can help; the text says what it would pay for.
-        :raises ViduDownloadError: the destination cannot be used for the moment; a retry can help and pays nothing.
+        :param event: Payload of the trigger's event.
+        :param path: Path or URI of the manifest.
+        :param destination: Destination of the videos.
+        :param mark: Mark of the records that the operator wrote before it deferred.
+        :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
+        :return: The manifest's URI and totals.
+        :raises AirflowFailException: If the batch failed and no retry can help.
+        :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.
+        :raises ViduDownloadError: If the destination is temporarily unavailable; a retry can help and pays nothing.
         """
         return self._new_run(context).complete(event, path, destination, mark, tasks)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Go on where Airflow itself gave the trigger up, too: what is ready is stored.
+        Resume, and store the ready videos even if Airflow itself ended the trigger.
 
-        :param next_method: as Airflow stored it.
-        :param next_kwargs: as Airflow stored them.
+        :param next_method: Name of the method, as Airflow stored it.
+        :param next_kwargs: Arguments of the method, as Airflow stored them.
         :param context: Airflow's context of the task instance.
-        :return: the manifest's URI and totals.
+        :return: The manifest's URI and totals.
         """
         from airflow_provider_vidu.reporting import failure_shown
 
@@ -207,11 +210,11 @@ class ViduGenerateBatchOperator(BaseOperator):
         with failure_shown(context):
             if next_method == self.execute_complete.__name__:
                 return super().resume_execution(next_method, next_kwargs, context)
-            self.log.error("The trigger did not end its wait (%s); is a triggerer running?", next_kwargs)
+            self.log.error("The trigger did not end its wait (%s). Check that a triggerer is running.", next_kwargs)
             return self.execute_complete(context)
 
     def on_kill(self) -> None:
-        """Submit nothing more. What was accepted cannot be cancelled."""
+        """Stop the submits. Accepted tasks cannot be cancelled."""
         if self._run:
             self._run.stop("the task was killed")
-        self.log.warning("The task is killed. What was accepted keeps running and will be billed.")
+        self.log.warning("The Airflow task was killed. Accepted Vidu tasks keep running and will be billed.")

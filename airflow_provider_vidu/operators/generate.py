@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Submit a task, wait for it and store its video: one image, one Airflow task."""
+"""The operator that submits, waits and stores in one Airflow task."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ if TYPE_CHECKING:
 
 class ViduGenerateVideoOperator(ViduSubmitOperator):
     """
-    Submit a task to Vidu, wait for it without a worker, and store its video. Returns the result.
+    Submit a task to Vidu, wait for it, store its video and return the result.
 
-    It takes every argument of :class:`~airflow_provider_vidu.operators.vidu.ViduSubmitOperator`, pushes the same XComs,
-    and is as careful: on Airflow 3.3 and newer a retry takes up the wait for the task that was paid, or the storing of
-    its video, and pays again only where the generation itself has failed for want of capacity or for an unknown reason.
-    On older Airflow nothing outlives a try, so whatever goes wrong after the submit ends the task without retries, with
-    the line that takes the wait up; there, keep submit, sensor and transfer three tasks.
+    The operator waits in the triggerer by default, without a worker slot. It takes every argument of
+    :class:`~airflow_provider_vidu.operators.vidu.ViduSubmitOperator` and pushes the same XComs.
 
-    The result is what ``ViduTaskSensor`` returns (``{"task_id", "urls", "video_seconds", "submit_time", "finish_time",
-    "expires_at", "request_id"}``) with ``files``, the URIs of what was stored. The asset events of its outlets hold
-    ``files``, ``video_seconds`` and ``estimated_cost``.
+    On Airflow 3.3 and newer a retry re-attaches to the paid task: it resumes the wait, or stores the video. A retry
+    submits and pays again only if the generation itself failed for lack of capacity or for an unknown reason. On older
+    Airflow no record of the submit survives a try, so an error after the submit fails the task without retries. That
+    error's text contains the line that resumes the wait. On older Airflow, use three tasks instead: submit, sensor and
+    transfer.
 
-    :param destination: where to store the video, as in ``ViduToObjectStorageOperator``; ``None`` (default) stores
-        nothing, and the result's links live about 24 hours. All workers have to see it: storing may run on another one
-        than the submit. (templated)
-    :param deferrable: whether to wait in the triggerer (the default) instead of on the worker.
-    :param poke_interval: seconds between two requests where no typical time is known, 5 by default.
-    :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well. The
-        task itself goes on and is billed; a retry waits again.
+    The result is the one of ``ViduTaskSensor`` (``{"task_id", "urls", "video_seconds", "submit_time", "finish_time",
+    "expires_at", "request_id"}``) plus ``files``, the URIs of the stored files. The asset events of the operator's
+    outlets hold ``files``, ``video_seconds`` and ``estimated_cost``.
+
+    :param destination: Destination of the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
+        nothing; the result's links expire after about 24 hours. All workers must have access to it, because the
+        operator may store on another worker than it submitted on. (templated)
+    :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
+    :param poke_interval: Seconds between two polls if no typical time is known, 5 by default.
+    :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
+        Vidu task keeps running and is billed; a retry waits again.
     """
 
     template_fields: Sequence[str] = (*ViduSubmitOperator.template_fields, "destination")
@@ -75,7 +78,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             raise refusal(found)
 
     def _before_post(self, context: Context) -> None:
-        """Refuse, right before something is submitted, a destination that cannot be written or is not its own."""
+        """Refuse, right before the submit, an unwritable or shared destination."""
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
             from airflow_provider_vidu.storage.places import located, probe
@@ -84,17 +87,19 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             check_destination(self, context)
             probe(located(Destination(self.destination).path("probe", index=place_of(context))))
 
-    # It submits as the submit operator does, but returns more than an id.
+    # The submit operator returns an id; this one returns the result.
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]
         """
-        Submit, or attach to the task of an earlier try, and wait.
+        Submit, or re-attach to the task of an earlier try, then wait and store.
 
         :param context: Airflow's context of the task instance.
-        :return: the result.
-        :raises AirflowFailException: as the submit operator; the generation has failed and cannot succeed without a
-            person's help; or, where nothing outlives a try, the wait or the storing failed. Airflow does not retry it.
-        :raises AirflowException: the generation has failed, and a retry, which is paid, may succeed.
-        :raises ViduError: the wait ended without a video, or it could not be stored; a retry pays nothing.
+        :return: The result.
+        :raises AirflowFailException: In the same cases as the submit operator; if the generation failed and cannot
+            succeed without a person's help; or, if no record of the submit survives a try, when waiting or storing
+            failed. Airflow does not retry.
+        :raises AirflowException: If the generation failed and a retry, which pays again, may succeed; or if the wait
+            ended without a video. In the second case a retry pays nothing.
+        :raises ViduError: If the video could not be stored; a retry pays nothing.
         """
         from airflow_provider_vidu.operators._generation import Generation
         from airflow_provider_vidu.reporting import failure_shown
@@ -126,14 +131,14 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         remembered: bool | None = None,
     ) -> dict[str, Any]:
         """
-        Go on after the trigger fired.
+        Resume after the trigger fired.
 
         :param context: Airflow's context of the task instance.
-        :param event: the payload of its event.
-        :param vidu_task_id: the task that the trigger waited for; ``dag.test()`` passes the event alone.
-        :param cost: the estimate in CNY, ``None`` where no price is known.
-        :param remembered: whether a retry will know of the task.
-        :return: the result.
+        :param event: Payload of the trigger's event.
+        :param vidu_task_id: Vidu's id of the task that the trigger waited for; ``dag.test()`` passes the event alone.
+        :param cost: Estimate in CNY, ``None`` if no price is known.
+        :param remembered: Whether a retry can re-attach to the task.
+        :return: The result.
         """
         from airflow_provider_vidu.operators._generation import Generation
 
@@ -143,12 +148,12 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Name the task where Airflow itself gave the trigger up.
+        Resume, and name the Vidu task if Airflow itself ended the trigger.
 
-        :param next_method: as Airflow stored it.
-        :param next_kwargs: as Airflow stored them.
+        :param next_method: Name of the method, as Airflow stored it.
+        :param next_kwargs: Arguments of the method, as Airflow stored them.
         :param context: Airflow's context of the task instance.
-        :return: the result.
+        :return: The result.
         """
         from airflow_provider_vidu.reporting import failure_shown
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Submit a task."""
+"""The operator that submits a task."""
 
 from __future__ import annotations
 
@@ -30,66 +30,69 @@ if TYPE_CHECKING:
 
 class ViduSubmitOperator(BaseOperator):
     """
-    Submit a task to Vidu, which is billed when it is accepted. Returns Vidu's task id.
+    Submit a task to Vidu and return Vidu's task id. An accepted task is billed.
 
-    Every field of the API has its own name here; which a job takes depends on ``vidu_type`` and ``model``. What is
-    given as a literal is checked when the DAG is parsed, all of it again before the call: a wrong value is refused
-    before anything is sent or paid. A pair of ``vidu_type`` and ``model`` that this version does not know is sent
-    unchecked, with a line in the log.
+    Every field of the API is an argument of the same name. ``vidu_type`` and ``model`` decide which fields a job
+    takes. The operator checks literal values when the DAG is parsed, and all values again before the call. It refuses
+    a wrong value before it sends or pays anything. If this version does not know the pair of ``vidu_type`` and
+    ``model``, the operator logs a warning and sends the request unchecked.
 
-    Also pushes the XComs ``request_id``, ``expected_seconds`` (typical time of generation, or ``None``),
-    ``estimated_cost`` (CNY by the dated price table, or ``None``) and ``vidu_request`` (what was asked for, without
-    the content of files); where it fails, ``vidu_failure`` (the reason).
+    The operator also pushes the XComs ``request_id`` and ``vidu_request`` (the request without the content of files).
+    It pushes ``expected_seconds`` (typical time of generation) and ``estimated_cost`` (CNY by the dated price table),
+    each ``None`` if unknown. If the task fails, it pushes ``vidu_failure`` (the reason).
 
-    It is paid once: what was surely not accepted (rate limit, failed connection) is sent again a few times, then
-    left to Airflow's retries, as is a bad key. A refused request and a submit whose outcome is unknown fail the task
-    without retries. On Airflow 3.3 and newer a retry returns the task id of the try before instead of submitting
-    again, even after the worker was killed, unless that generation has failed for want of capacity. Clearing the task
-    asks for a new video, unless the old one still runs or was never delivered: to fetch a video again, clear the
-    sensor instead. ``docs/reliability.md`` has the table.
+    The operator pays once. If the API certainly did not accept a request (rate limit, failed connection), the operator
+    resends it a few times. After that, and for a bad key, it leaves the rest to Airflow's retries. A refused request
+    and a submit whose outcome is unknown fail the task without retries.
 
-    :param model: e.g. ``viduq2-turbo``. (templated, as all that follow)
-    :param vidu_type: the job: ``img2video`` (default), ``text2video``, ``reference2video``, ``start-end2video``,
-        ``extend``, ``lip-sync`` or ``one-click/mv``.
-    :param prompt: what shall happen.
-    :param first_frame_url: the image the video begins with: an http(s) URL, a data URI, or a path or
-        ``ObjectStoragePath`` URI that the worker reads, checks and sends; ``[vidu] media_sources`` says which may be
-        read.
-    :param last_frame_url: the image it ends with; as ``first_frame_url``.
-    :param images: 1–7 images; as ``first_frame_url``. A template may give JSON text (``| tojson``), as for lists and
-        mappings below.
-    :param subjects: 1–7 of ``{"id", "images" (1–3), "voice_id"}``; the prompt says ``@id``.
-    :param video_url: http(s) URL of the video to extend or to speak.
-    :param audio_url: the sound: for lip-sync an http(s) URL, for one-click/mv also a file.
-    :param text: what lip-sync shall say.
-    :param ref_photo_url: http(s) URL of the face that lip-sync shall look for.
-    :param duration: seconds of video.
-    :param seed: whole number; 0 is random.
-    :param resolution: e.g. ``720p``.
-    :param aspect_ratio: e.g. ``16:9``.
-    :param movement_amplitude: ``auto``, ``small``, ``medium`` or ``large``.
-    :param bgm: whether to add music.
-    :param audio: whether to add speech and sounds.
-    :param voice_id: the voice.
-    :param guidance_scale: how closely to follow the prompt.
-    :param speed: of lip-sync's speech, 0.5–2.
-    :param volume: of lip-sync's speech, 0–10.
-    :param add_subtitle: whether one-click/mv shows subtitles.
-    :param language: of the subtitles, ``en`` or ``zh``.
-    :param srt_url: http(s) URL of subtitles.
-    :param extra_input: what to add to the body's ``input`` although this version does not know it.
-    :param extra_parameters: what to add to the body's ``parameters`` although this version does not know it.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param durable: whether to remember the submit across tries in Airflow's task state store, which Airflow 3.3 and
-        newer have; ``True`` by default. Without it a retry after the worker died is a new, paid submit. (not
-        templated, as all that follow)
-    :param on_uncertain: what a submit whose outcome is unknown does: ``fail`` (default) ends the task without
-        retries, ``resubmit`` leaves it to Airflow's retries, each of which may pay once more.
-    :param max_cost: CNY that the estimate may come to, ``None`` (default) for any. Above it, and where no price is
-        known, nothing is sent. It bounds one try.
-    :param prices: your own prices in place of the dated table: CNY by ``(vidu_type, model, seconds of video,
-        resolution)``, with ``None`` as the seconds for a price of each second, or the path or URI of a CSV file with
-        the columns of ``protocol/prices_2026-04-15.csv``.
+    On Airflow 3.3 and newer a retry returns the task id of the earlier try instead of submitting again, even after the
+    worker was killed. A retry submits and pays again only if that generation failed for lack of capacity or for an
+    unknown reason. Clearing the task submits and pays for a new video, unless the same request still runs, or its video
+    is ready but was never delivered. To fetch a video again, clear the sensor instead. See the table in
+    ``docs/reliability.md``.
+
+    :param model: Name of the model, e.g. ``viduq2-turbo``. (templated)
+    :param vidu_type: Type of the job: ``img2video`` (default), ``text2video``, ``reference2video``,
+        ``start-end2video``, ``extend``, ``lip-sync`` or ``one-click/mv``. (templated)
+    :param prompt: Text description of the video. (templated)
+    :param first_frame_url: Image for the first frame: an http(s) URL, a data URI, or a path or ``ObjectStoragePath``
+        URI. The worker reads, checks and sends a file. ``[vidu] media_sources`` limits which files it may read.
+        (templated)
+    :param last_frame_url: Image for the last frame, given like ``first_frame_url``. (templated)
+    :param images: 1–7 images, each given like ``first_frame_url``. A template may render a list or a mapping as JSON
+        text (``| tojson``). (templated)
+    :param subjects: 1–7 mappings ``{"id", "images" (1–3), "voice_id"}``. The prompt refers to a subject as ``@id``.
+        (templated)
+    :param video_url: http(s) URL of the video to extend or to lip-sync. (templated)
+    :param audio_url: Audio: an http(s) URL for lip-sync; a URL or a file for one-click/mv. (templated)
+    :param text: Text that lip-sync speaks. (templated)
+    :param ref_photo_url: http(s) URL of a photo of the face that lip-sync animates. (templated)
+    :param duration: Length of the video in seconds. (templated)
+    :param seed: Whole number; 0 means random. (templated)
+    :param resolution: Resolution, e.g. ``720p``. (templated)
+    :param aspect_ratio: Aspect ratio, e.g. ``16:9``. (templated)
+    :param movement_amplitude: ``auto``, ``small``, ``medium`` or ``large``. (templated)
+    :param bgm: Whether to add background music. (templated)
+    :param audio: Whether to add speech and sounds. (templated)
+    :param voice_id: Id of the voice. (templated)
+    :param guidance_scale: How closely the video follows the prompt. (templated)
+    :param speed: Speed of lip-sync's speech, 0.5–2. (templated)
+    :param volume: Volume of lip-sync's speech, 0–10. (templated)
+    :param add_subtitle: Whether one-click/mv adds subtitles. (templated)
+    :param language: Language of the subtitles, ``en`` or ``zh``. (templated)
+    :param srt_url: http(s) URL of a subtitle file. (templated)
+    :param extra_input: Fields that this version does not know, added to the body's ``input``. (templated)
+    :param extra_parameters: Fields that this version does not know, added to the body's ``parameters``. (templated)
+    :param vidu_conn_id: Connection of type ``vidu``. (templated)
+    :param durable: Whether to record the submit across tries in Airflow's task state store (Airflow 3.3 and newer);
+        ``True`` by default. Without the record, a retry after the worker died submits and pays again.
+    :param on_uncertain: Action after a submit whose outcome is unknown. ``fail`` (default) ends the task without
+        retries. ``resubmit`` leaves it to Airflow's retries, each of which may pay again.
+    :param max_cost: Highest estimated cost in CNY, ``None`` (default) for no limit. If the estimate is above it, or no
+        price is known, the operator sends nothing. The limit applies to each try.
+    :param prices: Your own prices in place of the dated table. Give CNY by ``(vidu_type, model, seconds of video,
+        resolution)``; ``None`` as the seconds means a price per second. Or give the path or URI of a CSV file with the
+        columns of ``protocol/prices_2026-04-15.csv``.
     """
 
     template_fields: Sequence[str] = (
@@ -186,7 +189,11 @@ class ViduSubmitOperator(BaseOperator):
         )
 
     def _check_literals(self) -> None:
-        """Refuse what is surely wrong while the DAG is parsed; templates, XComs and files are checked when they run."""
+        """
+        Refuse wrong literals while the DAG is parsed.
+
+        ``execute`` checks templates, XComs and files.
+        """
         request = self._request()
         if found := problems_now(request):
             raise refusal(found)
@@ -194,18 +201,18 @@ class ViduSubmitOperator(BaseOperator):
             estimated_within(request, self.max_cost, prices_of(self.prices))
 
     def _before_post(self, context: Context) -> None:
-        """Refuse, right before something is submitted, where what is paid could not be used."""
+        """Refuse, right before the submit, if the paid result could not be used."""
 
     def execute(self, context: Context) -> str:
         """
-        Submit, or return the task id of an earlier try.
+        Submit the task, or return the task id of an earlier try.
 
         :param context: Airflow's context of the task instance.
         :return: Vidu's task id.
-        :raises AirflowFailException: the request is wrong or refused (nothing was paid), the outcome is unknown (it
-            may be paid), or an earlier try's task has failed or is gone. Airflow does not retry it.
-        :raises ViduSubmissionUncertainError: the outcome is unknown and ``on_uncertain`` is ``resubmit``.
-        :raises ViduError: any other kind: nothing was sent or accepted, nothing was paid, a retry can help.
+        :raises AirflowFailException: If the request is wrong or refused (nothing was paid), or the outcome is unknown
+            (the task may be billed). Also if the task of an earlier try has failed or is gone. Airflow does not retry.
+        :raises ViduSubmissionUncertainError: If the outcome is unknown and ``on_uncertain`` is ``resubmit``.
+        :raises ViduError: On any other error. Nothing was accepted or paid; a retry can help.
         """
         from airflow_provider_vidu.reporting import failure_shown
 
@@ -215,7 +222,7 @@ class ViduSubmitOperator(BaseOperator):
         return attempt.vidu_task_id
 
     def _accepted(self, context: Context) -> tuple[SubmitRecord, Attempt]:
-        """Submit or attach, with errors as Airflow shall see them."""
+        """Submit or re-attach, and raise errors as Airflow's exception types."""
         from airflow_provider_vidu.durable.submit import Submit, SubmitOptions
 
         try:
@@ -226,8 +233,8 @@ class ViduSubmitOperator(BaseOperator):
             if self.on_uncertain == "resubmit":
                 raise
             raise AirflowFailException(
-                f"{error} It asked for {self.vidu_type} with {self.model}. Airflow does not retry this; clearing the "
-                "task submits and pays anew."
+                f"{error} The request was {self.vidu_type} with {self.model}. Airflow does not retry the task; "
+                "clearing it submits and pays again."
             ) from error
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error

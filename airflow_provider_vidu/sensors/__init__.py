@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sensors: wait for tasks."""
+"""Sensors that wait for Vidu tasks."""

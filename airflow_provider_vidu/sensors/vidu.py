@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for a task and return its result."""
+"""The sensor that waits for a Vidu task and returns its result."""
 
 from __future__ import annotations
 
@@ -34,25 +34,29 @@ if TYPE_CHECKING:
 
 class ViduTaskSensor(BaseSensorOperator):
     """
-    Wait for a Vidu task and return its result. Waiting is free; a retry never submits anything.
+    Wait for a Vidu task and return its result.
 
-    A deferred sensor holds no worker slot. Passing faults of the API are ridden out to the time-out. A time-out
-    raises ``AirflowSensorTimeout``; a failed or lost task raises ``AirflowFailException``, since asking again
-    cannot help; ``soft_fail`` and ``never_fail`` skip instead, in every mode.
+    Waiting is free, and a retry never submits anything. A deferred sensor holds no worker slot. The sensor keeps
+    polling through temporary API faults until the timeout. A timeout raises ``AirflowSensorTimeout``. A failed or lost
+    task raises ``AirflowFailException``, because polling again cannot help. ``soft_fail`` and ``never_fail`` skip
+    instead, in every mode.
 
-    While it waits, the XCom ``vidu_progress`` tells the last status word; where it fails, ``vidu_failure`` tells the
-    reason. Both are for Airflow's UI.
+    During the wait the XCom ``vidu_progress`` holds the last status word. If the sensor fails, ``vidu_failure`` holds
+    the reason. Both are for Airflow's UI.
 
     The result is ``{"task_id", "urls", "video_seconds", "submit_time", "finish_time", "expires_at",
-    "request_id"}``; times are epoch seconds. ``urls`` are bearer links: who reads the XCom can fetch the video.
+    "request_id"}``; times are epoch seconds. ``urls`` are bearer links: anyone who can read the XCom can fetch the
+    video.
 
     :param vidu_task_id: Vidu's id of the task, as ``ViduSubmitOperator`` returns it. (templated)
-    :param vidu_conn_id: connection of type ``vidu``. (templated)
-    :param deferrable: whether to wait in the triggerer (the default); wins over ``mode``.
-    :param expected_seconds: seconds that the generation typically takes, as ``ViduSubmitOperator`` pushes them;
-        nothing is asked before the video can be ready. ``None`` asks every ``poke_interval``. (templated)
-    :param poke_interval: seconds between two requests where nothing is expected, 5 by default.
-    :param timeout: seconds until the wait is given up, 2 hours by default; ``execution_timeout`` bounds it as well.
+    :param vidu_conn_id: Connection of type ``vidu``. (templated)
+    :param deferrable: Whether to wait in the triggerer (the default); takes precedence over ``mode``.
+    :param expected_seconds: Typical seconds of the generation, as ``ViduSubmitOperator`` pushes them. After one poll
+        on the worker, the triggerer does not poll before the video can be ready. ``None`` polls every
+        ``poke_interval``. (templated)
+    :param poke_interval: Seconds between two polls on a worker, or in the triggerer without ``expected_seconds``; 5 by
+        default.
+    :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well.
     """
 
     template_fields: Sequence[str] = ("vidu_task_id", "vidu_conn_id", "expected_seconds")
@@ -71,7 +75,7 @@ class ViduTaskSensor(BaseSensorOperator):
     ) -> None:
         if found := waiting_problems(poke_interval=poke_interval, timeout=timeout):
             raise refusal(found)
-        # Airflow makes a date of it.
+        # Airflow adds the timeout to a date, which overflows for a longer one.
         super().__init__(poke_interval=poke_interval, timeout=min(seconds_of(timeout), LONGEST_WAIT), **kwargs)
         self.vidu_task_id = vidu_task_id
         self.vidu_conn_id = vidu_conn_id
@@ -83,7 +87,9 @@ class ViduTaskSensor(BaseSensorOperator):
         Wait for the task.
 
         :param context: Airflow's context of the task instance.
-        :return: the result.
+        :return: The result.
+        :raises AirflowSensorTimeout: If the task is not ready in time. It keeps running and is billed.
+        :raises AirflowFailException: If the task failed or the sensor lost contact with it. Airflow does not retry.
         """
         self.timeout = seconds_of_wait(self.timeout, self.execution_timeout)
         try:
@@ -96,7 +102,7 @@ class ViduTaskSensor(BaseSensorOperator):
         except AirflowFailException as error:
             self._raise(context, error)
         except AirflowSkipException as skip:
-            # Airflow's own texts name neither the task nor the reason.
+            # Airflow's own message names neither the Vidu task nor the reason.
             reason = skip.__cause__ or self._watch.timed_out().message
             self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, reason)
             raise
@@ -110,7 +116,7 @@ class ViduTaskSensor(BaseSensorOperator):
         self.vidu_task_id = identifier(given)
         if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id: {given!r} given, allowed: the task id that ViduSubmitOperator returned."
+                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent."
             )
         return Watch(
             self.vidu_task_id,
@@ -129,9 +135,9 @@ class ViduTaskSensor(BaseSensorOperator):
             seconds = -1.0
         if 0 <= seconds < float("inf"):
             return seconds
-        # Only a hint: a wait for something that is paid does not fail because of it.
+        # Only a hint: the wait for a paid task must not fail because of it.
         self.log.warning(
-            "expected_seconds: %s given, allowed: a number of seconds, or None. Asking every %g s instead.",
+            "expected_seconds must be a number of seconds or None, got %s. Polling every %g s instead.",
             shown(self.expected_seconds),
             self.poke_interval,
         )
@@ -139,10 +145,10 @@ class ViduTaskSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """
-        Ask once; again at once only where the answer would end the wait badly.
+        Poll once; repeat within seconds only if the answer would fail the wait.
 
         :param context: Airflow's context of the task instance.
-        :return: whether the task is ready, with the result.
+        :return: Whether the task is ready, with the result.
         """
         outcome = self._poll(context)
         return PokeReturnValue(True, self._finish(outcome)) if outcome else False
@@ -171,16 +177,16 @@ class ViduTaskSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None, waited_for: str | None = None) -> Any:
         """
-        Go on after the trigger fired.
+        Resume after the trigger fired.
 
         :param context: Airflow's context of the task instance.
-        :param event: the payload of its event.
-        :param waited_for: the task that the trigger waited for.
-        :return: the result.
+        :param event: Payload of the trigger's event.
+        :param waited_for: Vidu's id of the task that the trigger waited for.
+        :return: The result.
         """
         if waited_for and identifier(self.vidu_task_id) not in ("", waited_for):
             self.log.warning(
-                "While Vidu task %s was waited for, vidu_task_id became %s; waiting for that one.",
+                "vidu_task_id changed from %s to %s during the wait; waiting for the new task.",
                 waited_for,
                 self.vidu_task_id,
             )
@@ -193,12 +199,12 @@ class ViduTaskSensor(BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Name the task where Airflow itself gave the trigger up.
+        Resume, and name the Vidu task if Airflow itself ended the trigger.
 
-        :param next_method: as Airflow stored it.
-        :param next_kwargs: as Airflow stored them.
+        :param next_method: Name of the method, as Airflow stored it.
+        :param next_kwargs: Arguments of the method, as Airflow stored them.
         :param context: Airflow's context of the task instance.
-        :return: the result.
+        :return: The result.
         """
         with failure_shown(context, str(self.vidu_task_id)):
             return self._resume(next_method, next_kwargs, context)
@@ -213,7 +219,7 @@ class ViduTaskSensor(BaseSensorOperator):
             kind = AirflowSensorTimeout if isinstance(error, AirflowSensorTimeout) else AirflowFailException
             failure = error if type(error) is kind and self._named(error) == str(error) else kind(self._named(error))
             if self.soft_fail or self.never_fail:
-                # Not all versions of Airflow skip where a resumed sensor fails.
+                # Not every Airflow version skips a resumed sensor that fails.
                 self.log.warning("Skipped the wait for Vidu task %s: %s", self.vidu_task_id, failure)
                 raise AirflowSkipException(f"Skipped instead of failed: {failure}") from error
             raise failure from (None if failure is error else error)
@@ -226,7 +232,7 @@ class ViduTaskSensor(BaseSensorOperator):
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.status == SUCCESS and outcome.task is not None:
             count_success(outcome.task["video_seconds"])
-            self.log.info("%s Its links live about 24 hours: store the video.", outcome.message)
+            self.log.info("%s Its links expire after about 24 hours: store the video before then.", outcome.message)
             return outcome.task
         if outcome.status == TIMEOUT:
             raise AirflowSensorTimeout(outcome.message)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transfers: store videos."""
+"""Transfers that store videos."""

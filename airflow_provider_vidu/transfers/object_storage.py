@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Store the videos of a finished task."""
+"""The operator that stores the videos of a finished task."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ if TYPE_CHECKING:
 
 class ViduToObjectStorageOperator(BaseOperator):
     """
-    Stream every video of a finished task to object storage or a local directory. Costs nothing; retries are safe.
+    Store every video of a finished task in object storage or a local directory.
 
-    A broken connection is taken up where it broke off; where a link has expired, the status is asked for a fresh one
-    once. A file takes its place when it is complete, so that no reader of the destination sees half a video. One that
-    an earlier try stored for the same Vidu task is kept (Airflow 3.3 and newer). The API key is not sent to the host
-    that serves the videos. For a bucket a video passes through the worker's temporary directory. Also pushes the XCom
-    ``vidu_task_id``, by which the tabs of Airflow's UI find the stored copy.
+    The operator costs nothing, and retries are safe. It resumes a download after a broken connection. If a link has
+    expired, it polls the task once for a fresh link. A file appears at the destination only when it is complete, so no
+    reader sees half a video. On Airflow 3.3 and newer the operator keeps a file that an earlier try stored for the same
+    Vidu task.
 
-    :param result: what ``ViduTaskSensor`` returned; give this or ``vidu_task_id``. (templated)
-    :param vidu_task_id: Vidu's id of a finished task, whose urls are asked for. (templated)
-    :param destination: a path or any URI of ``ObjectStoragePath``, e.g. ``s3://aws_default@bucket/{{ ds }}``. One that
-        ends in ``.mp4`` names the file, any other one a directory with files called ``<task id>.mp4``; further videos
-        of a task get ``-2`` and so on before ``.mp4``. ``{task_id}`` is replaced by Vidu's id and ``{index}`` by the
-        map index (0 where the task is not mapped); a mapped task needs one of them, or a directory. All workers have to
-        see it: an object store, or a directory that they share. A bucket has to exist. (templated)
-    :param estimated_cost: CNY for the asset events of its outlets, which hold ``files``, ``video_seconds`` and
-        ``estimated_cost``; as ``ViduSubmitOperator`` pushes it. ``None`` (default) when unknown. (templated)
-    :param vidu_conn_id: connection of type ``vidu``. (templated)
+    The operator does not send the API key to the host of the videos. On the way to a bucket, a video passes through the
+    worker's temporary directory. The operator also pushes the XCom ``vidu_task_id``, which the tabs of Airflow's UI use
+    to find the stored copy.
+
+    :param result: Result of ``ViduTaskSensor``; give either this or ``vidu_task_id``. (templated)
+    :param vidu_task_id: Vidu's id of a finished task; the operator polls it for its URLs. (templated)
+    :param destination: Path, or any URI of ``ObjectStoragePath``, e.g. ``s3://aws_default@bucket/{{ ds }}``. A name
+        that ends in ``.mp4`` is the file. Any other name is a directory for files ``<task id>.mp4``; further videos of
+        a task get ``-2`` and so on before ``.mp4``. ``{task_id}`` is replaced by Vidu's id and ``{index}`` by the map
+        index (0 for an unmapped task); a mapped task needs one of them, or a directory. All workers must have access to
+        it: use an object store or a shared directory. A bucket must exist. (templated)
+    :param estimated_cost: CNY, as ``ViduSubmitOperator`` pushes it; ``None`` (default) when unknown. The asset events
+        of the operator's outlets hold ``files``, ``video_seconds`` and ``estimated_cost``. (templated)
+    :param vidu_conn_id: Connection of type ``vidu``. (templated)
     """
 
     template_fields: Sequence[str] = ("result", "vidu_task_id", "destination", "estimated_cost", "vidu_conn_id")
@@ -60,7 +63,8 @@ class ViduToObjectStorageOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
-            raise ValueError("Give either result (what ViduTaskSensor returned) or vidu_task_id.")
+            given = "neither" if result is None else "both"
+            raise ValueError(f"Exactly one of result (of ViduTaskSensor) and vidu_task_id must be given, got {given}.")
         self.destination = destination
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
@@ -75,27 +79,27 @@ class ViduToObjectStorageOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """
-        Download and store.
+        Download and store the videos.
 
         :param context: Airflow's context of the task instance.
-        :return: the URIs of the stored files, in the order of the urls.
-        :raises AirflowFailException: the task has no video, or an argument is wrong. Airflow does not retry it.
-        :raises ViduDownloadError: when a video was not stored whole; a retry is free while its link lives.
+        :return: URIs of the stored files, in the order of the URLs.
+        :raises AirflowFailException: If the task has no video, or an argument is wrong. Airflow does not retry.
+        :raises ViduDownloadError: If a video was not stored whole; a retry is free until its link expires.
         """
-        # Only here, since it brings all that is known of errors.
+        # Imported here, because these modules import all error rules, which a DAG file does not need.
         from airflow_provider_vidu.durable.stored_files import StoredFiles
         from airflow_provider_vidu.storage.checks import check_destination
 
         self.destination = as_text(self.destination)
         if isinstance(self.result, str):
-            # As a template with | tojson gives it.
+            # A template with | tojson renders to JSON text.
             self.result = listed(self.result.strip(), self.result)
         with failure_shown(context):
             try:
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
                 check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
-                # Neither the files' names nor a failure need tell whose video it is.
+                # Neither file names nor failures necessarily contain the task id.
                 show(context, "vidu_task_id", identifier(given))
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
                 files = store.store(result, index=place_of(context))
@@ -108,9 +112,9 @@ class ViduToObjectStorageOperator(BaseOperator):
         try:
             cost = float(self.estimated_cost)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
-            # A hint for others: what is stored does not fail because of it.
+            # Only a hint for consumers: storing must not fail because of it.
             return None
-        # No database keeps the others as JSON.
+        # JSON in a database cannot hold infinity or NaN.
         return cost if abs(cost) < float("inf") else None
 
     def _ask(self) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id: {self.vidu_task_id!r} given, allowed: the id of a finished task."
+                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:
@@ -132,5 +136,7 @@ class ViduToObjectStorageOperator(BaseOperator):
                 "ViduTaskSensor first."
             )
         if not status.urls:
-            raise ViduDownloadError(f"Vidu task {vidu_task_id} succeeded, but the API names no urls yet: retry.")
+            raise ViduDownloadError(
+                f"Vidu task {vidu_task_id} succeeded, but the API returned no URLs yet. Retry; storing costs nothing."
+            )
         return status.result()

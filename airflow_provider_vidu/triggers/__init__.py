@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triggers: wait without a worker."""
+"""Triggers that wait without a worker slot."""

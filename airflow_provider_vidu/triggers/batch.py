@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wait for many tasks, in the triggerer."""
+"""The trigger that waits for many tasks."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 
 PROGRESS_SECONDS = 10.0
-"""How long at least between two lines about the progress, unless another tenth is done."""
+"""Shortest time between two progress lines in the log, unless another tenth is done."""
 
 _VERSION = 2
-"""Version of a stored group. One without is of 0.1.0: a list of the same values."""
+"""Version of a stored group. Release 0.1.0 stored no version: a list of the same values."""
 
 
 class Group(NamedTuple):
     """
-    Tasks that have their expectations in common.
+    Hold tasks with the same typical time and cost.
 
-    :param expected_seconds: typical seconds of generation, ``None`` where unknown.
-    :param estimated_cost: CNY of each, ``None`` where unknown.
+    :param expected_seconds: Typical seconds of the generation, ``None`` when unknown.
+    :param estimated_cost: CNY of each task, ``None`` when unknown.
     :param vidu_task_ids: Vidu's ids of the tasks.
     """
 
@@ -50,11 +50,11 @@ def _group(stored: Any) -> Group:
 
 class Progress:
     """
-    Counts how tasks end, and tells of it now and then.
+    Count ended tasks by status, and log the progress now and then.
 
-    :param total: how many there are.
-    :param say: called as a logger's ``info``.
-    :param word: what becomes of them, unless they fail.
+    :param total: Number of tasks.
+    :param say: Logs a line, called like a logger's ``info``.
+    :param word: Word for a task that ended, in the logged line.
     """
 
     def __init__(self, total: int, say: Callable[..., object], word: str = "done") -> None:
@@ -65,10 +65,10 @@ class Progress:
 
     def add(self, status: str, cost: float | None) -> None:
         """
-        Count one.
+        Count one task.
 
-        :param status: how it ended.
-        :param cost: the estimate in CNY of all that was submitted for it, ``None`` where unknown.
+        :param status: How the task ended.
+        :param cost: Estimate in CNY of all submits for it, ``None`` when unknown.
         """
         self.counts[status] += 1
         self._cost = None if self._cost is None or cost is None else self._cost + cost
@@ -81,18 +81,18 @@ class Progress:
 
 class ViduBatchTrigger(BaseTrigger):
     """
-    Ask for the status of many tasks until all have ended, and fire exactly one event.
+    Poll many tasks until all have ended, and fire exactly one event.
 
-    The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``: how many ended how, but
-    no results, which a batch's second hop asks for itself. Passing faults are ridden out to the deadline. Asking is
-    free; the tasks themselves cannot be cancelled.
+    The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``. It counts the tasks by
+    how they ended, and holds no results; the resumed operator polls the tasks for those. The trigger keeps polling
+    through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
 
-    :param groups: :class:`Group`, or what :meth:`serialize` or release 0.1.0 made of one.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param poll_interval: seconds between two requests for a task where nothing is expected.
-    :param submitted_at: epoch seconds at which the first was submitted.
-    :param deadline: epoch seconds after which the wait ends with ``timeout``. Wall-clock, because the trigger may
-        go on in another process.
+    :param groups: Each a :class:`Group`, or the form in which :meth:`serialize` or release 0.1.0 stored one.
+    :param vidu_conn_id: Connection of type ``vidu``.
+    :param poll_interval: Seconds between two polls of a task without a typical time.
+    :param submitted_at: Epoch seconds of the first submit.
+    :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
+        resume in another process.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ViduBatchTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Tell Airflow how to make this trigger again in another process."""
+        """Return the class path and arguments that recreate this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -133,29 +133,29 @@ class ViduBatchTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire the one event."""
+        """Wait for all tasks and fire one event."""
         log = self.logger()
         try:
             with (await hook_class()).shared(self.vidu_conn_id) as hook:
                 outcome = await self.wait(hook, log)
         except Exception as error:
-            # Airflow stores an escaped exception unmasked, so only its type leaves in the event.
-            log.exception("The wait for a batch of Vidu tasks broke")
+            # Airflow stores an escaped exception without masking secrets, so the event names only its type.
+            log.exception("The wait for a batch of Vidu tasks ended with an unexpected error")
             outcome = BatchEvent(
                 LOST,
                 {},
-                f"The wait for {self._total} Vidu tasks broke with {type(error).__name__}; the triggerer's log tells "
-                "more. The tasks keep running and will be billed.",
+                f"The wait for {self._total} Vidu tasks ended with an unexpected {type(error).__name__}. The tasks "
+                "keep running and will be billed. See the triggerer's log.",
             )
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
     async def wait(self, hook: ViduAsyncHook, log: Logger) -> BatchEvent:
         """
-        Wait for all tasks at once.
+        Wait for all tasks concurrently.
 
-        :param hook: the hook to ask through, which bounds how many requests are on their way.
-        :param log: where the progress is told.
-        :return: how it ended.
+        :param hook: Hook that sends the requests and limits how many run at once.
+        :param log: Logger for the progress.
+        :return: How the wait ended.
         """
         log.info("Waiting for %d Vidu tasks", self._total)
         progress, warned = Progress(self._total, log.info), set[str]()
@@ -171,7 +171,7 @@ class ViduBatchTrigger(BaseTrigger):
                     return
                 kind = type(watch.last_answer).__name__ + watch.word
                 if verdict.note and kind not in warned:
-                    # What troubles one task troubles all.
+                    # A fault of one task usually affects all, so it is logged once.
                     warned.add(kind)
                     log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
                 step = verdict.seconds
@@ -182,14 +182,18 @@ class ViduBatchTrigger(BaseTrigger):
                     waits.create_task(wait_for(vidu_task_id, expected_seconds, cost))
         counts = progress.counts
         status = next((word for word in (LOST, TIMEOUT) if counts[word]), SUCCESS)
-        told = ", ".join(f"{count} {word}" for word, count in counts.items())
-        return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks is over: {told}.")
+        totals = ", ".join(f"{count} {word}" for word, count in counts.items())
+        return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks ended: {totals}.")
 
     async def on_kill(self) -> None:
-        """Tell that the tasks go on: the API has no cancel call (Airflow 3.3+ calls this)."""
+        """
+        Log that the tasks keep running, because the API has no cancel call.
+
+        Airflow 3.3 and newer call this.
+        """
         self.logger().warning(
-            "The wait for %d Vidu tasks was killed. The tasks themselves cannot be cancelled: all that have not ended "
-            "keep running and will be billed. A retry or a clear of the task takes them up again. They are: %s",
+            "The wait for %d Vidu tasks was killed. The tasks cannot be cancelled: unfinished ones keep running and "
+            "will be billed. Retry or clear the Airflow task to re-attach to them: %s",
             self._total,
             [vidu_task_id for group in self.groups for vidu_task_id in group.vidu_task_ids],
         )

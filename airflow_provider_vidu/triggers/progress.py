@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wait tells of itself while it lasts: the XCom ``vidu_progress``, written from the triggerer."""
+"""Progress of a wait: the XCom ``vidu_progress``, written from the triggerer."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _Queue = dict["BaseTrigger", dict[str, Any]]
 _QUEUES: dict[asyncio.AbstractEventLoop, tuple[_Queue, asyncio.Task[None]]] = {}
 
 
-def tell(trigger: BaseTrigger, news: dict[str, Any]) -> None:
+def report(trigger: BaseTrigger, news: dict[str, Any]) -> None:
     """
-    Write a wait's progress soon. No wait waits for it, and a failure only leaves a line in the triggerer's log.
+    Queue a wait's progress for writing.
 
-    Airflow's triggerer passes it on between the events of all its triggers, and tries it again where the api-server
-    fails: so there is one at a time, and after a failure what else is to be told is dropped.
+    No trigger waits for the write, and a failure only adds a line to the triggerer's log. Airflow's triggerer sends an
+    XCom between the events of all its triggers, and retries if the api-server fails. So only one XCom is written at a
+    time, and a failure drops the rest of the queue.
 
-    Before Airflow 3.3 there was no way to do so without holding up the triggers of the process, so there nothing is
-    written; nor where XComs have a backend of their own, which may block.
+    Nothing is written before Airflow 3.3, where writing would block all triggers of the process. Nothing is written
+    with a custom XCom backend either, because it may block.
 
-    :param trigger: the wait's trigger; what it told before and is not written yet is dropped.
-    :param news: what to tell.
+    :param trigger: The wait's trigger. Its earlier progress that is not yet written is dropped.
+    :param news: Value of the XCom.
     """
     from airflow.sdk.bases.xcom import BaseXCom
     from airflow.sdk.execution_time.xcom import XCom
@@ -41,7 +42,7 @@ def tell(trigger: BaseTrigger, news: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     if loop not in _QUEUES:
         queue: _Queue = {}
-        # Nothing of this trigger's: what the writer logs belongs to no single one.
+        # A context of its own, because the writer's log lines belong to no single trigger.
         _QUEUES[loop] = queue, loop.create_task(_write(queue), context=Context())
     where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     _QUEUES[loop][0][trigger] = {"key": PROGRESS_KEY, "value": news, **where}
@@ -49,9 +50,9 @@ def tell(trigger: BaseTrigger, news: dict[str, Any]) -> None:
 
 def forget(trigger: BaseTrigger) -> None:
     """
-    Drop what a wait that has ended told and is not written yet.
+    Drop the unwritten progress of a wait that has ended.
 
-    :param trigger: the wait's trigger.
+    :param trigger: The wait's trigger.
     """
     queue, _ = _QUEUES.get(asyncio.get_running_loop(), ({}, None))
     queue.pop(trigger, None)
@@ -61,13 +62,13 @@ async def _write(queue: _Queue) -> None:
     from airflow.sdk.execution_time.xcom import XCom
 
     try:
-        # One after the other, since the events of all triggers have to pass through the same pipe.
+        # One after the other, because the events of all triggers share one pipe.
         while queue:
             xcom = queue.pop(next(iter(queue)))
             try:
                 await XCom.aset(**xcom)
             except Exception:
-                log.warning("An XCom could not be written: %s", xcom, exc_info=True)
+                log.warning("Could not write the XCom %s", xcom, exc_info=True)
                 queue.clear()
     finally:
         del _QUEUES[asyncio.get_running_loop()]

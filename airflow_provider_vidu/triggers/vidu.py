@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wait for a task, in the triggerer."""
+"""The trigger that waits for a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
-from airflow_provider_vidu.triggers.progress import forget, tell
+from airflow_provider_vidu.triggers.progress import forget, report
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _HOOK_MODULE = "airflow_provider_vidu.hooks.vidu_async"
 TICK_SECONDS = 0.1
 LAST_ANSWER_SECONDS = 10.0
-"""How long after the deadline the last answer may come."""
+"""How long after the deadline the trigger still waits for the last answer."""
 DEFER_MARGIN = timedelta(seconds=60)
-"""How long after the trigger's own deadline Airflow gives it up, so that its clean event comes first."""
+"""How long after the trigger's own deadline Airflow's timeout comes, so that the trigger's event comes first."""
 
 
 _WAITING: dict[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]] = {}
@@ -36,15 +36,15 @@ _WAITING: dict[asyncio.AbstractEventLoop, dict[int, list[asyncio.Future[None]]]]
 
 def until_a_tick(seconds: float) -> asyncio.Future[None]:
     """
-    Sleep until a tick.
+    Sleep until the first tick after a time.
 
-    :param seconds: how long at least.
+    :param seconds: Shortest time to sleep.
     """
-    # To wake an idle loop costs as much as to send a request, so those that are due within a tick go together. And what
-    # waits is what Python's collector walks through again and again: one timer for all of a tick, one future for each.
+    # Waking an idle loop costs as much as sending a request, so all sleepers that are due within a tick wake together.
+    # Python's garbage collector visits every waiting object, so a tick has one timer and each sleeper only a future.
     loop = asyncio.get_running_loop()
     if loop not in _WAITING:
-        # A future holds its loop, so what a loop that has ended left behind would stay for ever.
+        # A future references its loop, so the entries of a closed loop would never be freed.
         for ended in [other for other in _WAITING if other.is_closed()]:
             del _WAITING[ended]
     ticks = _WAITING.setdefault(loop, {})
@@ -65,30 +65,30 @@ def _wake(ticks: dict[int, list[asyncio.Future[None]]], tick: int) -> None:
 
 def defer_timeout(deadline: float) -> timedelta:
     """
-    Say when Airflow itself gives a trigger up: a little after the trigger's own deadline.
+    Compute Airflow's timeout of a trigger, shortly after its own deadline.
 
-    :param deadline: of the trigger, in epoch seconds.
+    :param deadline: Deadline of the trigger, in epoch seconds.
     """
     return timedelta(seconds=max(0.0, deadline - time.time())) + DEFER_MARGIN
 
 
 def gave_up(vidu_task_id: str, reason: object) -> str:
     """
-    Say what it means that Airflow itself gave a trigger up, since no event came.
+    Explain that Airflow itself ended a trigger before any event.
 
     :param vidu_task_id: Vidu's id of the task.
-    :param reason: what Airflow says.
+    :param reason: Airflow's reason.
     """
     return (
-        f"The trigger of Vidu task {vidu_task_id} did not end its wait ({reason}); is a triggerer running? The task "
-        f"keeps running and will be billed. {how_to_resume(vidu_task_id)}"
+        f"The trigger of Vidu task {vidu_task_id} did not end its wait ({reason}); check that a triggerer is running. "
+        f"The Vidu task keeps running and will be billed. {how_to_resume(vidu_task_id)}"
     )
 
 
 async def hook_class() -> type[ViduAsyncHook]:
-    """Import the hook without holding up the event loop."""
-    # Importing an HTTP library takes long enough to hold up every other trigger of the loop. The class is the last
-    # that its module defines, so that where it is there, another trigger's import has ended.
+    """Import the hook without blocking the event loop."""
+    # Importing an HTTP library takes long enough to block every other trigger of the loop. The module defines the class
+    # last, so if the class exists, another trigger's import has finished.
     module = sys.modules.get(_HOOK_MODULE)
     if not hasattr(module, "ViduAsyncHook"):
         module = await asyncio.to_thread(import_module, _HOOK_MODULE)
@@ -97,44 +97,44 @@ async def hook_class() -> type[ViduAsyncHook]:
 
 async def poll(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
     """
-    Ask for a task's status once.
+    Poll a task once.
 
-    :param watch: the wait for the task.
-    :param hook: the hook to ask through.
-    :return: wait and ask again, or the end of the wait.
+    :param watch: The wait for the task.
+    :param hook: Hook that sends the request.
+    :return: A pause before the next poll, or the end of the wait.
     """
     answer = await _ask(watch, hook)
-    # Only now: a request may have waited long for its turn.
+    # Read the clock after the answer: a request may have waited long for its turn.
     return watch.observe(time.time(), answer, random.random())  # noqa: S311 - a jitter
 
 
 async def _ask(watch: Watch, hook: ViduAsyncHook) -> TaskStatus | ViduError:
     try:
-        # The library's own time-outs bound each step of a request; a server that drips can outlast them all.
+        # The library's own timeouts limit single steps of a request; a slowly dripping server can exceed their sum.
         async with asyncio.timeout(max(watch.deadline - time.time(), 0) + LAST_ANSWER_SECONDS):
             return await hook.get_task(watch.vidu_task_id)
     except TimeoutError:
         reason = "the wait's deadline came first: the API is slow, or its rate limit or max_requests_per_minute "
-        return transport_error(f"{reason}holds requests back", sent=True, vidu_task_id=watch.vidu_task_id)
+        return transport_error(f"{reason}delays requests", sent=True, vidu_task_id=watch.vidu_task_id)
     except ViduError as error:
         return error
 
 
 class ViduTaskTrigger(BaseTrigger):
     """
-    Ask for a task's status until it ends, and fire exactly one event.
+    Poll a task until it ends, and fire exactly one event.
 
     The event is ``{"status": "success" | "failed" | "timeout" | "lost", "task": {…} | None, "message": str}``.
-    Passing faults are ridden out to the deadline. Asking is free; the task itself cannot be cancelled. Meanwhile the
-    XCom ``vidu_progress`` tells the status word, on Airflow that can write it from a trigger.
+    The trigger keeps polling through temporary faults until the deadline. Polling is free; the Vidu task cannot be
+    cancelled. Meanwhile the XCom ``vidu_progress`` holds the status word, if Airflow can write XComs from a trigger.
 
     :param vidu_task_id: Vidu's id of the task.
-    :param vidu_conn_id: connection of type ``vidu``.
-    :param poll_interval: seconds between two requests where nothing is expected.
-    :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
-    :param submitted_at: epoch seconds at which the generation began at the earliest, ``None`` when unknown.
-    :param deadline: epoch seconds after which the wait ends with ``timeout``. Wall-clock, because the trigger may
-        go on in another process.
+    :param vidu_conn_id: Connection of type ``vidu``.
+    :param poll_interval: Seconds between two polls without ``expected_seconds``.
+    :param expected_seconds: Typical seconds of the generation, ``None`` when unknown.
+    :param submitted_at: Epoch seconds of the earliest possible start of the generation, ``None`` when unknown.
+    :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
+        resume in another process.
     """
 
     def __init__(
@@ -157,11 +157,11 @@ class ViduTaskTrigger(BaseTrigger):
     @classmethod
     def going_on_with(cls, watch: Watch, vidu_conn_id: str) -> ViduTaskTrigger:
         """
-        Take a wait over from a worker.
+        Make the trigger that continues a worker's wait.
 
-        :param watch: the wait.
-        :param vidu_conn_id: connection of type ``vidu``.
-        :return: the trigger that goes on with it.
+        :param watch: The wait.
+        :param vidu_conn_id: Connection of type ``vidu``.
+        :return: The trigger.
         """
         return cls(
             vidu_task_id=watch.vidu_task_id,
@@ -173,7 +173,7 @@ class ViduTaskTrigger(BaseTrigger):
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Tell Airflow how to make this trigger again in another process."""
+        """Return the class path and arguments that recreate this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -187,16 +187,16 @@ class ViduTaskTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire the one event."""
+        """Wait for the task and fire one event."""
         try:
             outcome = await self._watch()
         except Exception as error:
-            # Airflow stores an escaped exception unmasked, so only its type leaves in the event.
-            self.logger().exception("The wait for Vidu task %s broke", self.vidu_task_id)
+            # Airflow stores an escaped exception without masking secrets, so the event names only its type.
+            self.logger().exception("The wait for Vidu task %s ended with an unexpected error", self.vidu_task_id)
             outcome = Outcome(
                 LOST,
-                f"The wait for Vidu task {self.vidu_task_id} broke with {type(error).__name__}; the triggerer's log "
-                f"tells more. The task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}",
+                f"The wait for Vidu task {self.vidu_task_id} ended with an unexpected {type(error).__name__}; see the "
+                f"triggerer's log. The task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}",
             )
         finally:
             forget(self)
@@ -230,13 +230,17 @@ class ViduTaskTrigger(BaseTrigger):
         if watch.word != word:
             self.logger().info("Vidu task %s is %s", self.vidu_task_id, watch.word)
         if news := watch.news():
-            tell(self, news)
+            report(self, news)
         return verdict.seconds
 
     async def on_kill(self) -> None:
-        """Tell that the task goes on: the API has no cancel call (Airflow 3.3+ calls this)."""
+        """
+        Log that the task keeps running, because the API has no cancel call.
+
+        Airflow 3.3 and newer call this.
+        """
         self.logger().warning(
-            "The wait for Vidu task %s was killed. The task itself cannot be cancelled: it keeps running and will be "
+            "The wait for Vidu task %s was killed. The task cannot be cancelled: it keeps running and will be "
             "billed. %s",
             self.vidu_task_id,
             how_to_resume(self.vidu_task_id),

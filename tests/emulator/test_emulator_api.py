@@ -224,7 +224,9 @@ def test_a_first_frame_cut_short_ends_in_failure(api, img2video, picture):
 
 def test_a_first_frame_that_is_too_long_and_thin_ends_in_failure(api, img2video, picture):
     output = api.ended(api.accepted(img2video(picture(500, 100))))["output"]
-    assert output["error_message"].startswith("code=ImageFormatInvalid, message=first_frame_url: the ratio of 500x100")
+    assert output["error_message"].startswith(
+        "code=ImageFormatInvalid, message=first_frame_url: the ratio must be between 1:4 and 4:1, got 500x100"
+    )
 
 
 def test_the_control_routes_tell_what_was_accepted_without_its_pictures(api, img2video, picture):

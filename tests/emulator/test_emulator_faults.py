@@ -252,15 +252,15 @@ def test_a_fault_without_a_count_lasts_until_it_is_cleared(api):
 @pytest.mark.parametrize(
     ("order", "text"),
     [
-        ("drop", "a fault is an object"),
-        ({"fault": "explode"}, "fault 'explode' is none of drop, "),
-        ({"fault": "drop", "on": "upload"}, "on 'upload' is none of submit, status, download, any"),
-        ({"fault": "no_urls", "on": "any"}, "on 'any' is none of status"),
-        ({"fault": "html", "stauts": 503}, "html takes ['status'] and not ['stauts']"),
-        ({"fault": "error", "code": "oops"}, "code 'oops' is none of param_error, "),
-        ({"fault": "error", "status": 200}, "status 200 is not an error"),
-        ({"fault": "drop", "times": 0}, "times 0 is neither null nor a count"),
-        ({"fault": "drop", "every": 0}, "every 0 is not a count"),
+        ("drop", "a fault must be an object, got 'drop'"),
+        ({"fault": "explode"}, "not_a_video, got 'explode'"),
+        ({"fault": "drop", "on": "upload"}, "on must be one of submit, status, download, any for drop, got 'upload'"),
+        ({"fault": "no_urls", "on": "any"}, "on must be one of status for no_urls, got 'any'"),
+        ({"fault": "html", "stauts": 503}, "parameters of html must be among ['status'], got ['stauts']"),
+        ({"fault": "error", "code": "oops"}, "code must be one of param_error, "),
+        ({"fault": "error", "status": 200}, "status must be an error's, 400 or above, got 200"),
+        ({"fault": "drop", "times": 0}, "times must be null or a count, got 0"),
+        ({"fault": "drop", "every": 0}, "every must be a count, got 0"),
     ],
 )
 def test_an_order_that_makes_no_sense_arms_nothing(api, order, text):

@@ -46,11 +46,11 @@ def test_a_file_that_cannot_be_had_or_read_ends_in_failure(api, ask, field):
 @pytest.mark.parametrize(
     ("vidu_type", "files", "message"),
     [
-        ("extend", {"video_url": "short.mp4"}, "video_url: 3 s long, allowed: 4 to 60 s"),
+        ("extend", {"video_url": "short.mp4"}, "video_url: must be 4 to 60 s long, got 3 s"),
         (
             "one-click/mv",
             {"images": ["red.png"], "audio_url": "speech.wav"},
-            "audio_url: 2 s long, allowed: 10 to 180 s",
+            "audio_url: must be 10 to 180 s long, got 2 s",
         ),
         ("lip-sync", {"video_url": "song.wav"}, "video_url: not a readable mp4, mov or avi video"),
         (

@@ -249,7 +249,9 @@ def test_an_airflow_that_does_not_answer_is_a_passing_fault(hook, monkeypatch):
 
     monkeypatch.setattr(BaseHook, "get_connection", broken)
     monkeypatch.setattr(BaseHook, "aget_connection", abroken)
-    with pytest.raises(exceptions.ViduConnectError, match=r"Airflow could not be asked .*\(RuntimeError\)"):
+    with pytest.raises(
+        exceptions.ViduConnectError, match=r"Could not read the connection .* from Airflow \(RuntimeError\)"
+    ):
         hook.get_task("some-task")
 
 
@@ -301,7 +303,7 @@ class _answering:
 
 
 def test_the_connection_test_is_free_and_tells_a_good_key_from_a_bad_one(emulator, monkeypatch):
-    assert ViduHook().test_connection() == (True, f"The API at {emulator.url} knows the key.")
+    assert ViduHook().test_connection() == (True, f"Connected: {emulator.url} accepted the API key.")
     set_connection(monkeypatch, host=emulator.url, password="wrong-key")
     works, text = ViduHook().test_connection()
     assert not works
@@ -315,7 +317,7 @@ def test_the_connection_test_names_the_scheme_that_works(monkeypatch):
     with running(Settings(key=KEY, auth_scheme="bearer")) as url:
         set_connection(monkeypatch, host=url)
         answer = ViduHook().test_connection()
-        assert answer == (False, "The key is good, but not as it is sent: set auth_scheme to bearer.")
+        assert answer == (False, "The API key is valid, but needs another scheme: set auth_scheme to bearer.")
         set_connection(monkeypatch, host=url, extra={"auth_scheme": "bearer"})
         assert ViduHook().test_connection()[0]
 

@@ -193,7 +193,7 @@ HOSTS += ["https://h:99999", "https://h h", "https://h\u0000h", "ftp://h", "http
 def test_a_host_that_no_request_can_reach_is_refused_when_the_connection_is_read(hook, monkeypatch, host):
     set_connection(monkeypatch, host=host)
     for call in (hook.submit, lambda: hook.get_task("t")):
-        with pytest.raises(ViduConnectionSettingsError, match="the base URL in host is not of the form"):
+        with pytest.raises(ViduConnectionSettingsError, match="host must be a base URL of the form"):
             call()
 
 

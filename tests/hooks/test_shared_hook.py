@@ -297,7 +297,7 @@ async def test_a_ca_bundle_may_be_a_directory_and_one_that_is_none_is_told(emula
     if path is tmp_path:
         assert isinstance(await used(), ViduAsyncHook)
     else:
-        with pytest.raises(exceptions.ViduConnectionSettingsError, match="the CA bundle cannot be read"):
+        with pytest.raises(exceptions.ViduConnectionSettingsError, match="the CA bundle must be a readable file"):
             await used()
 
 

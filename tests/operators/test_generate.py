@@ -91,7 +91,7 @@ def test_what_failed_since_the_account_is_empty_is_not_paid_again(generate, emul
 def test_what_failed_for_want_of_capacity_is_paid_again_by_a_retry(generate, emulator):
     ran = generate(prompt="fail-by-capacity")
     assert type(ran.error) is AirflowException
-    assert "A retry of this task is one." in str(ran.error)
+    assert "A retry of this Airflow task submits and pays again." in str(ran.error)
     assert len(posts(emulator)) == 2
 
 
@@ -141,7 +141,7 @@ def test_where_nothing_outlives_a_try_nothing_is_retried_after_the_submit(genera
     ran = generate(pre_execute=blocked, durable=False)
     (task,) = emulator.tasks
     assert type(ran.error) is AirflowFailException
-    assert "a retry would submit and pay anew" in str(ran.error)
+    assert "a retry would submit and pay again" in str(ran.error)
     assert f'vidu_task_id="{task["task_id"]}"' in str(ran.error)
     assert len(posts(emulator)) == 1
 
@@ -237,7 +237,7 @@ def test_where_nothing_outlives_a_try_not_even_a_refused_xcom_lets_it_be_retried
             raise ConnectionError("Airflow is away")
 
     operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, durable=False)
-    with pytest.raises(AirflowFailException, match=r"Airflow is away Airflow does not retry this: nothing outlives"):
+    with pytest.raises(AirflowFailException, match=r"Airflow is away Airflow does not retry the task: no record"):
         operator.execute({"ti": SimpleNamespace(max_tries=1, xcom_push=refuse)})
     assert len(posts(emulator)) == 1
 

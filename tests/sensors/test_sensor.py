@@ -110,7 +110,8 @@ def test_an_execution_timeout_bounds_the_whole_wait(wait, emulator):
 def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
     ran = wait(given)
     assert type(ran.error) is AirflowFailException
-    assert str(ran.error) == f"vidu_task_id: {given!r} given, allowed: the task id that ViduSubmitOperator returned."
+    expected = f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent."
+    assert str(ran.error) == expected
     assert emulator.requests == []
 
 
@@ -124,7 +125,7 @@ def test_an_expectation_that_is_no_time_does_not_end_the_wait(run_dag, emulator,
     task_id = submitted()
     ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id, expected_seconds=given))
     assert ran.states == {"wait": "success"}
-    assert f"expected_seconds: {given!r} given" in capfd.readouterr().out
+    assert f"expected_seconds must be a number of seconds or None, got {given!r}." in capfd.readouterr().out
 
 
 def test_a_task_id_may_be_a_number(run_dag, emulator):

@@ -103,7 +103,7 @@ def test_marking_a_deferred_wait_ends_its_trigger_and_tells_that_the_task_runs_o
     run = waiting(careful, emulator)
     run.mark("wait", state)
     (task,) = emulator.tasks
-    told = f"The wait for Vidu task {task['task_id']} was killed. The task itself cannot be cancelled: it keeps running"
+    told = f"The wait for Vidu task {task['task_id']} was killed. The task cannot be cancelled: it keeps running"
     until("the trigger to tell", lambda: told in run.log("wait"))
     polls = emulator.tasks[0]["polls"]
     time.sleep(3)

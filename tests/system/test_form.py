@@ -76,7 +76,7 @@ def test_every_field_is_stored_and_the_key_is_never_shown_again(bed, emulator, p
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     form.get_by_role("combobox", name="Authorization scheme").fill("bearer")
     page.keyboard.press("Enter")
-    form.get_by_label("Time-out").fill("7.5")
+    form.get_by_label("Timeout").fill("7.5")
     form.get_by_label("Requests per minute").fill("120")
     form.get_by_label("Verify TLS").press("Space")
     save(page, form)
@@ -98,10 +98,10 @@ def test_every_field_is_stored_and_the_key_is_never_shown_again(bed, emulator, p
     expect(form.get_by_label("Base URL")).to_have_value(host)
     assert KEY not in page.content()
     assert KEY not in form.get_by_label("API key").input_value()
-    # A form that is saved anew keeps the key.
+    # A form that is saved again keeps the key.
     form.get_by_label("Description").fill("seen")
     save(page, form)
-    assert told_by_the_button(page) == f"Test Connection Successful The API at {emulator.url} knows the key."
+    assert told_by_the_button(page) == f"Test Connection Successful Connected: {emulator.url} accepted the API key."
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_every_field_is_stored_and_the_key_is_never_shown_again(bed, emulator, p
         ("another-key", "Test Connection Failed The API refused the key. "),
         (
             "",
-            r"Test Connection Failed connection '\w+': no API key given, allowed: the key as the connection's password",
+            r"Test Connection Failed connection '\w+': password must be the API key, got none",
         ),
     ],
 )
@@ -128,4 +128,4 @@ def test_airflow_itself_refuses_to_test_a_connection_without_a_port(bed, emulato
     page.get_by_role("button", name="Edit Connection").click()
     form.get_by_label("Port").fill(emulator.url.rpartition(":")[2])
     save(page, form)
-    assert told_by_the_button(page) == f"Test Connection Successful The API at {emulator.url} knows the key."
+    assert told_by_the_button(page) == f"Test Connection Successful Connected: {emulator.url} accepted the API key."

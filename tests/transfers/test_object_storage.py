@@ -164,7 +164,7 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, finish, emulator,
         ({"result": {"task_id": "t", "urls": []}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": {"urls": ["http://x/y"]}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": "{{ 'text' }}"}, "result: 'text' given"),
-        ({"vidu_task_id": ""}, "vidu_task_id: '' given"),
+        ({"vidu_task_id": ""}, "vidu_task_id must be the id of a finished task, got ''"),
         (
             {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{{ '../' * 3 }}etc"},
             "destination: '../../../etc' given, allowed: a path without '..'",
@@ -219,5 +219,5 @@ def test_a_success_without_urls_may_be_asked_again(store, finish, emulator):
 
 @pytest.mark.parametrize("arguments", [{}, {"result": {}, "vidu_task_id": "t"}])
 def test_either_a_result_or_a_task_id_has_to_be_given(arguments):
-    with pytest.raises(ValueError, match="Give either result"):
+    with pytest.raises(ValueError, match=r"^Exactly one of result .* must be given, got (neither|both)\.$"):
         ViduToObjectStorageOperator(task_id="store", destination="/tmp", **arguments)

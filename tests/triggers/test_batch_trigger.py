@@ -41,7 +41,7 @@ async def test_all_that_have_ended_fire_one_event_that_counts_them(emulator, cap
     fine, busy = submitted("a kite", "a boat"), submitted("fail-by-capacity")
     event = await event_of(trigger([None, 1.25, fine], [None, None, busy]))
     assert (event["status"], event["counts"]) == ("success", {"success": 2, "failed": 1})
-    assert event["message"].startswith("The wait for 3 Vidu tasks is over: ")
+    assert event["message"].startswith("The wait for 3 Vidu tasks ended: ")
     out = capfd.readouterr().out
     assert "Waiting for 3 Vidu tasks" in out
     assert "3 of 3 done, 1 failed, an unknown price so far" in out
@@ -77,7 +77,7 @@ async def test_an_error_that_nobody_foresaw_leaves_as_an_event_without_its_text(
     waiting.poll_interval = None
     event = await event_of(waiting)
     assert (event["status"], event["counts"]) == ("lost", {})
-    assert "The wait for 1 Vidu tasks broke with ExceptionGroup" in event["message"]
+    assert "The wait for 1 Vidu tasks ended with an unexpected ExceptionGroup" in event["message"]
 
 
 def test_every_argument_is_serialized():

@@ -48,7 +48,7 @@ async def written() -> None:
 
 async def test_news_are_written_one_after_the_other_and_nobody_waits(supervisor):
     for name in ("one", "two"):
-        progress.tell(trigger(name), {"state": "Running"})
+        progress.report(trigger(name), {"state": "Running"})
     assert supervisor.told == []
     supervisor.free.set()
     await written()
@@ -58,11 +58,11 @@ async def test_news_are_written_one_after_the_other_and_nobody_waits(supervisor)
 
 async def test_only_the_last_news_of_a_wait_are_written_and_none_once_it_has_ended(supervisor):
     first, second, third = (trigger(name) for name in ("one", "two", "three"))
-    progress.tell(first, {"state": "Pending"})
+    progress.report(first, {"state": "Pending"})
     await asyncio.sleep(0)
     for waiting in (second, third):
-        progress.tell(waiting, {"state": "Pending"})
-    progress.tell(second, {"state": "Running"})
+        progress.report(waiting, {"state": "Pending"})
+    progress.report(second, {"state": "Running"})
     progress.forget(third)
     supervisor.free.set()
     await written()
@@ -72,17 +72,17 @@ async def test_only_the_last_news_of_a_wait_are_written_and_none_once_it_has_end
 async def test_what_cannot_be_written_is_logged_and_holds_up_nothing(supervisor, caplog):
     supervisor.broken = True
     supervisor.free.set()
-    progress.tell(trigger(), {"state": "Running"})
+    progress.report(trigger(), {"state": "Running"})
     await written()
-    assert "An XCom could not be written" in caplog.text
+    assert "Could not write the XCom" in caplog.text
     supervisor.broken = False
-    progress.tell(trigger(), {"state": "Running"})
+    progress.report(trigger(), {"state": "Running"})
     await written()
     assert supervisor.told == [("wait", {"state": "Running"})]
 
 
 async def test_a_trigger_of_no_task_tells_nothing(supervisor):
-    progress.tell(trigger(None), {"state": "Running"})
+    progress.report(trigger(None), {"state": "Running"})
     assert progress._QUEUES == {}
 
 
@@ -94,8 +94,8 @@ async def test_nothing_is_told_where_airflow_cannot_or_where_xcoms_have_a_backen
         pass
 
     monkeypatch.setattr(used, "XCom", Backend)
-    progress.tell(trigger(), {"state": "Running"})
+    progress.report(trigger(), {"state": "Running"})
     monkeypatch.undo()
     monkeypatch.delattr(xcom.BaseXCom, "aset")
-    progress.tell(trigger(), {"state": "Running"})
+    progress.report(trigger(), {"state": "Running"})
     assert progress._QUEUES == {}
