@@ -143,7 +143,7 @@ def test_a_refusal_after_a_delivered_batch_does_not_promise_its_videos_for_nothi
     store = Store()
     tried(store, videos, many(2))
     prices = {("text2video", "viduq2", 1, "540p"): 9.0}
-    with pytest.raises(AirflowFailException, match="2 items come to about ¥18") as raised:
+    with pytest.raises(AirflowFailException, match="about ¥18 for 2 items") as raised:
         rendered(many(2), videos, max_cost=5, prices=prices).execute(context_of(store, max_tries=2))
     assert "clear the task" not in str(raised.value)
 

@@ -417,17 +417,18 @@ def test_an_attempt_survives_the_store():
     [
         (
             {"max_cost": 0.3},
-            "max_cost: ¥0.3 given, but it comes to about ¥0.31 (an estimate by prices of 2026-04-15). Raise max_cost, "
+            "max_cost must be at least the estimate, about ¥0.31 (by prices of 2026-04-15), got ¥0.3. Raise max_cost, "
             "or leave max_cost out",
         ),
         (
             {"max_cost": 5, "model": "viduq9"},
-            "max_cost: ¥5 given, but no price is known for text2video with viduq9, duration 1, resolution 540p (this "
-            "version does not know that pair; is it mistyped?). Give one with prices, or leave max_cost out",
+            "max_cost must be left out while a price is unknown, got ¥5: no price is known for text2video with viduq9, "
+            "duration 1, resolution 540p (this version does not know that pair; is it mistyped?). Add the price to "
+            "prices, or leave max_cost out",
         ),
         (
             {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},
-            "max_cost: ¥5 given, but it comes to about ¥6 (an estimate by the prices given). Raise max_cost",
+            "max_cost must be at least the estimate, about ¥6 (by the prices given), got ¥5. Raise max_cost",
         ),
     ],
 )
@@ -446,7 +447,8 @@ def test_what_may_cost_too_much_is_refused_when_the_dag_is_parsed_and_again_befo
 def test_a_file_of_prices_that_is_not_there_is_refused_before_anything_is_sent(submit, emulator):
     ran = submit(prices="/nowhere/prices.csv", max_cost=5)
     assert type(ran.error) is AirflowFailException
-    assert "prices: '/nowhere/prices.csv' given, allowed: a mapping, or the path or" in str(ran.error)
+    assert "prices must be a mapping, or the path or URI of a CSV file" in str(ran.error)
+    assert "got '/nowhere/prices.csv' (FileNotFoundError: " in str(ran.error)
     assert emulator.requests == []
 
 
@@ -466,12 +468,12 @@ def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"max_cost": 0}, "max_cost: 0 given, allowed: CNY above 0"),
-        ({"max_cost": True}, "max_cost: True given"),
-        ({"max_cost": "5"}, "max_cost: '5' given"),
-        ({"max_cost": float("nan")}, "max_cost: nan given"),
+        ({"max_cost": 0}, "max_cost must be an amount in CNY above 0, or None for no limit, got 0"),
+        ({"max_cost": True}, "max_cost must be .* got True"),
+        ({"max_cost": "5"}, "max_cost must be .* got '5'"),
+        ({"max_cost": float("nan")}, "max_cost must be .* got nan"),
         ({"prices": {("text2video", "viduq2"): 1}}, "prices: ValueError"),
-        ({"on_uncertain": "retry"}, "on_uncertain: 'retry' given, allowed: 'fail' or 'resubmit'"),
+        ({"on_uncertain": "retry"}, "on_uncertain must be 'fail' or 'resubmit', got 'retry'"),
     ],
 )
 def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):

@@ -114,8 +114,11 @@ WRONG = {
     "a wrong value": ([asked("a", duration=99)], "item 0 ('a'): duration: 99 given"),
     "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration: 99 given"),
     "no list": ([1], "requests: [1] given, allowed: a list of mappings"),
-    "too expensive": (many(4), "max_cost: ¥1 given, but 4 items come to about ¥1.24 (an estimate by prices of"),
-    "of unknown price": ([asked("a", model="viduq9")], "for 1 of 1 items, the first of them 'a', no price is known"),
+    "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
+    "of unknown price": (
+        [asked("a", model="viduq9")],
+        "1 of 1 items have no known price, first 'a': no price is known",
+    ),
 }
 
 
@@ -144,10 +147,10 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
     ("arguments", "text"),
     [
         ({"fail_on": 2}, "fail_on: 2 given"),
-        ({"on_uncertain": "ask"}, "on_uncertain: 'ask' given"),
-        ({"max_cost": -1}, "max_cost: -1 given"),
+        ({"on_uncertain": "ask"}, "on_uncertain must be 'fail' or 'resubmit', got 'ask'"),
+        ({"max_cost": -1}, "None for no limit, got -1"),
         ({"prices": {"viduq2": 1}}, "prices: ValueError"),
-        ({"timeout": timedelta(0)}, "of that, got datetime.timedelta(0)"),
+        ({"timeout": timedelta(0)}, "or such a timedelta, got datetime.timedelta(0)"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],
 )

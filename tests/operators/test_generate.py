@@ -183,7 +183,7 @@ def test_metrics_count_money_videos_and_failures(generate, emulator, counted, pr
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"timeout": 0}, "timeout must be seconds above 0, finite, or a timedelta of that, got 0"),
+        ({"timeout": 0}, "timeout must be seconds above 0 and finite, or such a timedelta, got 0"),
         (
             {"poke_interval": timedelta(0)},
             "poke_interval must be seconds above 0 and up to 31,536,000",
