@@ -148,9 +148,10 @@ def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
 
 def is_unmapped(operator: object) -> bool:
     """
-    Check whether an operator is an instance of a mapped task that the worker creates.
+    Check whether an operator is a mapped task's instance on a worker.
 
-    Airflow would retry a refusal of its arguments there, so ``execute`` must check them instead of the constructor.
+    The worker creates that instance, and Airflow would retry a refusal of its arguments there. So ``execute`` must
+    check them instead of the constructor.
 
     :param operator: an operator.
     :return: whether it has the mark that Airflow's own decorators check.

@@ -33,7 +33,7 @@ def count_submission(cost: float | None) -> None:
 
 def count_success(video_seconds: float | None) -> None:
     """
-    Count a finished video in Airflow's metrics ``vidu.videos`` and ``vidu.video_seconds``.
+    Count a video in the metrics ``vidu.videos`` and ``vidu.video_seconds``.
 
     :param video_seconds: length of the video in seconds, ``None`` if the API did not return it.
     """
@@ -87,11 +87,11 @@ def show_news(context: Context, watch: Watch) -> None:
 
 def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> None:
     """
-    Push the XCom ``vidu_failure`` with the ``reason`` and the ``task_id`` of a failure.
+    Push the XCom ``vidu_failure``: ``reason`` and ``task_id`` of a failure.
 
     :param context: Airflow's context of the task instance.
     :param error: the error that the task fails with.
-    :param vidu_task_id: Vidu's id of the task, empty if there is none or another XCom holds it.
+    :param vidu_task_id: Vidu's id of the task, empty if it is unknown or another XCom holds it.
     """
     try:
         show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})

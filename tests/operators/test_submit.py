@@ -132,7 +132,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
     text = tmp_path / "text.png"
     text.write_text("no image")
     return {
-        "missing": ({"first_frame_url": str(tmp_path / "none.png")}, "none.png' given, allowed: an http"),
+        "missing": ({"first_frame_url": str(tmp_path / "none.png")}, "none.png' (there is no such file)"),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
         "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
@@ -140,7 +140,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
             {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
             "a data URI of 38 char",
         ),
-        "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
+        "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "got one that is not base64"),
         "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
         "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),
         "templated prompt": ({"prompt": "{{ 'x' * 2001 }}"}, "prompt: a text of 2,001 characters given"),
