@@ -105,7 +105,7 @@ class Submits:
                 self._submit_chunk(items[first : first + CONCURRENT_SUBMITS], estimates)
             except Exception as error:
                 # The batch still waits for the tasks that were accepted before.
-                self._log.exception("The submits failed")
+                self._log.exception("The submits stopped with an error")
                 self.stop(named(error))
 
     def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
