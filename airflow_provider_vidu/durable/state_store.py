@@ -76,7 +76,7 @@ class StateStore:
         except Exception as error:
             raise ViduStateError(
                 f"Could not read Airflow's task state store ({error!r}), so it is unknown whether an earlier try "
-                "submitted. This try sent nothing and paid nothing. Retry the task."
+                "submitted. Nothing was sent or paid in this visit to a worker. Retry the task."
             ) from error
 
     def put(self, key: str, value: Any) -> None:
@@ -91,7 +91,8 @@ class StateStore:
             self._set(key, value)
         except Exception as error:
             raise ViduStateError(
-                f"Could not write Airflow's task state store ({error!r}). Nothing was sent or paid. Retry the task."
+                f"Could not write Airflow's task state store ({error!r}). Nothing was sent or paid for this entry. "
+                "Retry the task."
             ) from error
 
     def put_or_tell(self, key: str, value: Any, otherwise: str) -> bool:
@@ -211,5 +212,5 @@ class SubmitRecord(StateStore):
                 self._store.delete(SUBMIT_KEY)
         except Exception:
             self.log.exception(
-                "Could not delete the intent of a submit that was not accepted, so the next try treats it as uncertain"
+                "Could not withdraw the intent of a submit that was not accepted; the next try treats it as uncertain"
             )

@@ -216,8 +216,8 @@ def _before_paying() -> Iterator[None]:
         yield
     except ViduDownloadError as error:
         raise ViduDownloadError(
-            f"Could not check which videos are stored already. {error} Nothing was sent or paid. Retry the task; if "
-            "the manifest itself is broken, move it away first."
+            f"Could not check which videos are stored already. {error} Nothing was sent or paid in this visit to a "
+            "worker. Retry the task; if the manifest itself is broken, move it away first."
         ) from error
 
 
