@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator's argument is, seen while the DAG is parsed."""
+"""Checks and conversions of operator arguments while the DAG is parsed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.request import Request
 
 LONGEST_WAIT = 365 * 24 * 3600
-"""Seconds that any wait takes at most, so that its end is a date that Airflow's database can hold."""
+"""Longest wait in seconds: one year. Its end stays a date that Airflow's database can hold."""
 
 
 def as_text(value: Any) -> Any:
     """
-    Read paths as the texts that they stand for.
+    Convert paths to strings.
 
-    :param value: an argument of an operator: ``Path``, ``ObjectStoragePath``, or a list or mapping that holds some.
-    :return: the same with texts in their place.
+    :param value: an argument of an operator: ``Path``, ``ObjectStoragePath``, or a list or mapping that contains them.
+    :return: the same value with each path as a string.
     """
     if isinstance(value, Mapping):
         return {name: as_text(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_text(one) for one in value]
-    # An ObjectStoragePath of a store is no os.PathLike; whatever has a protocol and a path is one.
+    # The ObjectStoragePath of an object store is not an os.PathLike: its protocol and path attributes identify it.
     is_path = isinstance(value, os.PathLike) or (hasattr(value, "protocol") and hasattr(value, "path"))
     return str(value) if is_path else value
 
 
 def is_lazy_list(value: Any) -> bool:
     """
-    Tell the output of a mapped task, which is a lazy sequence of its own kind.
+    Check whether a value is the output of a mapped task, which is a lazy sequence.
 
     :param value: an argument of an operator.
     """
@@ -44,7 +44,9 @@ def is_lazy_list(value: Any) -> bool:
 
 def is_literal(value: Any) -> bool:
     """
-    Tell whether a value is known while the DAG is parsed: no XCom, and nothing that Jinja would render.
+    Check whether a value is known while the DAG is parsed.
+
+    Such a value contains no XCom, and nothing that Jinja would render.
 
     :param value: an argument of an operator.
     """
@@ -54,15 +56,15 @@ def is_literal(value: Any) -> bool:
         return all(is_literal(item) for item in value)
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
-    # XComArg and its kin are known by the method that Airflow itself looks for, and which paths have as well.
+    # Airflow itself recognizes XComArg and similar classes by their resolve method, which paths have too.
     return not hasattr(value, "resolve") or isinstance(as_text(value), str)
 
 
 def holds_path(value: Any) -> bool:
     """
-    Tell whether a value names a file that the worker has to read.
+    Check whether a value names a file that the worker must read.
 
-    :param value: a field that takes files, or a part of one.
+    :param value: the value of a field that takes files, or a part of it.
     """
     if isinstance(value, str):
         return not is_url(value) and not looks_like_data_uri(value)
@@ -73,22 +75,23 @@ def holds_path(value: Any) -> bool:
 
 def read_request(vidu_type: Any, model: Any, values: Mapping[str, Any], **extras: Any) -> Request:
     """
-    Read a request as authors and templates may give it.
+    Build a request from the values of an author or a template.
 
     :param vidu_type: the job.
     :param model: the model.
     :param values: the API's fields by name.
-    :param extras: ``extra_input`` and ``extra_parameters``, which a template may give as JSON text.
-    :return: the same with paths as texts, outputs of mapped tasks as lists, and texts of templates as what they spell.
+    :param extras: ``extra_input`` and ``extra_parameters``, which a template may pass as JSON text.
+    :return: the request. Paths become strings, outputs of mapped tasks become lists, and a template's strings become
+        the numbers, booleans or JSON values that they spell.
     """
-    # Only here, since sensors ask for nothing.
+    # Imported here because sensors build no request.
     from airflow_provider_vidu.protocol.capabilities import FIELDS
     from airflow_provider_vidu.protocol.fields import listed
     from airflow_provider_vidu.protocol.request import Request
 
     found = {}
     for name, value in values.items():
-        # The output of a mapped task is a lazy sequence of its own kind.
+        # The output of a mapped task is a lazy sequence.
         plain = as_text(list(value) if is_lazy_list(value) else value)
         found[name] = FIELDS[name].coerce(plain) if name in FIELDS and is_literal(plain) else plain
     read = {
@@ -100,9 +103,11 @@ def read_request(vidu_type: Any, model: Any, values: Mapping[str, Any], **extras
 
 def problems_now(request: Request) -> list[str]:
     """
-    Find what is wrong with a request, apart from what a template, an XCom or a file will tell later.
+    List the problems of a request that are known while the DAG is parsed.
 
-    :param request: the request, read.
+    Values that a template, an XCom or a file supplies are checked when the task runs.
+
+    :param request: the request.
     :return: one sentence for each problem.
     """
     from airflow_provider_vidu.protocol.capabilities import takes_files
@@ -125,10 +130,10 @@ def problems_now(request: Request) -> list[str]:
 
 def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
     """
-    Find errors in the options of a wait.
+    List the problems in the options of a wait.
 
-    :param poke_interval: as an operator's author gave it; at most a year, since that is the longest wait.
-    :param timeout: as an operator's author gave it; a longer one than a year counts as a year.
+    :param poke_interval: the operator's argument; at most one year, which is the longest wait.
+    :param timeout: the operator's argument; a value above one year counts as one year.
     :return: one sentence for each problem.
     """
     longest = {"poke_interval": LONGEST_WAIT, "timeout": float("inf")}
@@ -136,27 +141,29 @@ def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
     for name, value in (("poke_interval", poke_interval), ("timeout", timeout)):
         is_number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
         seconds = seconds_of(value) if is_number else 0.0
-        # Neither a number that is none nor one without end is below infinity.
+        # This comparison is false for NaN and for infinity.
         if not 0 < seconds < float("inf") or seconds > longest[name]:
-            most = f" and up to {LONGEST_WAIT:,}" if name == "poke_interval" else ", finite"
-            found.append(f"{name} must be seconds above 0{most}, or a timedelta of that, got {shown(value)}")
+            most = f" and up to {LONGEST_WAIT:,}" if name == "poke_interval" else " and finite"
+            found.append(f"{name} must be seconds above 0{most}, or such a timedelta, got {shown(value)}")
     return found
 
 
 def is_unmapped(operator: object) -> bool:
     """
-    Tell whether an operator is one of a mapped task's, made anew on the worker.
+    Check whether an operator is a mapped task's instance on a worker.
+
+    The worker creates that instance, and Airflow would retry a refusal of its arguments there. So ``execute`` must
+    check them instead of the constructor.
 
     :param operator: an operator.
-    :return: whether a refusal of its arguments would be retried there, so that ``execute`` has to check them. The mark
-        is the one that Airflow's own decorators look for.
+    :return: whether it has the mark that Airflow's own decorators check.
     """
     return bool(getattr(operator, "_BaseOperator__from_mapped", False))
 
 
 def seconds_of(value: timedelta | float) -> float:
     """
-    Read a time that may be given in two ways.
+    Convert a duration to seconds.
 
     :param value: seconds, or a ``timedelta``.
     """
@@ -165,10 +172,13 @@ def seconds_of(value: timedelta | float) -> float:
 
 def seconds_of_wait(timeout: timedelta | float, execution_timeout: timedelta | None) -> float:
     """
-    Say how long a wait may take, a year at most: Airflow applies ``execution_timeout`` to each visit to a worker alone.
+    Return the longest time that a wait may take, in seconds.
 
-    :param timeout: as an operator's author gave it.
-    :param execution_timeout: Airflow's, ``None`` for any.
+    It is at most one year. Airflow applies ``execution_timeout`` to each visit to a worker separately, so this function
+    applies it to the whole wait.
+
+    :param timeout: the operator's argument.
+    :param execution_timeout: Airflow's argument of that name, ``None`` for no limit.
     """
     bound = execution_timeout.total_seconds() if execution_timeout else LONGEST_WAIT
     return min(seconds_of(timeout), bound, LONGEST_WAIT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is checked about money before any is spent."""
+"""Cost checks before a submit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
     """
-    Read the price table that an author gave.
+    Load the price table that an author passed.
 
-    :param given: as ``prices`` of the operators.
-    :return: the table; the shipped one where none was given.
-    :raises ViduRequestError: when it is absent or none. Nothing was sent.
-    :raises ViduStateError: when it cannot be read for the moment. Nothing was sent; a retry can help.
+    :param given: the operators' argument ``prices``.
+    :return: the price table; the shipped one for ``None``.
+    :raises ViduRequestError: if the file does not exist or is not a price table. Nothing was sent.
+    :raises ViduStateError: if the store cannot read the file now. Nothing was sent; a retry can help.
     """
-    # A DAG file needs no table, unless it bounds the costs or has prices of its own.
+    # Imported here because a DAG file needs no price table unless it sets max_cost or its own prices.
     from airflow_provider_vidu.arguments import as_text
     from airflow_provider_vidu.protocol.prices import own_prices, shipped_prices, text_of
 
@@ -43,33 +43,33 @@ def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
         text = text_of(ObjectStoragePath(location).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
         raise ViduRequestError(
-            f"prices: {shown(given)} given, allowed: a mapping, or the path or URI of a CSV file that this worker can "
-            f"read ({type(error).__name__}: {shown(str(error))}). Nothing was sent."
+            "prices must be a mapping, or the path or URI of a CSV file that this worker can read, got "
+            f"{shown(given)} ({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. Correct prices."
         ) from error
     except Exception as error:
-        # Every store raises what its own library does.
+        # Each store's library raises its own exception types.
         raise ViduStateError(
-            f"prices: {shown(given)} could not be read ({type(error).__name__}: {shown(str(error))}). Nothing was "
-            "sent, nothing was paid: a retry can help."
+            f"prices must be a file that can be read, got {shown(given)} "
+            f"({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. Retry the task."
         ) from error
     return own_prices(text)
 
 
 def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
     """
-    Check the options that bound what is paid.
+    Check the arguments that limit the cost.
 
-    :param on_uncertain: as an operator's author gave it.
-    :param max_cost: as an operator's author gave it.
-    :param prices: as an operator's author gave it; a file is not read.
-    :raises ViduRequestError: when one of them is wrong. Nothing was sent.
+    :param on_uncertain: the operator's argument.
+    :param max_cost: the operator's argument.
+    :param prices: the operator's argument; a file is not read.
+    :raises ViduRequestError: if one of them is wrong. Nothing was sent.
     """
     found = []
     if on_uncertain not in ("fail", "resubmit"):
-        found.append(f"on_uncertain: {shown(on_uncertain)} given, allowed: 'fail' or 'resubmit'")
+        found.append(f"on_uncertain must be 'fail' or 'resubmit', got {shown(on_uncertain)}")
     is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
     if max_cost is not None and not (is_number and 0 < max_cost < 1e15):
-        found.append(f"max_cost: {shown(max_cost)} given, allowed: CNY above 0, or None for any")
+        found.append(f"max_cost must be an amount in CNY above 0, or None for no limit, got {shown(max_cost)}")
     if found:
         raise refusal(found)
     if isinstance(prices, Mapping):
@@ -78,15 +78,15 @@ def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
 
 def estimated_within(request: Request, max_cost: float | None, prices: Prices) -> Estimate:
     """
-    Estimate what a request costs, and refuse it above a limit.
+    Estimate the cost of a request, and refuse it above a limit.
 
-    :param request: what is asked for.
-    :param max_cost: CNY that it may come to, ``None`` for any.
+    :param request: the request.
+    :param max_cost: highest estimate in CNY, ``None`` for no limit.
     :param prices: the price table.
     :return: the estimate.
-    :raises ViduRequestError: when it costs too much or nobody knows what. Nothing was sent.
+    :raises ViduRequestError: if the estimate exceeds the limit or the price is unknown. Nothing was sent.
     """
-    # A DAG file needs no table, unless it bounds the costs.
+    # Imported here because a DAG file needs no price table unless it sets max_cost.
     from airflow_provider_vidu.protocol.prices import estimate
 
     cost = estimate(request.as_asked(), prices)
@@ -96,26 +96,29 @@ def estimated_within(request: Request, max_cost: float | None, prices: Prices) -
 
 def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices: Prices) -> None:
     """
-    Refuse what costs too much, or of which nobody knows what it costs.
+    Refuse requests whose total estimate exceeds a limit or has an unknown part.
 
-    :param estimates: of all that is to be submitted, by custom id; one that has none by an empty one.
-    :param max_cost: CNY that all of it together may come to, ``None`` for any.
-    :param prices: the price table that they come from.
-    :raises ViduRequestError: when it is refused. Nothing was sent.
+    :param estimates: the estimate of each request by custom id; an empty custom id for a single request.
+    :param max_cost: highest total of the estimates in CNY, ``None`` for no limit.
+    :param prices: the price table of the estimates.
+    :raises ViduRequestError: if the total exceeds the limit or a price is unknown. Nothing was sent.
     """
     if max_cost is None:
         return
     unknown = [(custom_id, cost.missing) for custom_id, cost in estimates.items() if cost.price_cny is None]
-    # As exactly as prices are given, since sums of them are not exact.
+    # Rounded to the precision of the prices, because sums of floats are not exact.
     total = round(sum(cost.price_cny or 0.0 for cost in estimates.values()), 5)
     if unknown:
         custom_id, missing = unknown[0]
-        which = f"for {len(unknown)} of {len(estimates)} items, the first of them {custom_id!r}, " if custom_id else ""
-        problem, way = f"{which}{missing}", "Give one with prices"
+        first = (
+            f"{len(unknown)} of {len(estimates)} items have no known price, first {custom_id!r}: " if custom_id else ""
+        )
+        rule, cause, step = "left out while a price is unknown", f": {first}{missing}", "Add the price to prices"
     elif total > max_cost:
-        # An estimate has a thousandth of a fen.
-        what = f"{len(estimates)} items come to about" if "" not in estimates else "it comes to about"
-        problem, way = f"{what} ¥{total:.8g} (an estimate by {prices.source})", "Raise max_cost"
+        # Eight digits show the thousandths of a fen that an estimate can have.
+        items = f" for {len(estimates)} items" if "" not in estimates else ""
+        rule = f"at least the estimate, about ¥{total:.8g}{items} (by {prices.source})"
+        cause, step = "", "Raise max_cost"
     else:
         return
-    raise refusal([f"max_cost: ¥{max_cost:g} given, but {problem}. {way}, or leave max_cost out"])
+    raise refusal([f"max_cost must be {rule}, got ¥{max_cost:g}{cause}. {step}, or leave max_cost out"])

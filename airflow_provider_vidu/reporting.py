@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of videos, for Airflow's metrics and for the assets that a task produces."""
+"""Results of generations in Airflow's metrics, asset events and XComs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ log = logging.getLogger(__name__)
 
 def count_submission(cost: float | None) -> None:
     """
-    Count an accepted submit in Airflow's metric ``vidu.estimated_cost_fen``, the hundredth of a CNY.
+    Add the cost of an accepted submit to the metric ``vidu.estimated_cost_fen``.
 
-    :param cost: its estimate in CNY, ``None`` where no price is known, which counts nothing.
+    A fen is a hundredth of a CNY.
+
+    :param cost: the estimate in CNY; ``None``, for an unknown price, adds nothing.
     """
     if cost:
         _count("estimated_cost_fen", cost * 100)
@@ -31,9 +33,9 @@ def count_submission(cost: float | None) -> None:
 
 def count_success(video_seconds: float | None) -> None:
     """
-    Count a finished video in Airflow's metrics ``vidu.videos`` and ``vidu.video_seconds``.
+    Count a video in the metrics ``vidu.videos`` and ``vidu.video_seconds``.
 
-    :param video_seconds: its length, ``None`` where the API did not tell.
+    :param video_seconds: length of the video in seconds, ``None`` if the API did not return it.
     """
     _count("videos", 1)
     _count("video_seconds", video_seconds or 0)
@@ -51,30 +53,30 @@ def _count(name: str, value: float) -> None:
         # Counters take whole numbers.
         Stats.incr(f"vidu.{name}", round(value))
     except Exception:
-        # What is paid and stored does not fail because of it, again and again.
-        log.exception("The metric vidu.%s could not be counted", name)
+        # A paid and stored video must not fail its task, on every retry, because of a metric.
+        log.exception("Could not count the metric vidu.%s", name)
 
 
 def announce(context: Context, *, seconds: float | None, cost: float | None, **more: Any) -> None:
     """
-    Tell every asset among the task's outlets what became of it, as ``extra`` of the asset event.
+    Add the result of the task to the ``extra`` of each outlet's asset event.
 
-    :param context: Airflow's context of the hop that succeeds.
+    :param context: Airflow's context of the task instance that succeeds.
     :param seconds: seconds of video.
-    :param cost: the estimate in CNY, ``None`` where no price is known.
-    :param more: what else the event holds: ``files``, or a batch's ``manifest`` and ``counts``.
+    :param cost: the estimate in CNY, ``None`` if a price is unknown.
+    :param more: further keys of the event: ``files``, or a batch's ``manifest`` and ``counts``.
     """
-    told = {"video_seconds": seconds, "estimated_cost": cost, **more}
+    extra = {"video_seconds": seconds, "estimated_cost": cost, **more}
     for outlet in context["outlets"]:
         try:
-            context["outlet_events"][outlet].extra.update(told)
+            context["outlet_events"][outlet].extra.update(extra)
         except Exception:
-            log.exception("The asset event of %s could not be told: %s", outlet, told)
+            log.exception("Could not add to the asset event of %s: %s", outlet, extra)
 
 
 def show_news(context: Context, watch: Watch) -> None:
     """
-    Push the XCom ``vidu_progress`` where a wait on the worker has news.
+    Push the XCom ``vidu_progress`` if a wait on the worker has news.
 
     :param context: Airflow's context of the task instance.
     :param watch: the wait.
@@ -85,26 +87,26 @@ def show_news(context: Context, watch: Watch) -> None:
 
 def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> None:
     """
-    Push the XCom ``vidu_failure``: ``reason``, and ``task_id``, whose failure it is.
+    Push the XCom ``vidu_failure``: ``reason`` and ``task_id`` of a failure.
 
     :param context: Airflow's context of the task instance.
-    :param error: what the task fails with.
-    :param vidu_task_id: Vidu's id of the task, empty where there is none or another XCom tells it.
+    :param error: the error that the task fails with.
+    :param vidu_task_id: Vidu's id of the task, empty if it is unknown or another XCom holds it.
     """
     try:
         show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
     except AirflowTaskTimeout:
-        # In place of the failure it would be retried, which may pay anew.
-        log.exception("The reason of the failure could not be pushed")
+        # Airflow would retry the task for this error instead of the failure, and a retry may pay again.
+        log.exception("Could not push the reason of the failure")
 
 
 @contextmanager
 def failure_shown(context: Context, vidu_task_id: str = "") -> Iterator[None]:
     """
-    Push the XCom of :func:`show_failure` where a ``with`` block fails.
+    Push the XCom of :func:`show_failure` if a ``with`` block fails.
 
     :param context: Airflow's context of the task instance.
-    :param vidu_task_id: as there.
+    :param vidu_task_id: Vidu's id of the task, as for :func:`show_failure`.
     """
     try:
         yield
@@ -117,13 +119,13 @@ def failure_shown(context: Context, vidu_task_id: str = "") -> Iterator[None]:
 
 def show(context: Context, key: str, value: Any) -> None:
     """
-    Push an XCom that nothing but the UI reads, so that no task fails because of it.
+    Push an XCom that only the UI reads; a fault of the push is logged, not raised.
 
     :param context: Airflow's context of the task instance.
-    :param key: its name.
+    :param key: key of the XCom.
     :param value: JSON types only.
     """
     try:
         context["ti"].xcom_push(key=key, value=value)
     except Exception:
-        log.exception("The XCom %s could not be pushed", key)
+        log.exception("Could not push the XCom %s", key)

@@ -64,7 +64,7 @@ def test_a_time_that_a_mapped_task_gets_is_refused_before_anything_is_sent(run_d
 
     ran = run_dag(make)
     assert type(ran.error) is AirflowFailException
-    assert "timeout must be seconds above 0, finite" in str(ran.error)
+    assert "timeout must be seconds above 0 and finite" in str(ran.error)
     assert emulator.requests == []
 
 
@@ -221,7 +221,7 @@ def test_each_request_of_a_batch_and_each_subject_may_be_json_text(emulator, vid
 
 @pytest.mark.parametrize("cost", [math.inf, math.nan, 10**400, 0, True, "5"], ids=repr)
 def test_a_bound_that_is_none_is_refused(cost):
-    with pytest.raises(ViduRequestError, match="max_cost: "):
+    with pytest.raises(ViduRequestError, match="max_cost must be an amount in CNY above 0"):
         generate(max_cost=cost)
 
 

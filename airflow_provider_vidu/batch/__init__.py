@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the batch operator does on a worker."""
+"""The batch operator's work on a worker."""

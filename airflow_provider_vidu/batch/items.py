@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch asks for, item by item, checked before any of it is submitted."""
+"""The items of a batch, checked before any submit."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Item:
     """
     One video of a batch.
 
-    :param index: its place in the batch, from 0.
-    :param custom_id: its author's name for it.
-    :param request: what is asked for.
+    :param index: its position in the batch, from 0.
+    :param custom_id: the author's name for it.
+    :param request: the request to submit.
     """
 
     index: int
@@ -36,16 +36,17 @@ class Item:
 
     def body(self, warn: Warn) -> Body:
         """
-        Read its files and build what is sent.
+        Read the item's files and build the body of its submit.
 
-        :param warn: called as a logger's ``warning``.
-        :raises ViduRequestError: when a file is missing or not what the API takes. Nothing was sent.
+        :param warn: a logger's ``warning`` method.
+        :raises ViduRequestError: if a file is missing or the API does not accept it. Nothing was sent.
+        :raises ViduStateError: if a store cannot read a file now. Nothing was sent; a retry can help.
         """
         return with_files_read(self.request, warn).body()
 
     def estimate(self, prices: Prices) -> Estimate:
         """
-        Estimate its price and its time of generation.
+        Estimate the item's price and generation time.
 
         :param prices: the price table.
         """
@@ -53,10 +54,12 @@ class Item:
 
     def problems(self, *, rendered: bool) -> Iterator[str]:
         """
-        Find what is wrong with it, apart from what templates and files will tell later.
+        List the problems of the item that are known now.
 
-        :param rendered: whether it holds no templates any more, whatever it looks like.
-        :return: a sentence for each problem.
+        Values that templates and files supply are checked later.
+
+        :param rendered: whether all templates are rendered, so that braces in a value are literal.
+        :return: one sentence for each problem.
         """
         problem = custom_id_problem(self.custom_id, names_a_file=False)
         if problem and (rendered or is_literal(self.custom_id)):
@@ -66,13 +69,13 @@ class Item:
 
 def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]:
     """
-    Read a batch, and check all of it that is known.
+    Read a batch, and check all of its values that are known.
 
-    :param requests: as an author gave them: a list, or JSON text of one.
-    :param destination: as an author gave it.
-    :param rendered: whether they hold no templates and XComs any more, whatever they look like.
+    :param requests: the operator's argument: a list, or JSON text of one.
+    :param destination: the operator's argument.
+    :param rendered: whether all templates and XComs are rendered, so that braces in a value are literal.
     :return: its items.
-    :raises ViduRequestError: naming the first few problems. Nothing was sent.
+    :raises ViduRequestError: if there are problems; it names the first few. Nothing was sent.
     """
     items = [_item(index, given) for index, given in enumerate(_listed(requests))]
     found = [
@@ -86,7 +89,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
         for item in items:
             places.setdefault(item.custom_id, []).append(str(item.index))
         found += [
-            f"custom_id: {shown(custom_id)} given {len(twice)} times (items {few(twice)}), allowed: once"
+            f"custom_id must be unique, got {shown(custom_id)} for {len(twice)} items ({few(twice)})"
             for custom_id, twice in places.items()
             if len(twice) > 1
         ]
@@ -104,18 +107,18 @@ def _listed(requests: Any) -> list[Any]:
             requests = json.loads(requests)
         except (ValueError, RecursionError):
             requests = shown(requests)
-    # The output of a mapped task is a lazy sequence of its own kind.
+    # The output of a mapped task is a lazy sequence.
     listed = list(requests) if is_lazy_list(requests) else requests
     if isinstance(listed, list):
-        # Each may be JSON text of its own.
+        # Each request may be a JSON text.
         listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
     if not isinstance(listed, list) or not all(
         isinstance(given, Mapping) and all(isinstance(name, str) for name in given) for given in listed
     ):
         raise refusal(
             [
-                f"requests: {shown(requests)} given, allowed: a list of mappings, or JSON text of one, as "
-                "upstream.output or a template with | tojson gives it"
+                "requests must be a list of mappings, or JSON text of one, as upstream.output or a template with "
+                f"| tojson returns it, got {shown(requests)}"
             ]
         )
     return listed
@@ -127,6 +130,6 @@ def _item(index: int, given: Mapping[str, Any]) -> Item:
     vidu_type = values.pop("vidu_type", "img2video")
     extras = {name: values.pop(name) for name in _EXTRAS if name in values}
     if isinstance(custom_id, (bool, int, float)):
-        # A text that looks like a number, where Airflow renders native objects.
+        # With native rendering, Airflow turns a string that looks like a number into one.
         custom_id = str(custom_id)
     return Item(index, custom_id, read_request(vidu_type, model, values, **extras))

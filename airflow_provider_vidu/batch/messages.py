@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch that goes no further tells of what is paid."""
+"""
+Error messages of a batch that ends without all videos.
+
+They say what was paid and what a retry would pay.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +26,23 @@ if TYPE_CHECKING:
 
 def without_video(found: Sequence[Record]) -> str:
     """
-    Name the first items that have no video, and why.
+    List the first items without a video, with their reasons.
 
-    :param found: what became of a batch's items.
+    :param found: the results of a batch's items.
     """
     missed = (record for record in found if record.outcome != SUCCESS)
     return few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
 
 
-def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> AirflowException:
+def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -> AirflowException:
     """
-    Say why a batch failed, and what a retry would do and pay.
+    Return the error of a failed batch, with the result and the cost of a retry.
 
-    :param found: what became of its items.
-    :param told: how many came to what, in words.
-    :param uri: of the manifest.
-    :param resubmit: whether what is uncertain is submitted again.
-    :return: the error, ``AirflowFailException`` where no retry can help.
+    :param found: the results of its items.
+    :param counts: the number of items of each outcome, as a text.
+    :param uri: URI of the manifest.
+    :param resubmit: whether a retry resubmits items of unknown outcome.
+    :return: the error; ``AirflowFailException`` if no retry can help.
     """
     missed = [record for record in found if record.outcome != SUCCESS]
     helped = Counter(
@@ -46,25 +50,25 @@ def failure(found: Sequence[Record], told: str, uri: str, *, resubmit: bool) -> 
     )
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
     retry = (
-        f"A retry can help {helped.total()} of them, and submits and pays {paid} anew"
-        f" and {helped[batch.UNSUBMITTED]} for the first time."
+        f"A retry can recover {helped.total()} of them. It would pay again for {paid}, and for the first time for "
+        f"{helped[batch.UNSUBMITTED]}."
         if helped
-        else "No retry can help any of them, so Airflow does not make one."
+        else "No retry can recover any of them, so Airflow does not retry the task."
     )
     kind = AirflowException if helped else AirflowFailException
     return kind(
-        f"{len(missed)} of {len(found)} items have no video ({told}). {retry} {uri} tells of all: "
-        f"{without_video(found)}"
+        f"{len(missed)} of {len(found)} items have no video ({counts}). {retry} See {uri} for all items; the first "
+        f"without a video: {without_video(found)}"
     )
 
 
 def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:
     """
-    Say what earlier tries have paid for, where a try goes no further.
+    List the paid tasks of earlier tries, for the error of a try that stops.
 
-    :param memory: what they left.
-    :param log: where all of it is told.
-    :return: some sentences, empty where they left nothing.
+    :param memory: the record of the batch.
+    :param log: logger for the complete list.
+    :return: some sentences; an empty text if earlier tries left no tasks.
     """
     paid = {
         name: attempt.vidu_task_id
@@ -76,7 +80,7 @@ def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:
     log.error("Submitted by earlier tries, by custom id: %s", paid)
     first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
     return (
-        f" Earlier tries have submitted {len(paid)} Vidu tasks, which are billed: {first}; the log names all. Once the "
-        "batch is mended, clear the task: what is ready, or runs on and is asked for as it was, it takes up under the "
-        "same custom id, at no cost. Or fetch each with ViduTaskSensor(vidu_task_id=…)."
+        f" Earlier tries submitted {len(paid)} Vidu tasks, which are billed: {first}; the log lists all. Correct the "
+        "batch and clear the task: it re-attaches, at no cost, to ready tasks and unchanged running ones with the same "
+        "custom id. Or fetch each with ViduTaskSensor(vidu_task_id=…)."
     )

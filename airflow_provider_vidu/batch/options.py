@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a batch is made, as its operator was given it."""
+"""The arguments of the batch operator."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 class BatchOptions(NamedTuple):
     """
-    The arguments of the batch operator by their own names, and Airflow's that a batch looks at.
+    The arguments of the batch operator, and Airflow's arguments that a batch uses.
 
-    :param requests: as the operator's, rendered or not, as all that follow.
-    :param destination: as the operator's.
-    :param manifest: as the operator's.
-    :param vidu_conn_id: as the operator's.
-    :param fail_on: as the operator's.
-    :param max_cost: as the operator's.
-    :param prices: as the operator's.
-    :param on_uncertain: as the operator's.
-    :param on_missing: as the operator's.
-    :param deferrable: as the operator's.
-    :param poke_interval: as the operator's.
-    :param timeout: as the operator's.
-    :param execution_timeout: Airflow's, ``None`` for any.
-    :param retries: Airflow's.
-    :param do_xcom_push: Airflow's.
+    :param requests: the operator's argument of the same name; this one and the others may be rendered or not.
+    :param destination: the operator's argument of the same name.
+    :param manifest: the operator's argument of the same name.
+    :param vidu_conn_id: the operator's argument of the same name.
+    :param fail_on: the operator's argument of the same name.
+    :param max_cost: the operator's argument of the same name.
+    :param prices: the operator's argument of the same name.
+    :param on_uncertain: the operator's argument of the same name.
+    :param on_missing: the operator's argument of the same name.
+    :param deferrable: the operator's argument of the same name.
+    :param poke_interval: the operator's argument of the same name.
+    :param timeout: the operator's argument of the same name.
+    :param execution_timeout: Airflow's argument of the same name, ``None`` for no limit.
+    :param retries: Airflow's argument of the same name.
+    :param do_xcom_push: Airflow's argument of the same name.
     """
 
     requests: Any
@@ -55,11 +55,11 @@ class BatchOptions(NamedTuple):
 
     def check(self) -> None:
         """
-        Check what is not templated.
+        Check the arguments that are not templated.
 
-        :raises ViduRequestError: when it is wrong. Nothing was sent.
+        :raises ViduRequestError: if one of them is wrong. Nothing was sent.
         """
-        # Only here, since it brings all that is known of errors.
+        # Imported here because it imports the tables of the API's errors.
         from airflow_provider_vidu.protocol.batch import fail_on_problem
 
         found = [problem] if (problem := fail_on_problem(self.fail_on)) else []

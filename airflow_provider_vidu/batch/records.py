@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of each item of a batch while a visit to a worker lasts."""
+"""The records of a batch's items during a visit to a worker."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
-_OF_ANOTHER_REQUEST = "It was submitted by an earlier try for another request than this one."
+_OF_ANOTHER_REQUEST = "An earlier try submitted it for another request than this one."
 
 
 class Records:
     """
-    The records of a batch's items, as its manifest will tell them.
+    The records of a batch's items, which later form its manifest.
 
-    :param items: the batch.
-    :param memory: what outlives the try.
+    :param items: the items of the batch.
+    :param memory: the record of the batch across tries.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
     """
@@ -37,23 +37,23 @@ class Records:
         self.vidu_conn_id = vidu_conn_id
         self.log = log
         self.by_id = {
-            item.custom_id: Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not reached.")
+            item.custom_id: Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not submitted.")
             for item in items
         }
         self.answers: dict[str, Answer] = {}
-        """What the API said of the tasks of earlier tries, by Vidu's id."""
+        """The API's answers about the tasks of earlier tries, by Vidu's id."""
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.by_id.values())
 
     @property
     def new(self) -> list[Item]:
-        """What is to be submitted."""
+        """The items to submit."""
         return [item for item in self.items if self.by_id[item.custom_id].outcome == UNSUBMITTED]
 
     @property
     def running(self) -> list[Record]:
-        """What is to be waited for."""
+        """The records of the tasks to wait for."""
         return [
             record
             for record in self
@@ -62,14 +62,18 @@ class Records:
 
     @property
     def first_submit(self) -> float:
-        """When the first of those that an earlier try submitted and that still run was, in epoch seconds."""
+        """
+        The earliest submit among the running tasks of earlier tries.
+
+        It is in epoch seconds, and infinity if no such task exists.
+        """
         known = ((record, self.memory.attempts.get(record.custom_id)) for record in self.running)
-        # One that is submitted again keeps its earlier attempt here.
+        # A resubmitted item keeps its earlier attempt in memory.attempts.
         begun = (attempt.begun_at for record, attempt in known if attempt and attempt.vidu_task_id == record.task_id)
         return min(begun, default=float("inf"))
 
     def groups(self) -> list[Group]:
-        """Group what is to be waited for by what its tasks have in common."""
+        """Group the running tasks by their typical generation time and price."""
         groups: dict[tuple[float | None, float | None], list[str]] = {}
         for record in self.running:
             mark = self.memory.marks[record.custom_id]
@@ -78,12 +82,12 @@ class Records:
 
     def note(self, custom_id: str, outcome: str, reason: str, vidu_task_id: str = "", **more: Any) -> None:
         """
-        Note what became of an item.
+        Set the outcome of an item.
 
-        :param custom_id: the item's.
-        :param outcome: one of ``protocol.batch.OUTCOMES``.
+        :param custom_id: custom id of the item.
+        :param outcome: ``submitted`` or one of ``protocol.batch.OUTCOMES``.
         :param reason: why there is no video yet.
-        :param vidu_task_id: Vidu's id of its task, empty where there is none.
+        :param vidu_task_id: Vidu's id of its task, empty if no task exists.
         :param more: other fields of the record.
         """
         self.by_id[custom_id] = self.by_id[custom_id]._replace(
@@ -97,25 +101,27 @@ class Records:
 
     def keep(self, stored: Mapping[str, Record]) -> None:
         """
-        Take over what an earlier try has stored.
+        Adopt the records of videos that an earlier try stored.
 
-        :param stored: its records, by custom id.
+        :param stored: these records, by custom id.
         """
         for item in self.items:
             if item.custom_id in stored:
-                # A manifest's line tells of the request that its video was made for.
+                # A manifest's line holds the request that its video was made for.
                 changed = self.change_of(item)
                 record = stored[item.custom_id]._replace(reason=changed)
                 self.by_id[item.custom_id] = record if changed else record._replace(request=item.request.as_asked())
 
     def change_of(self, item: Item) -> str:
         """
-        Say where a video was asked for by another request than its item's now.
+        Return a sentence if an item's task was submitted for another request.
 
         :param item: the item.
-        :return: a sentence, empty where the request is the same.
+        :return: the sentence; an empty text if the item's present request is the same.
         """
         if self.memory.marks[item.custom_id].asked == fingerprint(item.request.as_asked(), self.vidu_conn_id):
             return ""
-        self.log.warning("%s: %s Are the custom ids those of the try before?", item.custom_id, _OF_ANOTHER_REQUEST)
+        self.log.warning(
+            "%s: %s Check that its custom id is the same as in the previous try.", item.custom_id, _OF_ANOTHER_REQUEST
+        )
         return _OF_ANOTHER_REQUEST

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a try of a batch makes of what earlier tries left."""
+"""Recovery of a batch's items from the records of earlier tries."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 class Recovery:
     """
-    Brings every item that an earlier try began as far as it can be brought without a submit.
+    Recovers the items that an earlier try started, without a submit.
 
     :param records: the batch's records.
-    :param loop: where requests are sent from.
-    :param store: where its videos are stored.
-    :param stored: which of them earlier tries stored.
+    :param loop: the loop that sends the requests.
+    :param store: the store of the videos.
+    :param stored: the record of the files that earlier tries stored.
     """
 
     def __init__(self, records: Records, loop: HookLoop, store: VideoStore, stored: StoredFiles) -> None:
@@ -55,20 +55,21 @@ class Recovery:
 
     def take_up(self, path: str, *, resubmit: bool, resubmit_missing: bool) -> None:
         """
-        Decide about every item that an earlier try began.
+        Decide about every item that an earlier try started.
 
-        :param path: where that try would have written its manifest.
-        :param resubmit: whether what is uncertain is submitted again.
-        :param resubmit_missing: whether a clear submits again what was stored and is out of reach.
-        :raises ViduStateError: when Airflow's task state store cannot be read. Nothing was sent.
-        :raises AirflowFailException: when the custom ids, or the places of the items, are not those of the try before.
+        :param path: path or URI of that try's manifest.
+        :param resubmit: whether to resubmit items of unknown outcome.
+        :param resubmit_missing: whether a clear resubmits items whose stored files are missing and whose links have
+            expired.
+        :raises ViduStateError: if Airflow's task state store cannot be read. Nothing was sent.
+        :raises AirflowFailException: if the custom ids or the files of the items changed since the previous try.
             Nothing was sent.
-        :raises ViduDownloadError: when nobody knows what is stored already. Nothing was sent.
+        :raises ViduDownloadError: if it is unknown which videos are stored already. Nothing was sent.
         """
         attempts = self._memory.attempts
         if left := {name: attempt for name, attempt in attempts.items() if name not in self._records.by_id}:
-            told = {name: attempt.vidu_task_id for name, attempt in left.items()}
-            self._log.warning("Not asked for any more, but billed where it has an id: %s", told)
+            ids = {name: attempt.vidu_task_id for name, attempt in left.items()}
+            self._log.warning("No longer requested; the items with a task id are billed, the others may be: %s", ids)
             self._refuse_new_names(left)
         begun = {name: attempt for name, attempt in attempts.items() if name in self._records.by_id}
         kept = self._kept(attempts, path)
@@ -86,13 +87,13 @@ class Recovery:
         """
         Rebuild the records of this try from the task state store, after its submits.
 
-        :param path: where an earlier try would have written its manifest.
+        :param path: path or URI of an earlier try's manifest.
         :return: one record for each item.
-        :raises ViduDownloadError: if a store does not say what is stored already.
+        :raises ViduDownloadError: if it is unknown which videos are stored already.
         """
         attempts = self._memory.attempts
         self._records.keep(self._kept(attempts, path))
-        # What this try submitted is stored even where the requests hold it no more.
+        # The videos that this try submitted are stored even if the requests no longer contain their items.
         of_this_try = [name for name, attempt in attempts.items() if not self._is_cleared(attempt)]
         for name in [*self._records.by_id, *(name for name in of_this_try if name not in self._records.by_id)]:
             record, attempt = self._records.by_id.setdefault(name, Record(name, {}, UNSUBMITTED)), attempts.get(name)
@@ -103,50 +104,57 @@ class Recovery:
             elif attempt.vidu_task_id:
                 self._records.note(name, SUBMITTED, "", attempt.vidu_task_id)
             else:
-                self._records.note(name, UNCERTAIN, f"Its submit of {attempt.when} left no outcome. {UNKNOWN_OUTCOME}")
+                self._records.note(
+                    name, UNCERTAIN, f"The outcome of its submit at {attempt.when} is unknown. {UNKNOWN_OUTCOME}"
+                )
         return list(self._records)
 
     def _refuse_new_names(self, left: Mapping[str, Attempt]) -> None:
-        """Pay for nothing on a retry where custom ids that are made anew at each parse make all items look new."""
+        """
+        Refuse a retry whose new custom ids would make paid items seem new.
+
+        A DAG file may create new custom ids at each parse.
+        """
         paid = {name: one.vidu_task_id for name, one in left.items() if not self._is_cleared(one)}
         new = [name for name in self._records.by_id if name not in self._memory.attempts]
         if paid and new:
             gone = few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
-                f"The custom ids changed between tries: {len(paid)} that were submitted, or perhaps were, are not "
-                f"asked for any more ({gone}), {len(new)} are new ({few(new)}). Nothing was sent, and what was "
-                "submitted runs on and is billed. Give each item the same custom id whenever the DAG is parsed; clear "
+                f"custom_id must stay the same between tries, got {len(new)} new ones ({few(new)}) without {len(paid)} "
+                f"that an earlier try submitted or may have submitted ({gone}). This try sent nothing; the submitted "
+                "tasks run on and are billed. Give each item the same custom_id whenever the DAG is parsed, or clear "
                 "the task to pay for the new ones."
             )
 
     def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
-        """Pay for nothing that would be stored over a video of another item, which is paid as well."""
+        """Refuse items whose videos would replace paid videos of other items."""
         owners = {file: name for name, record in kept.items() for file in record.files}
         clashes = []
         for item in self._records.items if owners else ():
             attempt = self._memory.attempts.get(item.custom_id)
             vidu_task_id = attempt.vidu_task_id if attempt else ""
-            # Of a task that is not there yet only the name is unknown, and no other has it.
+            # The task id of a new item is unknown but unique: 64 digits stand in for it.
             uri = self._store.uri(vidu_task_id or f"{item.index:064}", item.custom_id, item.index)
             if item.custom_id not in kept and owners.get(uri, item.custom_id) != item.custom_id:
                 clashes.append(f"{item.custom_id} over {owners[uri]} at {uri}")
         if clashes:
             raise AirflowFailException(
-                "The places of items changed between tries, so that videos would be stored over others: "
-                f"{few(clashes)}. Nothing was sent. Give the requests their former order, or a destination with "
+                "The file of an item must stay the same between tries, got videos that would replace others: "
+                f"{few(clashes)}. Nothing was sent. Restore the order of the requests, or use a destination with "
                 "{custom_id}."
             )
 
     def refuse_taken_places(self, manifest: str) -> None:
         """
-        Pay for nothing whose place is taken, by another kind of file or by the batch's own manifest.
+        Refuse new items whose file could not be written, and a manifest in the place of a video.
 
-        :param manifest: where the manifest will be written.
-        :raises ViduRequestError: naming the first. Nothing was sent.
+        :param manifest: Path or URI of the manifest.
+        :raises ViduRequestError: If another kind of file, or the manifest, has a video's name. Nothing was sent.
+        :raises ViduDownloadError: If a directory could not be made. Nothing was sent; a retry can help.
         """
         own = _real(located(manifest))
         for item in self._records.new:
-            # Of a task that is not there yet only the name is unknown, and no other file has it.
+            # The task id of a new item is unknown: 64 digits stand in for it, which no other file has as its name.
             place = located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index))
             refuse_taken(place)
             refuse_below_file(place)
@@ -158,9 +166,11 @@ class Recovery:
 
     def attach(self) -> None:
         """
-        Make a later retry of what was taken up a retry again, after a person has cleared the task.
+        Store the re-attached items of a cleared task.
 
-        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        A later retry then counts as a retry for them, not as another clear.
+
+        :raises ViduStateError: if the store cannot write it. Nothing was sent.
         """
         self._memory.attach([name for name, record in self._records.by_id.items() if record.outcome != UNSUBMITTED])
 
@@ -171,7 +181,7 @@ class Recovery:
         outcome, why = plan(
             attempt,
             max_tries=self._memory.max_tries,
-            # Its picture has to be read for it, which counts only where a person may have changed it.
+            # The fingerprint needs the picture's content and matters only if a person may have changed the request.
             fingerprint=self._fingerprint(item) if running and self._is_cleared(attempt) else None,
             now=time.time(),
             answer=answer.status,
@@ -180,11 +190,11 @@ class Recovery:
             **choices,
         )
         if files and outcome != SUBMITTED and not self._is_given_up(attempt) and manifests.are_there(files):
-            # Its manifest has gone, and so has its task or its links. The video has not.
+            # The manifest is missing, and so is the task or its links. The video is still stored.
             changed = self._records.change_of(item)
             self._records.note(item.custom_id, SUCCESS, changed, attempt.vidu_task_id, files=tuple(files))
             return
-        # What is submitted anew is paid anew.
+        # A resubmit is paid again, so it is a warning.
         (self._log.warning if outcome is None else self._log.info)("%s: %s", item.custom_id, why)
         if outcome is not None:
             reason = self._records.change_of(item) if outcome == SUBMITTED else why
@@ -195,23 +205,23 @@ class Recovery:
         return attempt.max_tries != self._memory.max_tries
 
     def _is_given_up(self, attempt: Attempt) -> bool:
-        """Whether a person asks for a new video in place of a delivered one."""
+        """Whether a person's clear requests a new video in place of a delivered one."""
         return attempt.delivered and self._is_cleared(attempt)
 
     def _fingerprint(self, item: Item) -> str | None:
         try:
             return fingerprint(item.body(self._log.warning), self._records.vidu_conn_id)
         except Exception as error:
-            # What was paid is not lost because its picture has gone or its store is away.
-            self._log.warning("The request of %s cannot be made again: %s", item.custom_id, error)
+            # A missing picture or an unavailable store must not lose a paid task.
+            self._log.warning("Could not rebuild the request of %s: %s", item.custom_id, error)
             return None
 
     def _kept(self, attempts: Mapping[str, Attempt], path: str) -> dict[str, Record]:
         """
-        Find what an earlier try has stored, and its file is there still.
+        Find the videos that an earlier try stored and that still exist.
 
-        :raises ViduDownloadError: when a store does not tell. Nothing was sent: what is not known to have gone is not
-            paid for again.
+        :raises ViduDownloadError: if a store cannot be read. Nothing was sent: a video is paid again only if its file
+            is known to be missing.
         """
 
         def is_its_video(record: Record) -> bool:

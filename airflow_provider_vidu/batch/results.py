@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch's second hop does: ask how each task ended, and store the videos."""
+"""The second visit of a batch to a worker: one poll of each task, and storing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.storage.video_store import VideoStore
 
 ASKING_SECONDS, ASKING_SECONDS_EACH = 300.0, 2.0
-"""How long faults are ridden out when each task is asked for once: so long, and so long for each of them."""
+"""Time limit of retries after faults when each task is polled once: a base, plus a share for each task."""
 
 
 class Answer(NamedTuple):
     """
-    What the API last said of a task.
+    The API's last answer about a task.
 
-    :param status: its status, or the error that came instead of it.
-    :param believed: whether that ends a wait.
+    :param status: the status of the task, or the error in its place.
+    :param believed: whether the answer ends a wait.
     """
 
     status: TaskStatus | ViduError | None
@@ -41,10 +41,10 @@ UNASKED = Answer(None, False)
 
 async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, Answer]:
     """
-    Ask for the status of many tasks once each, again only after a fault or a strange answer.
+    Poll many tasks once each, and again only after a fault or a suspicious answer.
 
-    :param hook: the hook to ask through, which bounds how many requests are on their way.
-    :param started_at: when each of them was submitted, in epoch seconds, by Vidu's id.
+    :param hook: the hook that sends the requests and limits their concurrency.
+    :param started_at: start of each task in epoch seconds, by Vidu's id.
     :return: the answers, by Vidu's id.
     """
     deadline = time.time() + ASKING_SECONDS + ASKING_SECONDS_EACH * len(started_at)
@@ -54,7 +54,7 @@ async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[
         while True:
             verdict = await poll(watch, hook)
             if isinstance(verdict, Outcome):
-                # The deadline is this one's own, and says nothing of the task.
+                # The deadline is that of this poll, so reaching it says nothing about the task.
                 return Answer(watch.last_answer, verdict.status != TIMEOUT)
             if isinstance(watch.last_answer, TaskStatus) and watch.last_answer.state is not TaskState.SUCCESS:
                 return Answer(watch.last_answer, False)
@@ -66,17 +66,17 @@ async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[
 
 def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Record:
     """
-    Say what became of a task that has no video.
+    Return the record of a task without a video.
 
-    :param record: the item's.
-    :param answer: what the API last said of it.
+    :param record: record of the item.
+    :param answer: the API's last answer about its task.
     """
     if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
         return record._replace(outcome=FAILED, reason=answer.reason, family=answer.family.value)
     if isinstance(answer, TaskStatus) and answer.state is not TaskState.SUCCESS:
-        why = f"It was {answer.word} when the wait ended, keeps running and will be billed."
+        why = f"Its status was {answer.word} when the wait ended. It keeps running and will be billed."
         return record._replace(outcome=TIMEOUT, reason=f"{why} {how_to_resume(record.task_id)}")
-    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API names no urls."
+    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API returned no urls."
     return record._replace(outcome=LOST, reason=f"{why} {how_to_resume(record.task_id)}")
 
 
@@ -87,13 +87,13 @@ def collect(
     say: Callable[..., object],
 ) -> list[Record]:
     """
-    Store what is ready, and say of every item what became of it.
+    Store the videos that are ready, and set the outcome of every item.
 
-    :param records: the items, of which those that are ``submitted`` are looked at.
-    :param answers: what the API said of their tasks, by Vidu's id.
-    :param store: stores the videos.
-    :param say: called as a logger's ``info``.
-    :return: the items again.
+    :param records: the records of the items; only those that are ``submitted`` change.
+    :param answers: the API's answers about their tasks, by Vidu's id.
+    :param store: the store of the videos.
+    :param say: a logger's ``info`` method.
+    :return: the records with their outcomes, in the same order.
     """
     found, ready = list(records), []
     for index, record in enumerate(records):
@@ -101,7 +101,7 @@ def collect(
             continue
         status = answers[record.task_id].status
         if isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS and status.urls:
-            # Until it is stored.
+            # The outcome until the video is stored.
             found[index] = record._replace(outcome=NOT_STORED, video_seconds=status.video_seconds)
             ready.append((status.result(), record.custom_id, index))
         else:
@@ -125,6 +125,6 @@ def _stored(
             left.discard(index)
             yield index, files
     except ViduError as error:
-        # The connection, without which nothing can be stored.
+        # The connection is missing or wrong, so nothing more can be stored.
         for index in sorted(left):
             yield index, error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records that the second visit of a batch goes on with, on whichever worker it runs."""
+"""The records with which the second visit of a batch continues, on any worker."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.batch.records import Records
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
-NO_RECORD = "The first visit to a worker left no record of it: it was refused or not reached."
+NO_RECORD = "The first visit to a worker stored no record of it: it was refused or not submitted."
 
 
 def tasks_of(records: Iterable[Record]) -> dict[str, str]:
     """
-    Name the tasks that are waited for.
+    Return the tasks to wait for.
 
-    :param records: the items.
+    :param records: the records of the items.
     :return: Vidu's ids by custom id.
     """
     return {record.custom_id: record.task_id for record in records if record.outcome == SUBMITTED}
@@ -38,11 +38,11 @@ def tasks_of(records: Iterable[Record]) -> dict[str, str]:
 
 def leave_for_second_visit(waiting: str, records: Records) -> None:
     """
-    Note what was submitted beside the videos, for the visit that stores them.
+    Write the submitted tasks to a file beside the videos, for the second visit.
 
-    :param waiting: path of the note.
-    :param records: one for each item.
-    :raises ViduDownloadError: if it cannot be written, naming what is billed.
+    :param waiting: path of the file.
+    :param records: one record for each item.
+    :raises ViduDownloadError: if the store cannot write it; the error names the billed tasks.
     """
     try:
         manifests.write(waiting, records)
@@ -50,8 +50,8 @@ def leave_for_second_visit(waiting: str, records: Records) -> None:
         accepted = [f"{one.custom_id}: Vidu task {one.task_id}" for one in records.running]
         records.log.error("Submitted: %s", accepted)
         raise ViduDownloadError(
-            f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log names all. On Airflow "
-            "3.3 and newer a retry or a clear takes them up at no cost."
+            f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log lists all. On Airflow "
+            "3.3 and newer, retry or clear the task to re-attach to them at no cost."
         ) from error
 
 
@@ -65,33 +65,35 @@ def left_by_first_visit(
     log: Logger,
 ) -> list[Record]:
     """
-    Read what the first visit noted beside the videos, or rebuild it where that is absent or of another try.
+    Read the records of the first visit, or rebuild them.
 
-    A destination on a worker's own disk is not there for a visit that runs on another worker.
+    They are rebuilt if the file of the first visit is missing or belongs to another try. A visit on another worker
+    cannot see a destination on the first worker's own disk.
 
-    :param waiting: path of what the first visit noted.
-    :param memory: what the task state store knows of this batch.
-    :param mark: mark of what the first visit noted, ``None`` where it handed nothing over.
-    :param tasks: the tasks that are waited for, as the first visit handed them over where there is no state store.
+    :param waiting: path of the file that the first visit wrote.
+    :param memory: the record of the batch in the task state store.
+    :param mark: hash of the records in that file, ``None`` if the first visit passed none.
+    :param tasks: the tasks to wait for, which the first visit passes if Airflow has no task state store.
     :param items: reads the batch again.
     :param recovered: rebuilds the records from the task state store.
-    :param log: where a warning goes.
+    :param log: logger for a warning.
     :return: one record for each item.
-    :raises ViduDownloadError: if the records are on another worker and nothing else has them.
+    :raises ViduDownloadError: if the records are only on another worker.
     """
     noted = manifests.read(waiting)
     if noted and _agree(noted, mark, memory):
         return noted
-    log.warning("%s is %s: going on without it.", waiting, "of another try" if noted else "not on this worker")
+    state = "belongs to another try" if noted else "is not on this worker"
+    log.warning("%s %s. Continuing without it.", waiting, state)
     if memory.remembers:
         return recovered()
     if tasks is None:
         raise ViduDownloadError(
-            f"{waiting} must be on a destination that all workers share, and is not on this worker. The tasks in "
-            "it are submitted and billed. Find their ids in the log of the worker that submitted them, and fetch each "
-            "with ViduTaskSensor(vidu_task_id=…)."
+            f"destination must be one that all workers share, got one without {waiting} on this worker. The tasks in "
+            "that file are submitted and billed. Find their ids in the log of the worker that submitted them, and "
+            "fetch each with ViduTaskSensor(vidu_task_id=…)."
         )
-    # The price table may be another one by now.
+    # These records have no costs, because the price table may have changed since the submits.
     return [
         Record(
             item.custom_id,
@@ -112,33 +114,36 @@ def _agree(noted: Sequence[Record], mark: str | None, memory: BatchRecord) -> bo
 
 def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: Logger) -> None:
     """
-    Pay for nothing where an earlier try may have submitted and no task state store says what (below Airflow 3.3).
+    Refuse to submit if an earlier try may have submitted, below Airflow 3.3.
 
-    :param waiting: path of what that try noted.
-    :param retries: Airflow's, of the batch.
+    An older Airflow has no task state store that lists the submits.
+
+    :param waiting: path of the file that the earlier try wrote.
+    :param retries: Airflow's argument of the batch.
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
-    :raises AirflowFailException: if it submitted, or may have on another worker. Nothing was sent.
+    :raises AirflowFailException: if that try submitted, or may have submitted on another worker. Nothing was sent.
     """
     if manifests.exists(waiting):
         if not (noted := manifests.read(waiting)):
-            # That try noted that it began, and submitted nothing.
+            # The previous try recorded that it began, and submitted nothing.
             return
-        told = [f"{one.custom_id}: Vidu task {one.task_id}" for one in noted if one.task_id]
-        log.error("Submitted by an earlier try, as far as it could tell: %s", told)
+        known = [f"{one.custom_id}: Vidu task {one.task_id}" for one in noted if one.task_id]
+        log.error("Submitted by an earlier try, as far as it could record them: %s", known)
         raise AirflowFailException(
-            f"An earlier try was ended after it had begun to submit, and what it submitted is billed: {waiting} tells "
-            f"of {len(told)} Vidu tasks ({few(told)}). Fetch each with ViduTaskSensor(vidu_task_id=…). Move that file "
-            "away and clear the task to have all of it made and paid anew. Nothing was sent."
+            f"An earlier try ended after it had started to submit, and its submits are billed: {waiting} lists "
+            f"{len(known)} Vidu tasks ({few(known)}). This try sent nothing. Fetch each with "
+            "ViduTaskSensor(vidu_task_id=…), or move that file away and clear the task to submit and pay for all items "
+            "again."
         )
     ti = context["ti"]
-    # A person's clear raises max_tries by the tries made so far; a retry leaves it as it is.
+    # A person's clear raises max_tries by the number of tries so far; a retry does not change it.
     is_retry = ti.try_number > ti.max_tries - (retries or 0) + 1
     if is_retry and is_local(located(waiting)):
         raise AirflowFailException(
             "destination must be one that all workers share for a retry below Airflow 3.3, got one without the file "
-            f"{waiting}. The try before may have submitted on another machine, and what it submitted is billed. "
-            "Nothing was sent. Read its log; if it submitted nothing, clear the task."
+            f"{waiting}. The previous try may have submitted on another machine, and its submits are billed; this try "
+            "sent nothing. Read the log of that try, and clear the task if it submitted nothing."
         )
     # The next try can tell then that this one submitted nothing.
     manifests.write(waiting, [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch does on the worker. It stands apart from the operator, which every DAG file imports."""
+"""The run of a batch on a worker, apart from the module that every DAG imports."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _WAITING = ".waiting"
-"""What ends the name of the file that holds what was submitted, while the batch is on its way."""
+"""Suffix of the file that lists the submitted tasks until the manifest is written."""
 _WAITING_SHARE = 0.9
-"""How much of ``execution_timeout`` a wait on the worker may take; the rest is for storing."""
+"""Share of ``execution_timeout`` that a wait on the worker may take; the rest is for storing."""
 _NOT_RETRIED = (
-    "This Airflow remembers nothing of a try, so a retry would pay again: it is not retried. What was accepted stands "
-    "in the manifest, or in the file beside it, or in the log."
+    "This Airflow keeps nothing of a try, so a retry would pay again and the task is not retried. Find the accepted "
+    "tasks in the manifest, in the file beside it, or in the log."
 )
 
 
 class Hop(NamedTuple):
     """
-    What a hop works with.
+    The resources of one visit to a worker.
 
-    :param memory: what earlier tries left.
-    :param loop: where requests are sent from.
-    :param store: stores the videos.
-    :param stored: which of them are stored.
-    :param path: where the manifest is written.
-    :param waiting: where is noted what was submitted, until the manifest is written.
+    :param memory: the record of the batch across tries.
+    :param loop: the loop that sends the requests.
+    :param store: the store of the videos.
+    :param stored: the record of the stored files.
+    :param path: path or URI of the manifest.
+    :param waiting: path of the file that lists the submitted tasks until the manifest is written.
     """
 
     memory: BatchRecord
@@ -74,12 +74,12 @@ class Hop(NamedTuple):
 
 class BatchRun:
     """
-    One hop of a batch.
+    One visit of a batch to a worker.
 
-    :param options: what is to be made and how.
+    :param options: the arguments of the operator.
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
-    :param before_post: called before anything is submitted; refuses where what is paid could not be used.
+    :param before_post: called before the first submit; raises if paid videos could not be used.
     """
 
     def __init__(self, options: BatchOptions, context: Context, log: Logger, before_post: Callable[[], None]) -> None:
@@ -93,10 +93,10 @@ class BatchRun:
 
     def begin(self) -> dict[str, Any]:
         """
-        Submit what no earlier try has submitted, and wait: on the worker, or in the triggerer, for which this raises
-        ``TaskDeferred``.
+        Submit the items that no earlier try has submitted, and wait for all.
 
         :return: the manifest's URI and totals.
+        :raises TaskDeferred: to wait in the triggerer instead of on the worker.
         """
         began = time.time()
         items = self._items()
@@ -126,7 +126,7 @@ class BatchRun:
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
             for path in (hop.path, hop.waiting):
-                # Where nothing can be written, nothing shall be paid.
+                # Nothing may be paid if no manifest can be written.
                 probe(located(path))
             manifests.write(hop.waiting, records)
             if new:
@@ -154,7 +154,7 @@ class BatchRun:
 
     def _estimates(self, new: Sequence[Item]) -> dict[str, Estimate]:
         if not new:
-            # What is paid already is not kept waiting by a price table that has gone.
+            # A missing price table must not stop a batch that submits nothing more.
             return {}
         prices = prices_of(self._options.prices)
         estimates = {item.custom_id: item.estimate(prices) for item in new}
@@ -166,7 +166,7 @@ class BatchRun:
 
     @contextmanager
     def _hop(self, destination: str, path: str) -> Iterator[Hop]:
-        """Give a hop what it needs; where nothing is remembered, let no error of it be retried once all is paid."""
+        """Open the resources of a visit; without a state store, prevent paid retries."""
         from airflow_provider_vidu.hooks.loop import HookLoop
 
         memory = BatchRecord(self._context, log=self._log)
@@ -176,7 +176,7 @@ class BatchRun:
         ):
             stored = StoredFiles(self._context, self._log)
             store = VideoStore(destination, self._options.vidu_conn_id, self._log, stored)
-            # Several batches may be given one manifest; what each of them has on its way must not be mixed up.
+            # Several batches may share one manifest; the lists of their submitted tasks must stay separate.
             waiting = manifests.default_name(destination, self._context) + _WAITING
             yield Hop(memory, loop, store, stored, path, waiting)
 
@@ -206,8 +206,8 @@ class BatchRun:
         try:
             ended = hop.loop.run(lambda hook: trigger.wait(hook, self._log))
         except AirflowTaskTimeout as error:
-            # What is ready is stored all the same.
-            self._log.warning("The wait is over: %s", error)
+            # The videos that are ready are stored nevertheless.
+            self._log.warning("The wait timed out: %s", error)
             hop.loop.finish(0)
             return
         self._log.info("%s", ended.message)
@@ -223,17 +223,17 @@ class BatchRun:
         """
         Store the videos and write the manifest.
 
-        :param event: the payload of the trigger's event, ``None`` where Airflow gave the trigger up.
-        :param path: where the manifest is written, the default where none is given.
-        :param destination: where the videos are stored, the operator's where none is given.
-        :param mark: mark of what the first visit noted, ``None`` where none is given.
-        :param tasks: the tasks that were waited for by custom id, where no task state store knows them.
+        :param event: the payload of the trigger's event, ``None`` if Airflow ended the trigger.
+        :param path: path or URI of the manifest, ``None`` for the default.
+        :param destination: destination of the videos, ``None`` for the operator's.
+        :param mark: hash of the records that the first visit wrote, ``None`` if it passed none.
+        :param tasks: the tasks of the wait by custom id, if Airflow has no task state store that holds them.
         :return: the manifest's URI and totals.
         """
         try:
             self._log.info("%s", batch.BatchEvent.from_event(event).message)
         except ViduEventError as error:
-            # Each task is asked for in any case.
+            # The visit polls each task in any case.
             self._log.warning("%s", error)
         path, destination = path or self._manifest_path(), destination or self._options.destination
         self._is_submitted = True
@@ -251,11 +251,11 @@ class BatchRun:
 
     def stop(self, reason: str) -> None:
         """
-        Submit nothing more.
+        Stop the submits.
 
-        :param reason: why.
+        :param reason: the reason to log.
         """
-        # It may come before there is anything to stop.
+        # Airflow may call this before the submits exist.
         self._stopped_by = reason
         if self._submits:
             self._submits.stop(reason)
@@ -277,13 +277,13 @@ class BatchRun:
                 count_failure()
         totals = manifests.totals(uri, found)
         counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
+        summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
         price = "an unknown price" if cost is None else f"about ¥{cost:g}"
-        self._log.info("%s, %s. The manifest is %s", told, price, uri)
+        self._log.info("%s, %s. The manifest is %s", summary, price, uri)
         if batch.is_failure(counts, self._options.fail_on):
             if self._options.do_xcom_push:
                 self._push(totals)
-            raise failure(found, told, uri, resubmit=self._options.on_uncertain == "resubmit")
+            raise failure(found, summary, uri, resubmit=self._options.on_uncertain == "resubmit")
         if missed := len(found) - counts.get(SUCCESS, 0):
             self._log.warning("%d of %d items have no video: %s", missed, len(found), without_video(found))
         announce(self._context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
@@ -291,8 +291,8 @@ class BatchRun:
         return totals
 
     def _push(self, totals: dict[str, Any]) -> None:
-        """Let tasks that run in any case, and Airflow's UI, know of a failed batch what they know of others."""
+        """Push a failed batch's totals, for the UI and tasks that run in any case."""
         try:
             self._context["ti"].xcom_push(key="return_value", value=totals)
         except Exception:
-            self._log.exception("The totals could not be pushed: %s", totals)
+            self._log.exception("Could not push the totals: %s", totals)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The submits of a batch: a few at a time, each with its intent stored before it."""
+"""The submits of a batch: a few at a time, each with its intent stored first."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate
 
 CONCURRENT_SUBMITS = 8
-"""How many are submitted together: as many as a crash may leave uncertain."""
+"""Number of items that are submitted together, and the most that a crash may leave uncertain."""
 LAST_ANSWERS_SECONDS = 10.0
-"""How long a task whose time is over waits for the answers to what it has sent."""
+"""Time that a task waits after its timeout for the answers to sent requests."""
 PROGRESS_SECONDS = 10.0
 
 _OF_ONE_ITEM = (ViduRequestError, ViduRefusedError, ViduSubmissionUncertainError)
-"""What says nothing about the other items. Everything else (key, quota, rate, network) stops the submits."""
+"""Errors that concern one item only. Any other error (key, quota, rate, network) stops the submits."""
 
 
 class Submits:
     """
-    Submits items in chunks, and notes what came of each.
+    Submits items in chunks, and sets the outcome of each.
 
     :param records: the batch's records.
-    :param loop: where the requests are sent from.
+    :param loop: the loop that sends the requests.
     """
 
     def __init__(self, records: Records, loop: HookLoop) -> None:
@@ -49,24 +49,24 @@ class Submits:
         self._log = records.log
         self._loop = loop
         self.results: dict[str, Submission | ViduError] = {}
-        """What came of each item that was submitted or refused, by custom id; an item without one was not submitted."""
+        """Result of each item that was submitted or refused, by custom id; an item without one was not submitted."""
         self.stopped_by = ""
-        """Why not all was submitted, empty when all was."""
+        """Reason why the submits stopped, empty if they did not."""
 
     def stop(self, reason: object) -> None:
         """
-        Submit nothing more.
+        Stop the submits.
 
-        :param reason: why.
+        :param reason: the reason to log.
         """
         self.stopped_by = self.stopped_by or str(reason)
 
     def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """
-        Submit items until all are, or something stops it.
+        Submit all items, unless an error or :meth:`stop` ends the submits.
 
         :param items: the items.
-        :param estimates: of each, by custom id.
+        :param estimates: the estimate of each item, by custom id.
         """
         known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
         price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
@@ -77,7 +77,7 @@ class Submits:
             self._submit(items, estimates)
         finally:
             if self.stopped_by:
-                self._log.error("Not all was submitted: %s", self.stopped_by)
+                self._log.error("Stopped the submits: %s", self.stopped_by)
             for item in items:
                 self._note(item.custom_id)
             self._memory.catch_up(self._records)
@@ -94,18 +94,18 @@ class Submits:
                 self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by))
 
     def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
-        told_at = time.monotonic()
+        logged_at = time.monotonic()
         for first in range(0, len(items), CONCURRENT_SUBMITS):
             if self.stopped_by:
                 return
-            if time.monotonic() - told_at >= PROGRESS_SECONDS:
-                told_at = time.monotonic()
+            if time.monotonic() - logged_at >= PROGRESS_SECONDS:
+                logged_at = time.monotonic()
                 self._log.info("Submitted %d of %d", first, len(items))
             try:
                 self._submit_chunk(items[first : first + CONCURRENT_SUBMITS], estimates)
             except Exception as error:
-                # What was accepted before is waited for all the same.
-                self._log.exception("The submits broke off")
+                # The batch still waits for the tasks that were accepted before.
+                self._log.exception("The submits stopped with an error")
                 self.stop(named(error))
 
     def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
@@ -127,7 +127,7 @@ class Submits:
         try:
             self._loop.run(lambda hook: self._post_all(hook, bodies))
         except BaseException as error:
-            # Mostly because the task's time is over: Airflow raises that here, while the requests are on their way.
+            # Usually the task's timeout: Airflow raises it here, while the requests are in flight.
             self.stop(named(error))
             self._loop.finish(LAST_ANSWERS_SECONDS)
             raise
@@ -140,9 +140,9 @@ class Submits:
         unknown = [
             name for name, result in found.items() if result is None or isinstance(result, ViduSubmissionUncertainError)
         ]
-        # Before anything else can fail.
+        # The outcome is stored before anything else can fail.
         if not self._memory.settle(marks, accepted, unknown):
-            self.stop("Airflow's task state store could not be written")
+            self.stop("could not write Airflow's task state store")
         if accepted:
             self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
         for name in accepted:
@@ -153,7 +153,7 @@ class Submits:
                 if not isinstance(result, _OF_ONE_ITEM):
                     self.stop(result)
         if len(unknown) == len(marks):
-            self.stop("nobody knows whether any of the last submits was accepted")
+            self.stop("it is unknown whether any of the last submits was accepted")
 
     async def _read(self, items: Sequence[Item]) -> dict[str, Body]:
         bodies: dict[str, Body] = {}
@@ -165,10 +165,10 @@ class Submits:
                 self.results[item.custom_id] = error
                 self._log.warning("%s: %s", item.custom_id, error)
             except Exception as error:
-                # Every store raises what its own library does.
+                # Each store's library raises its own exception types.
                 found = f"{type(error).__name__}: {shown(str(error))}"
                 self.results[item.custom_id] = ViduError(
-                    f"Its files could not be read ({found}). Nothing of it was sent; a retry can help."
+                    f"Could not read its files ({found}). Nothing of it was sent or paid. Retry the task."
                 )
                 self._log.warning("%s: %s", item.custom_id, self.results[item.custom_id])
 
@@ -177,7 +177,7 @@ class Submits:
 
     async def _post_all(self, hook: ViduAsyncHook, bodies: dict[str, Body]) -> None:
         posts = (self._post(hook, custom_id, body) for custom_id, body in bodies.items())
-        # What goes wrong with one must not cut off the others, whose outcome nobody would know then.
+        # An error of one POST must not cancel the others, because their outcomes would be unknown.
         for error in await asyncio.gather(*posts, return_exceptions=True):
             if error is not None:
                 raise error
@@ -185,7 +185,7 @@ class Submits:
     async def _post(self, hook: ViduAsyncHook, custom_id: str, body: Body) -> None:
         resends = Resends(self._log, custom_id)
         while True:
-            # Should it be broken off during the POST, there is no result; during a pause, it surely was not accepted.
+            # If the submit ends during the POST, it has no result. During a pause, it was certainly not accepted.
             self.results.pop(custom_id, None)
             try:
                 self.results[custom_id] = await hook.submit(body)

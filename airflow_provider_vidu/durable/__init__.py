@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pay once: what a submit leaves to later tries, and the only code that writes it."""
+"""
+The record of submits across tries, so that each video is paid once.
+
+No other package writes it.
+"""

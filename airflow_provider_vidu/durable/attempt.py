@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one try of a submit leaves to the next, so that no crash and no retry pays for a video twice."""
+"""
+The stored attempt of a submit, and the decision of the next try about it.
+
+With it, no crash and no retry pays for a video twice.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,15 @@ from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import few
 
 STATE_VERSION = 1
-"""Version of a stored attempt. A state without one is of 0.1.0 and reads alike; an unknown key is ignored."""
+"""Version of a stored attempt. A state without one is of 0.1.0 and reads the same; unknown keys are ignored."""
 
 
 def is_readable(stored: Any, version: int) -> bool:
     """
-    Say whether this version of the package understands a stored state.
+    Check whether this version of the package can read a stored state.
 
-    :param stored: the state, as it was found.
-    :param version: the newest version that is understood.
+    :param stored: the state as the store returned it.
+    :param version: the newest readable version.
     """
     if not isinstance(stored, Mapping):
         return False
@@ -34,13 +38,15 @@ def is_readable(stored: Any, version: int) -> bool:
 
 class Attempt(NamedTuple):
     """
-    A submit that was begun, as Airflow's task state store keeps it. Without a task id it is an intent.
+    A started submit, as Airflow's task state store keeps it.
 
-    :param fingerprint: of the request, see :func:`~airflow_provider_vidu.protocol.request.fingerprint`.
-    :param max_tries: Airflow's, which a person's clear raises and a retry leaves as it is.
-    :param begun_at: epoch seconds.
-    :param xcoms: what the submit pushes to XCom, for the try that attaches.
-    :param vidu_task_id: Vidu's id of the task, empty until the API told it.
+    Without a task id it is an intent.
+
+    :param fingerprint: fingerprint of the request, see :func:`~airflow_provider_vidu.protocol.request.fingerprint`.
+    :param max_tries: Airflow's value at that try; a person's clear raises it and a retry does not change it.
+    :param begun_at: start of the submit in epoch seconds.
+    :param xcoms: the XComs of the submit, for the try that re-attaches.
+    :param vidu_task_id: Vidu's id of the task, empty until the API returned it.
     :param delivered: whether a try has returned the task id.
     """
 
@@ -52,20 +58,20 @@ class Attempt(NamedTuple):
     delivered: bool = False
 
     def state(self) -> dict[str, Any]:
-        """Give what is stored: JSON types only."""
+        """Return the state to store: JSON types only."""
         return {"version": STATE_VERSION, **self._asdict()}
 
     @classmethod
     def from_state(cls, stored: Any) -> Attempt:
         """
-        Read what this version or an earlier one has stored.
+        Read a state that this version or an earlier one stored.
 
-        :param stored: the state, as it was found.
+        :param stored: the state as the store returned it.
         :return: the attempt.
-        :raises ValueError: if it is no attempt, or of a later version that this one must not guess at.
+        :raises ValueError: if it is not an attempt, or a later version wrote it, whose meaning is unknown here.
         """
         if not is_readable(stored, STATE_VERSION):
-            raise ValueError("of an unknown version")
+            raise ValueError("unknown version")
         attempt = cls(
             stored.get("fingerprint"),
             stored.get("max_tries"),
@@ -76,17 +82,17 @@ class Attempt(NamedTuple):
         )
         types: tuple[Any, ...] = (str, int, (int, float), dict, str, bool)
         if not all(isinstance(value, kind) for value, kind in zip(attempt, types, strict=True)):
-            raise ValueError("with a value of a wrong type")
+            raise ValueError("wrong type of a value")
         return attempt
 
     @property
     def when(self) -> str:
-        """When it was begun, for people."""
+        """The start of the submit as a readable text."""
         return f"{datetime.fromtimestamp(self.begun_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Step(Enum):
-    """What a try does about an earlier attempt."""
+    """Action of a try about an earlier attempt."""
 
     ATTACH = "attach"
     NEW = "new"
@@ -109,43 +115,43 @@ def decide(
     """
     Decide what a try does about an earlier attempt of its task instance.
 
-    :param attempt: what was stored.
-    :param max_tries: Airflow's at this try; another than the stored one means that a person has cleared the task.
-    :param fingerprint: of this try's request, ``None`` where it cannot be built: what is not known to be another
-        request is not paid for again.
+    :param attempt: the stored attempt.
+    :param max_tries: Airflow's value at this try; if it differs from the stored one, a person has cleared the task.
+    :param fingerprint: fingerprint of this try's request, ``None`` if the request cannot be built. A request that may
+        be the same is not paid again.
     :param now: epoch seconds.
-    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
+    :param answer: the last answer to the status request, ``None`` if the attempt has no task id.
     :param believed: whether that answer ends a wait.
-    :param files: URIs of its video's files, as far as an earlier try is known to have stored them.
-    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
-    :return: the step, and why. ``MISSING`` pays again only where a person asked for exactly that.
+    :param files: URIs of the video's files that an earlier try is known to have stored.
+    :param resubmit_missing: whether a clear resubmits it if these files and its links are unavailable.
+    :return: the step and its reason. ``MISSING`` pays again only if a person requested exactly that.
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
-        text = f"An earlier try began a submit at {attempt.when} and left no outcome."
-        return (Step.NEW, f"{text} {_ANEW}") if cleared else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
+        text = f"An earlier try started a submit at {attempt.when}, and its outcome is unknown."
+        return (Step.NEW, f"{text} {_RESUBMIT}") if cleared else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
-        text = f"{earlier} is not known to the server any more. {answer} Check the connection's key and host first."
+        text = f"{earlier} is no longer known to the server. {answer} Check the connection's key and host first."
         return _gone(attempt, text, cleared, files, resubmit_missing)
     if not isinstance(answer, TaskStatus):
-        return Step.ATTACH, f"{earlier} cannot be read just now, so nothing is submitted: {answer}"
+        return Step.ATTACH, f"{earlier} could not be read. Re-attaching to it; nothing is submitted or paid. {answer}"
     if answer.state is TaskState.FAILURE:
         text = f"{earlier} ended as {answer.word}: {answer.reason}"
         if cleared or answer.family.retry_can_help:
-            return Step.NEW, f"{text} It is submitted anew."
+            return Step.NEW, f"{text} Resubmitting it as a new, paid generation."
         return Step.FAIL, f"{text} {_CLEAR}"
     if answer.state is TaskState.SUCCESS:
         expires_at = answer.result()["expires_at"]
         if expires_at is not None and expires_at <= now:
             return _gone(attempt, f"{earlier} was ready, but its links have expired.", cleared, files, resubmit_missing)
         if cleared and attempt.delivered:
-            return Step.NEW, f"{earlier} is ready and was delivered, so clearing the task asks for a new video."
+            return Step.NEW, f"{earlier} was delivered, so clearing the task submits and pays a new video."
     elif cleared and not same:
         resume = how_to_resume(attempt.vidu_task_id)
         return Step.NEW, f"{earlier} was another request. It keeps running and will be billed. {resume}"
     changed = "" if same else ", although the request has changed"
-    return Step.ATTACH, f"{earlier} is {answer.word}. It is returned as it is: nothing is submitted or paid{changed}."
+    return Step.ATTACH, f"{earlier} is {answer.word}. Re-attaching to it{changed}; nothing is submitted or paid."
 
 
 def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resubmit_missing: bool) -> tuple[Step, str]:
@@ -153,23 +159,23 @@ def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resu
         text = f"{text} An earlier try stored it at {few(files)}."
         if not (cleared and resubmit_missing):
             text += (
-                " Nothing is submitted or paid. If this worker does not see that file, give all workers one "
-                "destination, then clear this task."
+                " Nothing is submitted or paid. If this worker does not see that file, use one destination for all "
+                "workers, then clear this task."
             )
             return Step.MISSING if cleared else Step.FAIL, text
     return (Step.NEW, f"{text} {_PAID_AGAIN}") if cleared else (Step.FAIL, f"{text} {_CLEAR}")
 
 
-_PAID_AGAIN = "The task was cleared, so it is submitted and paid again."
-_ANEW = "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."
-_CLEAR = "To have it made and paid anew, clear this task."
+_PAID_AGAIN = "A person cleared the task, so it is resubmitted and paid again."
+_RESUBMIT = f"It may have been accepted and billed. {_PAID_AGAIN}"
+_CLEAR = "To submit and pay again, clear this task."
 
 
 class Plan(NamedTuple):
     """
-    What a try does about an item that an earlier one began.
+    Decision of a try about an item that an earlier try started.
 
-    :param outcome: ``submitted`` attaches to its task; what else is there is final; ``None`` submits it anew.
+    :param outcome: ``submitted`` re-attaches to its task, any other outcome is final, ``None`` resubmits the item.
     :param why: the reason.
     """
 
@@ -190,17 +196,19 @@ def plan(
     resubmit_missing: bool = False,
 ) -> Plan:
     """
-    Decide what a try does about an item that an earlier one began: for each item what a single submit would do.
+    Decide what a try does about a batch item that an earlier try started.
 
-    :param attempt: what was stored.
-    :param max_tries: Airflow's at this try.
-    :param fingerprint: of this try's request, ``None`` where it is not known.
+    The decision is that of :func:`decide` for a single submit.
+
+    :param attempt: the stored attempt.
+    :param max_tries: Airflow's value at this try.
+    :param fingerprint: fingerprint of this try's request, ``None`` if unknown.
     :param now: epoch seconds.
-    :param answer: the last answer to the status request, ``None`` where the attempt has no task id.
+    :param answer: the last answer to the status request, ``None`` if the attempt has no task id.
     :param believed: whether that answer ends a wait.
-    :param resubmit: whether what is uncertain is submitted again.
-    :param files: URIs of what an earlier try stored of it.
-    :param resubmit_missing: whether a clear submits it again where these files and its links are out of reach.
+    :param resubmit: whether to resubmit an item of unknown outcome.
+    :param files: URIs of the item's files that an earlier try stored.
+    :param resubmit_missing: whether a clear resubmits an item whose files are missing and whose links have expired.
     """
     step, why = decide(
         attempt,

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch remembers across tries, so that no crash and no retry pays for an item twice."""
+"""
+The record of a batch's submits across tries.
+
+With it, no crash and no retry pays for an item twice.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +22,26 @@ if TYPE_CHECKING:
 
 DELIVERED_KEY = "vidu_batch_delivered"
 STATE_VERSION = 2
-"""Version of a stored chunk. One without a version is of 0.1.0: a list for each item, which stood under ``items``."""
+"""Version of a stored chunk. A chunk without one is of 0.1.0, which stored a list for each item under ``items``."""
 
 
 def chunk_key(number: int) -> str:
     """
-    Name the task state of a chunk.
+    Return the key of a chunk in the task state store.
 
-    :param number: which of them, from 0.
+    :param number: number of the chunk, from 0.
     """
     return f"vidu_batch_{number}"
 
 
 class Mark(NamedTuple):
     """
-    What a submit asks for, and what it costs.
+    The request and the estimate of a submit.
 
-    :param sent: fingerprint of all that is sent, files by their content.
-    :param asked: fingerprint of the request as its author gave it, files by their names, which costs no reading.
-    :param price: the estimate in CNY, ``None`` where unknown.
-    :param seconds: typical seconds of generation, ``None`` where unknown.
+    :param sent: fingerprint of the whole body, with files by their content.
+    :param asked: fingerprint of the request as the author passed it. It takes files by their names and reads none.
+    :param price: the estimate in CNY, ``None`` if unknown.
+    :param seconds: typical seconds of generation, ``None`` if unknown.
     """
 
     sent: str
@@ -48,18 +52,18 @@ class Mark(NamedTuple):
 
 class BatchRecord(StateStore):
     """
-    The attempts of a batch's items, in Airflow's task state store, one key for each chunk that was submitted together.
+    The attempts of a batch's items in Airflow's task state store.
 
-    What stands in a later chunk replaces what an earlier one says of the same item, and nothing else does. ``attempts``
-    holds what counts, by custom id.
+    Each key holds a chunk of items that were submitted together. Only a later chunk replaces an earlier chunk's entry
+    for the same item. ``attempts`` holds the valid attempt of each item, by custom id.
 
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
     """
 
     without_a_store = (
-        "Airflow older than 3.3 keeps nothing of a try. So once anything is submitted this task is not retried, and a "
-        "worker that dies loses what it submitted; keep batches small there, or upgrade."
+        "Airflow older than 3.3 keeps nothing of a try. This task is not retried once anything is submitted, and a "
+        "worker that dies loses its submits, which are billed. Upgrade, or keep batches small."
     )
 
     def __init__(self, context: Context, *, log: Logger) -> None:
@@ -67,23 +71,23 @@ class BatchRecord(StateStore):
         self.max_tries = context["ti"].max_tries
         self.attempts: dict[str, Attempt] = {}
         self.marks: dict[str, Mark] = {}
-        """What the last submit of each item asked for, by custom id."""
+        """Request and estimate of each item's last submit, by custom id."""
         self._submits: dict[str, dict[float, tuple[str, float | None]]] = {}
-        """Vidu's id and the price of all that was submitted for an item, or perhaps was, by when."""
+        """Vidu's id and the price of each certain or possible submit of an item, by its time."""
         self._open: dict[str, float] = {}
-        """When those were submitted whose outcome the store does not tell."""
+        """Start of each submit whose outcome is not in the store, by custom id."""
         self._chunks = 0
 
     @property
     def remembers(self) -> bool:
-        """Whether the next try will know what this one submits."""
+        """Whether the next try can read the submits of this one."""
         return self._store is not None
 
     def read(self) -> None:
         """
-        Read what earlier tries left.
+        Read the attempts that earlier tries stored.
 
-        :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
+        :raises ViduStateError: if the store cannot be read or holds something else. Nothing was sent.
         """
         delivered = self.get(DELIVERED_KEY)
         while (stored := self.get(chunk_key(self._chunks))) is not None:
@@ -100,7 +104,7 @@ class BatchRecord(StateStore):
             self._chunks += 1
 
     def _note(self, name: str, begun_at: float, vidu_task_id: str) -> None:
-        # What is written again, as by attach, keeps its time.
+        # An attempt that attach() writes again keeps its time.
         self._submits.setdefault(name, {})[begun_at] = (vidu_task_id, self.marks[name].price)
         self._open.pop(name, None)
         if not vidu_task_id:
@@ -108,27 +112,27 @@ class BatchRecord(StateStore):
 
     def earlier_than(self, custom_id: str, vidu_task_id: str) -> tuple[str, ...]:
         """
-        Tell what else was submitted for an item, and is billed perhaps.
+        List the earlier tasks of an item, which may be billed.
 
-        :param custom_id: the item's.
-        :param vidu_task_id: Vidu's id of its last task, empty where none is known.
-        :return: Vidu's ids of the tasks, the oldest first.
+        :param custom_id: custom id of the item.
+        :param vidu_task_id: Vidu's id of its last task, empty if none is known.
+        :return: Vidu's ids of the earlier tasks, the oldest first.
         """
         return tuple(known for known, _ in self._submits.get(custom_id, {}).values() if known not in ("", vidu_task_id))
 
     def cost(self, custom_id: str) -> float | None:
         """
-        Sum up what was submitted for an item, or perhaps was.
+        Return the total estimate of all certain and possible submits of an item.
 
-        :param custom_id: the item's.
-        :return: CNY by the estimates of then, 0 where nothing was, ``None`` where one of them is unknown.
+        :param custom_id: custom id of the item.
+        :return: CNY by the estimates at the time of each submit; 0 if there was none, ``None`` if one is unknown.
         """
         prices = [price for _, price in self._submits.get(custom_id, {}).values()]
         return None if None in prices else round(sum(filter(None, prices)), 5)
 
     def agrees_with(self, records: Sequence[Record]) -> bool:
         """
-        Say whether records are those of the try that submitted last.
+        Check whether records belong to the try that submitted last.
 
         :param records: the items with their tasks, if any.
         """
@@ -140,7 +144,7 @@ class BatchRecord(StateStore):
         attempt = self.attempts.get(record.custom_id)
         known = attempt.vidu_task_id if attempt else ""
         if not record.task_id:
-            # What was refused leaves the attempt before it as it was.
+            # A refused submit leaves the item's earlier attempt unchanged.
             return not known or known in record.earlier_task_ids
         if attempt and not known:
             # An intent without an outcome may be one whose task id could not be stored.
@@ -149,10 +153,10 @@ class BatchRecord(StateStore):
 
     def intend(self, marks: Mapping[str, Mark]) -> None:
         """
-        Remember that a chunk is about to be submitted.
+        Store the intent to submit a chunk.
 
-        :param marks: of its items, by custom id.
-        :raises ViduStateError: when it cannot be stored. Nothing of it was sent.
+        :param marks: requests and estimates of its items, by custom id.
+        :raises ViduStateError: if the store cannot write it. Nothing of the chunk was sent.
         """
         self.marks.update(marks)
         begun_at = time.time()
@@ -161,13 +165,13 @@ class BatchRecord(StateStore):
 
     def settle(self, marks: Mapping[str, Mark], accepted: Mapping[str, str], unknown: Collection[str]) -> bool:
         """
-        Remember what came of the chunk that was intended last.
+        Store the outcome of the chunk that was intended last.
 
-        :param marks: of its items, by custom id.
-        :param accepted: Vidu's ids of the tasks that were accepted, by custom id.
-        :param unknown: custom ids of the items whose outcome nobody knows. What else was intended was not accepted:
-            what earlier tries said of it counts again.
-        :return: whether it is stored.
+        :param marks: requests and estimates of its items, by custom id.
+        :param accepted: Vidu's ids of the accepted tasks, by custom id.
+        :param unknown: custom ids of the items whose outcome is unknown. All other items of the chunk were not
+            accepted, and their earlier attempts are valid again.
+        :return: whether the outcome is stored.
         """
         kept = {name: accepted.get(name, "") for name in marks if name in accepted or name in unknown}
         settled_at, begun_at = time.time(), {name: self._open.pop(name) for name in marks}
@@ -176,7 +180,7 @@ class BatchRecord(StateStore):
         is_stored = self.put_or_tell(
             chunk_key(self._chunks - 1),
             self._chunk(kept, settled_at),
-            "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by "
+            "Could not store the accepted submits: another try would treat them as uncertain. The Vidu tasks by "
             f"custom id: {dict(accepted)}",
         )
         if not is_stored:
@@ -185,28 +189,28 @@ class BatchRecord(StateStore):
 
     def catch_up(self, records: Iterable[Record]) -> None:
         """
-        Remember the tasks of submits whose outcome could not be stored when they were accepted.
+        Store the accepted tasks that an earlier write could not store.
 
-        :param records: the items, with their tasks.
+        :param records: the items with their tasks.
         """
         late = {record.custom_id: record.task_id for record in records if record.task_id}
         for begun_at in sorted({self._open[name] for name in late if name in self._open}):
             ids = {name: id_ for name, id_ in late.items() if self._open.get(name) == begun_at}
             key, chunk = chunk_key(self._chunks), self._chunk(ids, begun_at)
-            if self.put_or_tell(key, chunk, f"Still not remembered are the Vidu tasks by custom id: {ids}"):
+            if self.put_or_tell(key, chunk, f"Still could not store the Vidu tasks by custom id: {ids}"):
                 self._chunks += 1
                 for name in ids:
                     del self._open[name]
 
     def attach(self, custom_ids: Collection[str]) -> None:
         """
-        Make a later retry a retry again, after a person has cleared the task.
+        Store this try's ``max_tries`` with the attempts that it re-attaches to.
 
-        What is submitted anew stays as it was until its intent replaces it: for a try that comes to it, it is cleared
-        still.
+        After a person's clear, a later retry then counts as a retry for these items, not as another clear. The attempt
+        of an item to resubmit stays unchanged until its intent replaces it. A try that reaches it still sees the clear.
 
-        :param custom_ids: the items that this try attaches to.
-        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        :param custom_ids: the items that this try re-attaches to.
+        :raises ViduStateError: if the store cannot write it. Nothing was sent.
         """
         cleared = [name for name in custom_ids if self.attempts[name].max_tries != self.max_tries]
         for begun_at in sorted({self.attempts[name].begun_at for name in cleared}):
@@ -215,14 +219,14 @@ class BatchRecord(StateStore):
 
     def deliver(self, without: Collection[str]) -> None:
         """
-        Remember that the batch was delivered, so that a clear asks for new videos.
+        Store that the batch was delivered, so that a clear submits new videos.
 
-        :param without: custom ids of the items that have no video.
+        :param without: custom ids of the items without a video.
         """
         self.put_or_tell(
             DELIVERED_KEY,
             {"version": 1, "max_tries": self.max_tries, "without": sorted(without)},
-            "That the batch was delivered could not be stored; a clear would attach to its tasks.",
+            "Could not store that the batch was delivered; a clear would re-attach to its tasks.",
         )
 
     def _add(self, ids: Mapping[str, str], begun_at: float) -> None:
@@ -230,7 +234,7 @@ class BatchRecord(StateStore):
         self._chunks += 1
 
     def _chunk(self, ids: Mapping[str, str], begun_at: float) -> dict[str, Any]:
-        # Not under the name of 0.1.0, which would take the names in it for values.
+        # The key differs from that of 0.1.0, which would read the names in this dictionary as values.
         submits = {name: {**self.marks[name]._asdict(), "task_id": id_} for name, id_ in ids.items()}
         return {"version": STATE_VERSION, "max_tries": self.max_tries, "begun_at": begun_at, "submits": submits}
 
@@ -239,10 +243,10 @@ def _submits_in(stored: Any) -> dict[str, tuple[Mark, str]]:
     """
     Read a stored chunk of this version or an earlier one.
 
-    :raises Exception: of one kind or another, if it is no chunk or of a later version.
+    :raises Exception: of various types, if it is not a chunk or a later version wrote it.
     """
     if not is_readable(stored, STATE_VERSION):
-        raise ValueError("of an unknown version")
+        raise ValueError("unknown version")
     if "version" not in stored:
         found = {name: (Mark(*mark), id_) for name, (*mark, id_) in stored["items"].items()}
     else:
@@ -251,5 +255,5 @@ def _submits_in(stored: Any) -> dict[str, tuple[Mark, str]]:
             for name, one in stored["submits"].items()
         }
     if not all(isinstance(text, str) for mark, id_ in found.values() for text in (mark.sent, mark.asked, id_)):
-        raise TypeError("an id or a fingerprint that is no text")
+        raise TypeError("an id or a fingerprint is not a string")
     return found

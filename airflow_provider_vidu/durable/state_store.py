@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What outlives a try: Airflow's task state store, and what must not be retried where there is none."""
+"""Airflow's task state store, and protection from paid retries without one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SUBMIT_KEY = "vidu_submit"
 @contextmanager
 def no_blind_retry(is_free: Callable[[], bool], otherwise: str) -> Iterator[None]:
     """
-    Let no error be retried where a retry would submit and pay anew.
+    Fail without retries if a retry would submit (and pay) again.
 
-    :param is_free: tells, once something has gone wrong, whether a retry pays for nothing that is paid already.
-    :param otherwise: what to add to the error where it does.
-    :raises AirflowFailException: in place of any other error, where a retry is not free.
+    :param is_free: called after an error; returns whether a retry would pay for nothing that is paid already.
+    :param otherwise: text to add to the error if a retry would pay again.
+    :raises AirflowFailException: in place of any other error, if a retry would pay again.
     """
     try:
         yield
@@ -42,10 +42,12 @@ def no_blind_retry(is_free: Callable[[], bool], otherwise: str) -> Iterator[None
 
 class StateStore:
     """
-    Airflow's task state store (3.3+), with its faults as errors of ours. Without a store it remembers nothing.
+    Airflow's task state store (3.3+), with its faults as errors of this provider.
+
+    Without a store, it stores nothing and returns nothing.
 
     :param context: Airflow's context of the task instance.
-    :param durable: whether to remember at all.
+    :param durable: whether to use the store.
     :param log: the operator's logger.
     """
 
@@ -56,17 +58,17 @@ class StateStore:
             log.warning("%s", self.without_a_store)
 
     without_a_store = (
-        "durable needs Airflow 3.3 or newer. Here nothing outlives a try: a retry after the worker died is a new, paid "
-        "submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
+        "durable needs Airflow 3.3 or newer. This Airflow keeps nothing of a try: a retry after the worker died is a "
+        "new, paid submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
     )
 
     def get(self, key: str) -> Any:
         """
-        Read what earlier tries left.
+        Read the state that earlier tries stored under a key.
 
-        :param key: under which name.
-        :return: what they left, ``None`` when there is nothing.
-        :raises ViduStateError: when the store cannot be read. Nothing was sent.
+        :param key: name of the task state.
+        :return: the state, ``None`` if the store has no state of that name.
+        :raises ViduStateError: if the store cannot be read. Nothing was sent.
         """
         if self._store is None:
             return None
@@ -74,34 +76,36 @@ class StateStore:
             return self._store.get(key)
         except Exception as error:
             raise ViduStateError(
-                f"Airflow's task state store could not be read ({error!r}), so nobody knows whether an earlier try "
-                "submitted. Nothing was sent: nothing was paid, a retry can help."
+                f"Could not read Airflow's task state store ({error!r}), so it is unknown whether an earlier try "
+                "submitted. Nothing was sent or paid in this visit to a worker. Retry the task."
             ) from error
 
     def put(self, key: str, value: Any) -> None:
         """
-        Remember something in place of what was there.
+        Store a state in place of an earlier one.
 
-        :param key: under which name.
+        :param key: name of the task state.
         :param value: JSON types only.
-        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        :raises ViduStateError: if the store cannot write it. Nothing was sent.
         """
         try:
             self._set(key, value)
         except Exception as error:
             raise ViduStateError(
-                f"Airflow's task state store could not be written ({error!r}). Nothing was sent: nothing was paid, a "
-                "retry can help."
+                f"Could not write Airflow's task state store ({error!r}). Nothing was sent or paid for this entry. "
+                "Retry the task."
             ) from error
 
     def put_or_tell(self, key: str, value: Any, otherwise: str) -> bool:
         """
-        Remember what was accepted. Nothing may keep its task id from being returned any more.
+        Store the state of an accepted submit, or log an error.
 
-        :param key: under which name.
+        It raises nothing, because the task id must be returned in any case.
+
+        :param key: name of the task state.
         :param value: JSON types only.
-        :param otherwise: what to log as an error where it cannot be stored.
-        :return: whether it is stored.
+        :param otherwise: text to log as an error if the store cannot write the state.
+        :return: whether the state is stored.
         """
         try:
             self._set(key, value)
@@ -119,33 +123,33 @@ class StateStore:
     @staticmethod
     def strange(key: str, stored: Any) -> ViduStateError:
         """
-        Name a state that this version cannot read.
+        Return the error for a state that this version cannot read.
 
-        :param key: under which name it was found.
-        :param stored: what was found.
+        :param key: name of the task state.
+        :param stored: the state as the store returned it.
         """
         return ViduStateError(
             f"The task state {key!r} must be one that this version of airflow-provider-vidu or an earlier one wrote, "
             f"got {repr(stored)[:300]}. Nothing was sent. Upgrade the provider if a later version wrote it; otherwise "
-            "find out whether an earlier try submitted, then delete that task state and clear the task."
+            "check whether an earlier try submitted, then delete that task state and clear the task."
         )
 
 
 class SubmitRecord(StateStore):
     """
-    The attempt that a task instance remembers across its tries, in Airflow's task state store (3.3+).
+    The attempt of a task instance across its tries.
 
-    ``remembered`` is what the store holds, as far as is known.
+    Airflow's task state store (3.3+) holds it. ``remembered`` is the attempt that the store is known to hold.
     """
 
     remembered: Attempt | None = None
 
     def read(self) -> Attempt | None:
         """
-        Read what earlier tries left.
+        Read the attempt that earlier tries stored.
 
-        :return: the attempt, ``None`` when there was none.
-        :raises ViduStateError: when the store cannot be read or holds something else. Nothing was sent.
+        :return: the attempt, ``None`` if earlier tries stored nothing.
+        :raises ViduStateError: if the store cannot be read or holds something else. Nothing was sent.
         """
         stored = self.get(SUBMIT_KEY)
         if stored is None:
@@ -158,21 +162,23 @@ class SubmitRecord(StateStore):
 
     def write(self, attempt: Attempt) -> None:
         """
-        Remember an attempt in place of an earlier one.
+        Store an attempt in place of an earlier one.
 
-        :param attempt: what to remember.
-        :raises ViduStateError: when it cannot be stored. Nothing was sent.
+        :param attempt: the attempt.
+        :raises ViduStateError: if the store cannot write it. Nothing was sent.
         """
         self.put(SUBMIT_KEY, attempt.state())
         self._hold(attempt)
 
     def keep(self, attempt: Attempt, otherwise: str) -> bool:
         """
-        Remember an attempt whose task was accepted. Nothing may keep its task id from being returned any more.
+        Store an attempt whose task was accepted, or log an error.
 
-        :param attempt: what to remember.
-        :param otherwise: what to log as an error where it cannot be stored.
-        :return: whether it is stored.
+        It raises nothing, because the task id must be returned in any case.
+
+        :param attempt: the attempt.
+        :param otherwise: text to log as an error if the store cannot write it.
+        :return: whether the attempt is stored.
         """
         stored = self.put_or_tell(SUBMIT_KEY, attempt.state(), otherwise)
         self._hold(attempt if stored else None)
@@ -183,21 +189,21 @@ class SubmitRecord(StateStore):
 
     def deliver(self, attempt: Attempt) -> None:
         """
-        Remember that an attempt was delivered, where it is remembered at all.
+        Store that an attempt was delivered, if the store holds the attempt.
 
-        :param attempt: whose task is about to be returned.
+        :param attempt: the attempt whose task id is about to be returned.
         """
         if self.remembered:
             self.keep(
                 attempt._replace(delivered=True),
-                f"That Vidu task {attempt.vidu_task_id} was delivered could not be stored; a clear would attach to it.",
+                f"Could not store that Vidu task {attempt.vidu_task_id} was delivered; a clear would re-attach to it.",
             )
 
     def withdraw(self, earlier: Attempt | None) -> None:
         """
-        Forget an intent that was surely not accepted.
+        Delete an intent whose submit was certainly not accepted.
 
-        :param earlier: the attempt that it replaced, which counts again.
+        :param earlier: the attempt that the intent replaced, which is restored.
         """
         try:
             if earlier is not None:
@@ -207,7 +213,7 @@ class SubmitRecord(StateStore):
                 self._store.delete(SUBMIT_KEY)
         except Exception:
             self.log.exception(
-                "The intent of a submit that was not accepted stays stored, so that the next try calls it uncertain"
+                "Could not withdraw the intent of a submit that was not accepted; the next try treats it as uncertain"
             )
 
 

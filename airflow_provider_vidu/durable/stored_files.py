@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stored files of a task instance, remembered by the Vidu task whose videos they hold."""
+"""The record of a task instance's stored files, by the Vidu task of each."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 KEY = "vidu_stored_"
-"""What the names of the task states begin with; a number follows, from 0 and without gaps."""
+"""Prefix of the task state keys; a number follows, from 0 and without gaps."""
 CHUNK_BYTES = 48 << 10
-"""Airflow warns of a task state above 64 KB."""
+"""Size limit of a task state; Airflow warns above 64 KB."""
 WRITE_SECONDS, WRITE_VIDEOS = 5.0, 10
-"""How often it writes, since each write is a round trip. What a killed worker had not written is stored again."""
+"""
+The record is written after so many seconds or videos, since each write is a round trip.
+
+Another try stores the videos again that a killed worker had not written to the record.
+"""
 _VERSION = 1
 
 
 class StoredFiles:
     """
-    What earlier tries of a task instance stored, in Airflow's task state store (3.3+). May be used by many threads.
+    The record of the files that earlier tries of a task instance stored.
 
-    Without a store, or where it cannot be used, nothing is remembered: each try stores again, which is free.
+    Airflow's task state store (3.3+) holds it, and many threads may use it. Without a usable store it records nothing,
+    and each try stores the videos again, at no cost.
 
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
@@ -52,11 +57,11 @@ class StoredFiles:
 
     def files_of(self, task_id: str) -> list[str]:
         """
-        Say which files of a Vidu task were stored.
+        List the stored files of a Vidu task.
 
         :param task_id: Vidu's id of the task.
         :return: their URIs.
-        :raises ViduStateError: when the state store cannot be read.
+        :raises ViduStateError: if the state store cannot be read.
         """
         with self._lock:
             self._read()
@@ -64,11 +69,11 @@ class StoredFiles:
 
     def kept(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
         """
-        Check whether a file is one that was stored for a Vidu task, and unchanged since.
+        Check whether a file was stored for a Vidu task and is unchanged since.
 
         :param task_id: Vidu's id of the task.
         :param uri: the file.
-        :param stat: what its store says of it now.
+        :param stat: the store's current description of the file.
         """
         found = _entry(uri, stat)
         with self._lock:
@@ -76,11 +81,11 @@ class StoredFiles:
 
     def is_replaced(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> bool:
         """
-        Check whether a file is known to be another one than was stored for a Vidu task, as far as any is known.
+        Check whether a file differs from what was stored for a Vidu task, as far as the record knows.
 
-        :param task_id: Vidu's id of the task.
+        :param task_id: Vidu's id of the task for which the file was stored.
         :param uri: the file.
-        :param stat: what its store says of it now.
+        :param stat: the store's current description of the file.
         """
         with self._lock:
             known = self._files.get(task_id, ()) if self._is_usable() else ()
@@ -88,11 +93,11 @@ class StoredFiles:
 
     def add(self, task_id: str, uri: str, stat: Mapping[str, Any]) -> None:
         """
-        Remember a file, in place of any other at the same URI.
+        Record a stored file, in place of any other at the same URI.
 
         :param task_id: Vidu's id of the task whose video it holds.
         :param uri: the file.
-        :param stat: what its store says of it now.
+        :param stat: the store's current description of the file.
         """
         with self._lock:
             if not self._is_usable():
@@ -116,7 +121,11 @@ class StoredFiles:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what was added. Where that is not possible, a later try stores it again."""
+        """
+        Write the added entries.
+
+        If the state store fails, a later try stores those videos again.
+        """
         with self._lock:
             self._added, self._written_at = 0, time.monotonic()
             for number in sorted(self._unwritten):
@@ -138,11 +147,11 @@ class StoredFiles:
         return not self._is_off
 
     def _switch_off(self, error: ViduStateError) -> None:
-        # What could not be read must not be replaced, and each call would wait again.
+        # An unreadable state must not be replaced, and each further call would wait for the store again.
         self._is_off = True
         self._unwritten.clear()
         self._log.warning(
-            "Which videos were stored is not remembered, so a retry stores them again, and a clear after their links "
+            "Could not use the record of stored videos, so a retry stores them again, and a clear after their links "
             "have expired pays for them again: %s",
             error,
         )
@@ -163,7 +172,7 @@ class StoredFiles:
 
 
 def _entry(uri: str, stat: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a file; the time of its change stands under another name in each kind of store."""
+    """Describe a file; each kind of store has its own name for modification time."""
     times = (stat.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
     changed_at = next((time for time in times if time is not None), None)
     if isinstance(changed_at, datetime):
@@ -174,7 +183,7 @@ def _entry(uri: str, stat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _files(chunk: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Take from a task state what this version understands; nothing where it understands nothing."""
+    """Return the entries of a task state that this version can read."""
     found = chunk.get("files") if isinstance(chunk, dict) else None
     for task_id, files in found.items() if isinstance(found, dict) else ():
         known = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []

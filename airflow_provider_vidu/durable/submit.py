@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a submit does on the worker. It stands apart from the operator, which every DAG file imports."""
+"""
+The submit on a worker.
+
+It is separate from the operator module, which every DAG file imports.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +38,13 @@ if TYPE_CHECKING:
 
 class SubmitOptions(NamedTuple):
     """
-    The arguments of the submit operator that say how to submit, by their own names.
+    The arguments of the submit operator that control the submit.
 
-    :param vidu_conn_id: as the operator's, as all that follow.
-    :param durable: as the operator's.
-    :param on_uncertain: as the operator's.
-    :param max_cost: as the operator's.
-    :param prices: as the operator's.
+    :param vidu_conn_id: the operator's argument of the same name.
+    :param durable: the operator's argument of the same name.
+    :param on_uncertain: the operator's argument of the same name.
+    :param max_cost: the operator's argument of the same name.
+    :param prices: the operator's argument of the same name.
     """
 
     vidu_conn_id: str
@@ -55,7 +59,7 @@ class Resends:
     Counts the POSTs of one submit.
 
     :param log: the operator's logger.
-    :param name: what a line in the log begins with, empty for nothing.
+    :param name: prefix of the log lines, empty for none.
     """
 
     def __init__(self, log: Logger, name: str = "") -> None:
@@ -65,29 +69,31 @@ class Resends:
 
     def pause_after(self, error: ViduError) -> float | None:
         """
-        Say when to send again what was surely not accepted, and tell of it.
+        Return the pause before the next POST.
 
-        :param error: what came of the last POST.
-        :return: seconds to wait, ``None`` where it is not sent again.
+        Only a submit that was certainly not accepted is sent again. The pause is logged as a warning.
+
+        :param error: error of the last POST.
+        :return: seconds to wait, ``None`` if the submit is not sent again.
         """
         self._posts += 1
         pause = resend_after(error, self._posts, random.random())  # noqa: S311 - a jitter
         if pause is not None:
             self._log.warning(
-                "%s%s Sending it again in %.1f s, POST %d of %d.", self._begin, error, pause, self._posts + 1, MAX_POSTS
+                "%s%s Retrying in %.1f s, POST %d of %d.", self._begin, error, pause, self._posts + 1, MAX_POSTS
             )
         return pause
 
 
 class Submit:
     """
-    One try of a submit: it attaches to what an earlier try submitted, or POSTs.
+    One try of a submit: it re-attaches to an earlier try's task, or sends a POST.
 
-    :param request: what is to be submitted.
-    :param options: how.
+    :param request: the request to submit.
+    :param options: the operator's arguments that control the submit.
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
-    :param before_post: called before anything is submitted; refuses where what is paid could not be used.
+    :param before_post: called before the submit; raises if a paid video could not be used.
     """
 
     def __init__(
@@ -102,12 +108,12 @@ class Submit:
 
     def run(self) -> tuple[SubmitRecord, Attempt]:
         """
-        Submit, or attach to the task of an earlier try.
+        Submit, or re-attach to the task of an earlier try.
 
-        :return: what remembers the submit, and the submit.
-        :raises AirflowFailException: if the task of an earlier try has failed or is gone.
-        :raises ViduSubmissionUncertainError: if an outcome is unknown; it may be paid.
-        :raises ViduError: any other kind: nothing was paid.
+        :return: the record of the submit, and the attempt.
+        :raises AirflowFailException: if the task of an earlier try has failed or no longer exists.
+        :raises ViduSubmissionUncertainError: if the outcome of a submit is unknown; it may be paid.
+        :raises ViduError: for any other fault; nothing was paid.
         """
         ti, record = self._ti, self._record
         earlier = record.read()
@@ -123,8 +129,8 @@ class Submit:
         try:
             return self._body()
         except Exception as error:
-            # What was paid is not lost because its picture has gone.
-            self._log.warning("The request of an earlier try cannot be made again: %s", error)
+            # A missing picture must not lose a paid task.
+            self._log.warning("Could not rebuild the request of an earlier try: %s", error)
             return None
 
     def _attaches_to(self, earlier: Attempt, body: Body | None) -> bool:
@@ -144,7 +150,7 @@ class Submit:
             files=files,
         )
         if files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
-            # With its files it needs no links, and no server that knows it.
+            # Its files are stored, so expired links do not matter, nor does a server that has forgotten the task.
             step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {few(files)} already."
         if step is Step.MISSING:
             why = f"{why} To pay for it again instead, delete the task state {SUBMIT_KEY} and clear this task."
@@ -175,7 +181,7 @@ class Submit:
                 "estimated_by": prices.source,
             },
         }
-        # All that is known before the POST is pushed before it, so that little can fail between it and the return.
+        # These XComs are pushed before the POST, so that little can fail between the POST and the return.
         self._push(xcoms)
         mark = fingerprint(body, options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms)
@@ -184,19 +190,23 @@ class Submit:
         attempt = attempt._replace(begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
         stored = self._record.keep(
             attempt,
-            f"Vidu task {vidu_task_id} was accepted, but could not be remembered: clearing this task would submit and "
-            f"pay anew. {how_to_resume(vidu_task_id)}",
+            f"Vidu task {vidu_task_id} was accepted, but could not be stored in Airflow's task state store. Clearing "
+            f"this task would submit and pay again. {how_to_resume(vidu_task_id)}",
         )
         try:
             self._log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
             self._push(known if stored else {"vidu_task_id": vidu_task_id, **known})
             count_submission(cost.price_cny)
         except (Exception, AirflowTaskTimeout):
-            self._log.exception("The request id of Vidu task %s could not be pushed", vidu_task_id)
+            self._log.exception("Could not push the request id of Vidu task %s", vidu_task_id)
         return attempt
 
     def _post(self, body: Body, attempt: Attempt, earlier: Attempt | None) -> Submission:
-        """Submit, with the intent stored before each POST; again only what was surely not accepted and may pass."""
+        """
+        Submit, with the intent stored before each POST.
+
+        The POST is repeated only after a passing fault with which the API certainly accepted nothing.
+        """
         from airflow_provider_vidu.hooks.vidu import ViduHook
 
         hook, resends = ViduHook(self._options.vidu_conn_id), Resends(self._log)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where bytes come from and go to: destinations, places, videos, manifests and input files."""
+"""File access: destinations, places, videos, manifests and input files."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A destination, checked before anything is paid for: what it shares with other workers and other mapped tasks."""
+"""
+Checks of a destination before a submit.
+
+Mapped tasks must not share a file, and all workers should see the path.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +30,19 @@ _SAME_IN_A_RUN = {
     *("macros.ds_add", "macros.ds_format", "macros.datetime_diff_for_humans", "task_instance_key_str"),
     *(f"{name}.{one}" for name in ("ti", "task_instance", "task") for one in ("dag_id", "task_id", "run_id")),
 }
-"""What templates use that no mapped task of a run has for itself."""
+"""Template variables that are the same for all mapped tasks of a run."""
 
 _OWN_NAMES = "a directory, or a name that holds {task_id}"
 
 
 def check_in_group(operator: BaseOperator) -> None:
     """
-    Refuse, while the DAG is parsed, what :func:`check_destination` would refuse in a mapped task group.
+    Refuse a destination that makes the tasks of a mapped group write one file.
 
-    :param operator: with ``destination``, a literal.
-    :raises ViduRequestError: when each mapped task would write the same file.
+    This is the check of :func:`check_destination`, made while the DAG is parsed.
+
+    :param operator: an operator whose ``destination`` is a literal.
+    :raises ViduRequestError: if each mapped task would write the same file.
     """
     destination = Destination(as_text(operator.destination))  # type: ignore[attr-defined]
     if any(operator.iter_mapped_task_groups()) and destination.path("a") == destination.path("b", index=1):
@@ -45,42 +51,44 @@ def check_in_group(operator: BaseOperator) -> None:
 
 def check_destination(operator: BaseOperator, context: Context, *, is_batch: bool = False) -> None:
     """
-    Refuse what mapped tasks would write over each other, and warn of a path that other workers may not see.
+    Refuse a destination or manifest that mapped tasks would overwrite.
 
-    :param operator: with ``destination``, rendered, and for a batch ``manifest``.
+    The check also warns of a local path that other workers may not see.
+
+    :param operator: an operator with a rendered ``destination``, and for a batch a rendered ``manifest``.
     :param context: Airflow's context of the task instance.
-    :param is_batch: whether it stores many videos.
-    :raises ViduRequestError: when each mapped task would write the same file. Nothing was sent.
+    :param is_batch: whether the operator stores many videos.
+    :raises ViduRequestError: if each mapped task would write the same file. Nothing was sent.
     """
     destination = Destination(as_text(operator.destination))  # type: ignore[attr-defined]
-    # Vidu's ids differ everywhere, custom ids may, indexes do unless each batch counts its own.
+    # Vidu's ids always differ and custom ids may. Indexes differ too, except that each batch counts its own from 0.
     one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
     if one == other and _is_the_same_for_all(operator, context, "destination"):
         raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=is_batch)
     manifest = getattr(operator, "manifest", None)
     if manifest and _is_the_same_for_all(operator, context, "manifest"):
-        raise _refusal("manifest", manifest, "none, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
+        raise _refusal("manifest", manifest, "the default, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
     _warn_if_local(operator, one)
 
 
 def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestError:
     index = "" if is_batch else " or {index}"
     return ViduRequestError(
-        f"{name} must differ for each mapped task, got {given!r}, so that each would replace the file of the others. "
-        f"Nothing was sent or paid. Use {use}{index}, then clear the task."
+        f"{name} must differ for each mapped task, got {given!r}, with which each task replaces the files of the "
+        f"others. Nothing was sent or paid. Use {use}{index}, then clear the task."
     )
 
 
 def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) -> bool:
-    """Check whether an argument is known to be rendered the same for some other mapped task of the run."""
+    """Check whether an argument certainly renders alike in another mapped task of the run."""
     if context["ti"].map_index is None or context["ti"].map_index < 0:
         return False
     dag = operator.get_dag()
     written: Any = dag.get_task(operator.task_id) if dag else operator
     if written is operator:
-        # Rendered in place: how it was written is not known.
+        # Airflow rendered the argument in place, so its template is unknown.
         return False
-    # Of a mapped operator what is not mapped is in partial(); one of a mapped group has its attributes.
+    # A mapped operator holds its arguments in partial_kwargs; an operator in a mapped group holds them as attributes.
     arguments = getattr(written, "partial_kwargs", None)
     if arguments is None:
         return _is_of_the_run(operator, getattr(written, name, None), set())
@@ -140,8 +148,8 @@ def _is_of_the_run(operator: BaseOperator, template: Any, mapped: set[str]) -> b
 def _warn_if_local(operator: BaseOperator, path: str) -> None:
     if others := _executors_elsewhere(path):
         operator.log.warning(
-            "destination is a path of this worker: %s. With %s the next try may run on another machine, which has to "
-            "see the same files: use a directory that all workers share, or an object store.",
+            "destination is a path of this worker: %s. With %s the next try may run on another machine, which must see "
+            "the same files. Use a directory that all workers share, or an object store.",
             operator.destination,  # type: ignore[attr-defined]
             ", ".join(others),
         )
@@ -149,16 +157,16 @@ def _warn_if_local(operator: BaseOperator, path: str) -> None:
 
 def _executors_elsewhere(path: str) -> list[str]:
     """
-    Name the executors whose workers may not see a file, since it is on this machine.
+    List the configured executors whose workers may not see a file of this machine.
 
     :param path: a path or URI.
-    :return: their names, none where every worker sees the file.
+    :return: their names; an empty list if every worker sees the file.
     """
     from airflow.providers.common.compat.sdk import conf
 
     if not is_local(located(path)):
         return []
-    # A list, in which an executor may have an alias or a team.
+    # The option is a list, in which an executor may have an alias or a team.
     configured = re.split(r"[,;]", conf.get("core", "executor", fallback="LocalExecutor"))
     names = {re.split(r"[=:.]", one.strip())[-1] for one in configured}
     return sorted(names - _LOCAL_EXECUTORS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where videos are stored: names only, nothing is opened here."""
+"""Destination templates: the names of stored videos. This module opens no file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
 MAX_CUSTOM_ID_BYTES = 180
 _OTHER_VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
-# What file systems take for a directory.
+# Directory separators of file systems.
 _REFUSED_CHARACTERS = "/\\"
 _PLACEHOLDER = re.compile(r"\{(custom_id|task_id|index)\}")
-# Other braces are a part of the name.
+# Any other use of braces is part of the name.
 _MISSPELT = re.compile(r"\{\s*(?:[A-Za-z_][\w.]*\s*(?:[!:\[][^{}]*)?\}|(?:custom_id|task_id|index)\b)|\{\}")
-# ObjectStoragePath loses a part of each of these, and stores take what follows the last for a version.
+# ObjectStoragePath drops a part of each of these. Stores read the text after ?versionId= as a version.
 _LOST = re.compile(r"[\x00-\x1f\x7f]|::|\?#|\?versionid=", re.IGNORECASE)
-# The longest name that common file systems take.
+# Longest file name on common file systems.
 _MAX_NAME_BYTES = 255
 # The longest path of common file systems, and the longest key of common stores, with room for a temporary name.
 _MAX_PATH_BYTES, _MAX_KEY_BYTES = 4000, 1000
@@ -31,27 +31,29 @@ _SUFFIX = ".mp4"
 
 class Destination:
     """
-    A destination's template, read.
+    A parsed destination template.
 
-    Jinja such as ``{{ ds }}`` or ``{{ run_id }}`` is Airflow's business and rendered before. What remains are
-    ``{custom_id}``, ``{task_id}`` (Vidu's) and ``{index}`` (the place in a batch or a mapped task, from 0), each
-    replaced as it is; a bucket's name can hold none. Every other character is a part of the name, ``* ? [ ] { } % # ~``
-    too; only ``{word}`` with any other word is refused, since it is most likely a misspelt placeholder. A destination
-    that ends in ``.mp4`` names the file, any other one a directory with files called ``<task id>.mp4``. Further videos
-    of one task get ``-2``, ``-3`` … before ``.mp4``, and where custom ids name the files, the task id before that.
+    Airflow renders Jinja such as ``{{ ds }}`` or ``{{ run_id }}`` first. This class replaces the placeholders
+    ``{custom_id}``, ``{task_id}`` (Vidu's) and ``{index}`` (the position in a batch or a mapped task, from 0). A
+    bucket's name cannot contain placeholders. Every other character is part of the name, including
+    ``* ? [ ] { } % # ~``. The class refuses ``{word}`` with any other word, since it is most likely a misspelt
+    placeholder. A destination that ends in ``.mp4`` names the file. Any other destination names a directory for files
+    called ``<task id>.mp4``. Further videos of one task get ``-2``, ``-3`` … before ``.mp4``. If custom ids name the
+    files, the task id precedes that number.
 
     :param template: a path or any URI of ``ObjectStoragePath``.
-    :raises ViduRequestError: when it is none. Nothing was sent.
+    :raises ViduRequestError: if it is not a valid destination. Nothing was sent.
     """
 
     def __init__(self, template: Any) -> None:
         self.template = template
         if not isinstance(template, str) or not template.strip():
-            raise self._wrong(template, "a path or URI")
+            raise self._wrong(template, "be a path or URI")
         if problem := name_problem(template):
             raise ViduRequestError(f"{problem}.")
         if misspelt := _MISSPELT.search(_PLACEHOLDER.sub("/", template)):
-            raise self._wrong(misspelt[0], f"{', '.join(PLACEHOLDERS)} (a custom_id is a batch's)")
+            known = ", ".join(PLACEHOLDERS)
+            raise self._wrong(misspelt[0], f"use only the placeholders {known} (custom_id in batches only)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
         if is_uri and scheme.lower() in ("file", "local") and bucket:
@@ -59,41 +61,42 @@ class Destination:
         if is_uri and scheme.lower() not in ("file", "local") and not bucket:
             raise self._wrong(template, "a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
-            raise self._wrong(template, "placeholders after the bucket's name only")
+            raise self._wrong(template, "have placeholders after the bucket's name only")
         if ".." in path.split("/"):
-            raise self._wrong(template, "a path without '..'")
+            raise self._wrong(template, "be a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)
         if not self._names_the_file and path.lower().endswith(_OTHER_VIDEOS):
-            raise self._wrong(template, f"a directory, or a name that ends in {_SUFFIX}, since Vidu makes MP4 files")
+            raise self._wrong(template, f"be a directory or a name that ends in {_SUFFIX}, since Vidu makes MP4 files")
 
     @staticmethod
     def _wrong(given: Any, allowed: str) -> ViduRequestError:
-        return ViduRequestError(f"destination: {given!r} given, allowed: {allowed}.")
+        return ViduRequestError(f"destination must {allowed}, got {given!r}.")
 
     def path(self, task_id: str, custom_id: str = "", index: int = 0, number: int = 1) -> str:
         """
-        Say where a video is stored.
+        Return the path or URI of a video.
 
-        :param task_id: Vidu's id of the task. It comes from outside: what no file name should hold becomes ``_``.
-        :param custom_id: its author's name for it, empty where it has none.
-        :param index: its place in a batch or a mapped task.
-        :param number: which of the task's videos, from 1.
+        :param task_id: Vidu's id of the task. The API supplies it, so every character except ASCII letters, digits,
+            ``_`` and ``-`` becomes ``_``.
+        :param custom_id: the author's name for the video, empty if it has none.
+        :param index: position in a batch or a mapped task.
+        :param number: number of the video among those of the task, from 1.
         :return: a path or URI.
-        :raises ViduRequestError: when the custom id cannot be part of a file name.
+        :raises ViduRequestError: if the custom id cannot be part of a file name.
         """
         stem, path = re.sub(r"[^A-Za-z0-9_-]", "_", task_id), self.template
         if "{custom_id}" in path:
             if custom_id == "":
-                raise self._wrong("{custom_id}", "{task_id}, {index}, since this video has no custom_id")
+                raise self._wrong("{custom_id}", "use {task_id} or {index}, since this video has no custom_id")
             if problem := custom_id_problem(custom_id, names_a_file=True):
                 raise ViduRequestError(f"{problem}.")
         values = {"custom_id": custom_id, "task_id": stem, "index": str(index)}
-        # At once, since a custom id may look like another placeholder.
+        # All placeholders are replaced in one pass, because a custom id may look like another placeholder.
         path = _PLACEHOLDER.sub(lambda match: values[match[1]], path)
         further = "" if number == 1 else f"-{number}"
         name = self.template.rpartition("/")[2]
         if further and self._names_the_file and "{custom_id}" in name and "{task_id}" not in name:
-            # Another item may be called so.
+            # Without the task id, the name could equal that of another item, whose custom id may end in -2.
             further = f"-{stem}{further}"
         if self._names_the_file:
             path = f"{path.removesuffix(_SUFFIX)}{further}{_SUFFIX}"
@@ -106,22 +109,24 @@ class Destination:
             raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"paths of up to {limit:,} bytes")
         for name in path.split("/"):
             if (size := len(name.encode("utf-8", "replace"))) > _MAX_NAME_BYTES:
-                raise self._wrong(f"{name[:40]}… ({size} bytes)", f"names of up to {_MAX_NAME_BYTES} bytes")
+                raise self._wrong(f"{name[:40]}… ({size} bytes)", f"have names of at most {_MAX_NAME_BYTES} bytes")
         return path
 
     def problems(self, custom_ids: Sequence[Any]) -> list[str]:
         """
-        Check a batch before any of it is submitted.
+        List the problems of the destination for the items of a batch.
 
-        :param custom_ids: the custom id of each item, empty where it has none.
-        :return: what is wrong: custom ids that cannot be part of a file name, and items that would be written to one
-            file. Empty when all is well.
+        The operator calls it before any submit.
+
+        :param custom_ids: the custom id of each item, empty if it has none.
+        :return: one sentence for each custom id that cannot be part of a file name, and one for each file that several
+            items would share.
         """
         found: list[str] = []
         items: dict[str, list[int]] = {}
         for index, custom_id in enumerate(custom_ids):
             try:
-                # Of the task ids is known that no two are the same; this many characters stand in for each.
+                # The task ids are not known yet, but they all differ: 64 digits stand in for each.
                 path, _ = (self.path(f"{index:064}", custom_id, index, number) for number in (1, 2))
             except ViduRequestError as error:
                 found.append((f"item {index}: " if custom_id else "") + str(error).rstrip("."))
@@ -134,28 +139,30 @@ class Destination:
             if len(indexes) > 1:
                 first = few([str(index) for index in indexes])
                 found.append(
-                    f"destination: {self.template!r} given, which writes {len(indexes)} items ({first}) to one file "
-                    f"{path!r}, allowed: a directory, or a name that holds {', '.join(PLACEHOLDERS)}"
+                    f"destination must be a directory, or a name that holds {' or '.join(PLACEHOLDERS)}, got "
+                    f"{self.template!r}, which writes {len(indexes)} items ({first}) to one file {path!r}"
                 )
         return found
 
 
 def before_placeholders(destination: str) -> str:
     """
-    Give what all videos of a destination have in common.
+    Return the part of a destination before its first placeholder.
 
-    :param destination: a destination, rendered.
-    :return: what stands before its first placeholder.
+    All videos of the destination share it.
+
+    :param destination: a rendered destination.
+    :return: the text before its first placeholder.
     """
     return _PLACEHOLDER.split(destination, maxsplit=1)[0]
 
 
 def name_problem(path: str) -> str | None:
     """
-    Find what ``ObjectStoragePath`` would not open again under the same name.
+    Find characters in a name that ``ObjectStoragePath`` would misread.
 
     :param path: a path or URI.
-    :return: what is wrong, or ``None``. Whatever else stands in a name is taken as it is.
+    :return: the problem as a text, or ``None``. All other characters stay unchanged.
     """
     if (lost := _LOST.search(path)) is None:
         return None
@@ -164,18 +171,20 @@ def name_problem(path: str) -> str | None:
 
 def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:
     """
-    Tell what is wrong with a custom id. It is never rewritten, so that it names its file.
+    Check a custom id.
 
-    :param custom_id: what an author calls a video.
+    The provider never rewrites a custom id, so that it names its file.
+
+    :param custom_id: the author's name for a video.
     :param names_a_file: whether it is part of a file's name.
-    :return: what is wrong, or ``None``.
+    :return: the problem as a text, or ``None``.
     """
-    given, allowed = f"custom_id: {shown(custom_id)} given, allowed", f"1 to {MAX_CUSTOM_ID_BYTES} bytes of printable"
+    rule, got = f"1 to {MAX_CUSTOM_ID_BYTES} bytes of printable characters", f"got {shown(custom_id)}"
     is_text = isinstance(custom_id, str) and custom_id.isprintable() and custom_id == custom_id.strip()
     if not is_text or not 0 < len(custom_id.encode()) <= MAX_CUSTOM_ID_BYTES:
-        return f"{given}: a text of {allowed} characters, without spaces around it"
+        return f"custom_id must be a string of {rule} without spaces around it, {got}"
     if names_a_file and (custom_id[0] == "." or any(character in _REFUSED_CHARACTERS for character in custom_id)):
         refused = " ".join(_REFUSED_CHARACTERS)
-        where = "where the destination holds {custom_id}"
-        return f"{given} {where}: {allowed} characters other than {refused}, the first no dot"
+        why = "since the destination holds {custom_id}"
+        return f"custom_id must be {rule} other than {refused} and not begin with a dot, {why}, {got}"
     return None

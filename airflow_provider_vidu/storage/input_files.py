@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files given in place of URLs: read through ``ObjectStoragePath``, checked, and sent as data URIs."""
+"""
+Input files in place of URLs.
+
+They are read through ``ObjectStoragePath``, checked, and sent as data URIs.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,13 @@ Warn = Callable[..., None]
 
 def with_files_read(request: Request, warn: Warn) -> Request:
     """
-    Read every file that is given in place of a URL.
+    Read every file that a request names in place of a URL.
 
-    :param request: what is asked for.
-    :param warn: called as a logger's ``warning`` for a file that had better be a URL.
-    :return: the same with paths replaced by data URIs; http(s) URLs stay as they are.
-    :raises ViduRequestError: for a file that is missing or not what the API takes. Nothing was sent.
+    :param request: the request.
+    :param warn: a logger's ``warning`` method, called for a file that is better passed as a URL.
+    :return: the request with paths replaced by data URIs; http(s) URLs stay unchanged.
+    :raises ViduRequestError: if a file is missing or the API does not accept it. Nothing was sent.
+    :raises ViduStateError: if a store cannot read a file now. Nothing was sent; a retry can help.
     """
     vidu_type, model = request.vidu_type, request.model
     reader = _Reader(vidu_type, warn)
@@ -68,7 +73,7 @@ class _Reader:
             return value
         data = _read(value, name)
         if len(data) > LARGE_IMAGE_BYTES:
-            self.warn("%s: %s bytes are sent inside the request; a URL would be better.", name, f"{len(data):,}")
+            self.warn("%s: sending %s bytes inside the request. Prefer a URL.", name, f"{len(data):,}")
         self.contents[name] = data
         if name == "audio_url":
             return audio_data_uri(data, name)
@@ -81,10 +86,14 @@ def _read(location: str, name: str) -> bytes:
             return base64.b64decode(location.partition(",")[2], validate=True)
         except binascii.Error as error:
             raise ViduRequestError(
-                f"{name}: a data URI that is not base64 ({error}) given. Nothing was sent."
+                f"{name} must be a URL, a file or a base64 data URI, got one that is not base64 ({error}). Nothing was "
+                "sent or paid. Correct the data URI."
             ) from None
     if looks_like_data_uri(location):
-        raise ViduRequestError(f"{name}: {shown(location)} given, allowed: data:image/png;base64,… Nothing was sent.")
+        raise ViduRequestError(
+            f"{name} must be a data URI such as data:image/png;base64,…, got {shown(location)}. Nothing was sent or "
+            "paid. Correct the data URI."
+        )
     from airflow.sdk import ObjectStoragePath
 
     try:
@@ -108,21 +117,24 @@ def _read(location: str, name: str) -> bytes:
             "clear the task."
         ) from error
     except Exception as error:
-        # Every store raises what its own library does.
+        # Each store's library raises its own exception types.
         raise ViduStateError(
             f"{name} must be a file that can be read, got {shown(location)}: {named(error)}. Nothing was sent or paid. "
-            "Retry, or check the connection that it names."
+            "Retry the task, or check the connection that the URI names."
         ) from error
     if size > MAX_IMAGE_BYTES:
-        raise ViduRequestError(f"{name}: {size:,} bytes given, allowed: {MAX_IMAGE_BYTES:,}. Nothing was sent.")
+        raise ViduRequestError(
+            f"{name} must be at most {MAX_IMAGE_BYTES:,} bytes, got {size:,}. Nothing was sent or paid. Use a smaller "
+            "file."
+        )
     return data
 
 
 def _allowed(location: str, name: str) -> str:
     """
-    Refuse a file below none of the configured roots, with all links on the way to it resolved.
+    Resolve the symbolic links in a path, and refuse one outside the roots.
 
-    :return: the place to read from.
+    :return: the path or URI to read from.
     """
     from airflow.providers.common.compat.sdk import conf
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a batch: one line of JSON for each item, in the order of the requests."""
+"""The manifest of a batch: one JSON line for each item, in the requests' order."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _VERSION = 1
 """Version of a manifest's lines. A line without one is of 0.1.0 and reads alike."""
 _CONCURRENT_LOOKS = 8
 _LONGEST_NAME = 180
-"""Characters of a manifest's own name, before what sets it apart and what ends it."""
+"""Longest default name of a manifest in characters, without its mark and its suffix."""
 
 
 class Record(NamedTuple):
     """
-    What became of an item.
+    The result of one item.
 
-    :param custom_id: its author's name for it.
-    :param request: the body as its author gave it, files by their names.
+    :param custom_id: the author's name for the item.
+    :param request: the body as the author passed it, with files by their names.
     :param outcome: one of ``protocol.batch.OUTCOMES``.
     :param reason: why there is no video; for a failed generation the server's own words.
-    :param task_id: Vidu's id of the task, empty where none is known.
+    :param task_id: Vidu's id of the task, empty if none is known.
     :param files: URIs of the stored files.
     :param video_seconds: length of the video.
-    :param earlier_task_ids: Vidu's ids of the tasks that were submitted for it before that one.
-    :param estimated_cost: CNY of all that was submitted for it, or perhaps was, by the price table; 0 where surely
-        nothing was, ``None`` where a price is unknown.
+    :param earlier_task_ids: Vidu's ids of earlier tasks that were submitted for the item.
+    :param estimated_cost: CNY of all certain and possible submits of the item, by the price table. It is 0 if certainly
+        nothing was submitted, and ``None`` if a price is unknown.
     :param family: the family of a failed generation's reason, which says whether a retry can help; empty otherwise.
     """
 
@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
 def default_name(destination: str, context: Context) -> str:
     """
-    Name the manifest of a task instance, beside its videos.
+    Return the default path of a manifest, in the directory of its videos.
 
     :param destination: the batch's destination, placeholders included.
     :param context: Airflow's context of the task instance.
@@ -71,10 +71,10 @@ def default_name(destination: str, context: Context) -> str:
     ti = context["ti"]
     mapped = [] if ti.map_index is None or ti.map_index < 0 else [str(ti.map_index)]
     parts = [ti.dag_id, ti.run_id, ti.task_id, *mapped]
-    # Other parts may read alike, and a file's name has an end.
+    # The mark is needed because joined parts may be equal for two task instances, and a long name is cut.
     mark = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
     name = f"{'-'.join(['manifest', *parts])[:_LONGEST_NAME]}-{mark}"
-    # What follows the first placeholder differs from video to video.
+    # The text after the first placeholder differs between videos.
     directory = before_placeholders(destination)
     if directory != destination or directory.endswith(".mp4"):
         directory = directory.rpartition("/")[0]
@@ -83,12 +83,12 @@ def default_name(destination: str, context: Context) -> str:
 
 def write(path: str, records: Iterable[Record]) -> str:
     """
-    Write a manifest; what was there is replaced once it is complete.
+    Write a manifest; it replaces an existing file once it is complete.
 
     :param path: a path or URI.
     :param records: its lines.
     :return: its URI.
-    :raises ViduDownloadError: when it cannot be written. What was stored is not affected.
+    :raises ViduDownloadError: if the store cannot write it. Stored videos are not affected.
     """
     data = b"".join(map(_line, records))
     target = places.located(path)
@@ -100,7 +100,7 @@ def write(path: str, records: Iterable[Record]) -> str:
 
 def mark_of(records: Iterable[Record]) -> str:
     """
-    Tell records from others: a hash over their lines.
+    Return a hash over the lines of records, to compare them with others.
 
     :param records: lines of a manifest.
     """
@@ -112,16 +112,17 @@ def _line(record: Record) -> bytes:
     try:
         return f"{json.dumps(line, ensure_ascii=False)}\n".encode()
     except UnicodeEncodeError:
-        # Half a character, as file names may hold.
+        # File names may contain half a character: a lone surrogate.
         return f"{json.dumps(line)}\n".encode()
 
 
 def record_of(line: str | bytes) -> Record:
     """
-    Read one line of a manifest, of this version of the package or another one.
+    Read one line of a manifest.
 
-    :param line: a line. Unknown keys are ignored, those that may be absent take their defaults.
-    :raises ValueError: if it is no such line.
+    :param line: a line that this version of the package or another one wrote. Unknown keys are ignored; missing
+        optional keys take their defaults.
+    :raises ValueError: if it is not a line of a manifest.
     """
     given = json.loads(line)
     if not isinstance(given, dict) or not {"custom_id", "request", "outcome"} <= given.keys():
@@ -131,7 +132,7 @@ def record_of(line: str | bytes) -> Record:
     if not all(isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts) for texts in listed):
         raise ValueError("files and earlier_task_ids must be lists of texts")
     if record.outcome == FAILED and not record.family:
-        # 0.1.0 wrote the reason alone.
+        # Version 0.1.0 wrote no family, only the reason.
         record = record._replace(family=family_of(str(record.reason)).value)
     return record._replace(files=tuple(record.files), earlier_task_ids=tuple(record.earlier_task_ids))
 
@@ -141,13 +142,13 @@ def read(path: str) -> list[Record]:
     Read a manifest.
 
     :param path: a path or URI.
-    :return: its lines, none where there is no such file.
-    :raises ViduDownloadError: when it cannot be read or is none.
+    :return: its lines; an empty list if the file does not exist.
+    :raises ViduDownloadError: if the store cannot read it or it is not a manifest.
     """
     target = places.located(path)
     try:
         text = target.fs.cat_file(target.path).decode()
-        # Not by str.splitlines, which takes more than "\\n" for the end of a line.
+        # str.splitlines would split at other characters than "\\n" too.
         lines = filter(None, text.split("\n"))
         return [record_of(line) for line in lines]
     except (FileNotFoundError, NotADirectoryError):
@@ -163,16 +164,16 @@ def read(path: str) -> list[Record]:
             f"The file at {path} is no manifest: {named(error)}. Move it away, or name another manifest."
         ) from error
     except Exception as error:
-        raise ViduDownloadError(f"The manifest at {path} could not be read: {named(error)}.") from error
+        raise ViduDownloadError(f"Could not read the manifest at {path}: {named(error)}.") from error
 
 
 def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
     """
-    Sum a manifest up.
+    Return the totals of a manifest.
 
     :param uri: its URI.
     :param records: its lines.
-    :return: what a batch returns.
+    :return: the return value of a batch.
     """
     costs = [record.estimated_cost for record in records]
     return {
@@ -187,12 +188,13 @@ def kept(
     path: str, is_wanted: Callable[[Record], bool], is_replaced: Callable[[str, str, Mapping[str, Any]], bool]
 ) -> list[Record]:
     """
-    Find the videos of a manifest whose files are there still.
+    Find the videos of a manifest whose files still exist.
 
-    :param path: a path or URI of the manifest; where there is none, none are found.
-    :param is_wanted: says whether a line counts.
-    :param is_replaced: says of a Vidu task's id, a URI and what its store says of it whether another file lies there.
-    :return: its lines.
+    :param path: path or URI of the manifest; a missing one has no videos.
+    :param is_wanted: returns whether a line counts.
+    :param is_replaced: returns whether another file replaced a stored one; called with the Vidu task's id, the URI and
+        the store's description of the file.
+    :return: the lines of these videos.
     :raises ViduDownloadError: if the manifest or a store cannot be read. Nothing was sent.
     """
     with _before_paying():
@@ -209,7 +211,7 @@ def _is_there(record: Record, is_replaced: Callable[[str, str, Mapping[str, Any]
 
 def are_there(files: Sequence[str]) -> bool:
     """
-    Say whether all files of a video are there.
+    Check whether all files of a video exist.
 
     :param files: their URIs.
     :raises ViduDownloadError: if a store cannot be read. Nothing was sent.
@@ -224,18 +226,18 @@ def _before_paying() -> Iterator[None]:
         yield
     except ViduDownloadError as error:
         raise ViduDownloadError(
-            f"What is stored already has to be known first. {error} Nothing was sent: nothing was paid, a retry can "
-            "help."
+            f"Could not check which videos are stored already. {error} Nothing was sent or paid in this visit to a "
+            "worker; a retry can help."
         ) from error
 
 
 def exists(path: str) -> bool:
     """
-    Tell whether a file is there.
+    Check whether a file exists.
 
     :param path: a path or URI.
-    :return: whether it is.
-    :raises ViduDownloadError: when its store does not tell.
+    :return: whether it exists.
+    :raises ViduDownloadError: if its store cannot be read.
     """
     return _stat(path) is not None
 
@@ -243,19 +245,19 @@ def exists(path: str) -> bool:
 def _stat(path: str) -> stat_result | None:
     target = places.located(path)
     try:
-        # Not by exists(), which takes every fault of a store for an absent file.
+        # The exists() method would report a missing file for every fault of a store.
         stat = target.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:
-        # Every store raises what its own library does.
-        raise ViduDownloadError(f"Whether {path} is there could not be read: {named(error)}.") from error
+        # Each store's library raises its own exception types.
+        raise ViduDownloadError(f"Could not check whether {path} exists: {named(error)}.") from error
     return stat if stat.get("type") == "file" else None
 
 
 def remove(path: str) -> None:
     """
-    Remove a manifest, if that is possible.
+    Remove a manifest; a failure is logged, not raised.
 
     :param path: a path or URI.
     """

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places in a store or on this machine: files are written whole, read and removed there, under their literal names."""
+"""
+Places in a store or on this machine.
+
+Files are written whole, read and removed there, under their literal names.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +25,26 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 PART_BYTES = 8 << 20
-"""A smaller file is one PUT, any other is sent in parts of this size: UCloud US3 takes no other size, all others do."""
+"""
+Part size of an upload; a smaller file is one PUT.
+
+UCloud US3 accepts no other part size; all other stores accept this one.
+"""
 
 _PROBE = ".vidu-probe"
 _FILE_SERVERS = {"ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
-"""They show a file while it is written, and rename; a store does neither."""
+"""Protocols of file servers. They show a file while it is written and can rename it; object stores do neither."""
 
 log = logging.getLogger(__name__)
 
 
 def located(path: str) -> ObjectStoragePath:
     """
-    Find a place.
+    Open a place as an ``ObjectStoragePath``.
 
     :param path: a path or any URI of ``ObjectStoragePath``.
-    :raises ViduRequestError: when its name cannot be opened again.
-    :raises ViduDownloadError: when this worker cannot reach it.
+    :raises ViduRequestError: if ``ObjectStoragePath`` would read its name differently.
+    :raises ViduDownloadError: if this worker cannot reach it.
     """
     from airflow.sdk import ObjectStoragePath
 
@@ -48,7 +56,7 @@ def located(path: str) -> ObjectStoragePath:
             if not is_local(found):
                 return found
             path = found.path
-        # Not as a URI, which would be quoted and never unquoted; what follows two slashes would be a host.
+        # A path, because a URI would be quoted and never unquoted. Two slashes in front would make a host.
         return ObjectStoragePath(f"/{str(Path(path).absolute()).lstrip('/')}")
 
 
@@ -58,26 +66,26 @@ def is_local(path: ObjectStoragePath) -> bool:
 
 
 def uri_of(path: ObjectStoragePath) -> str:
-    """Name a place so that ``ObjectStoragePath`` can open it again."""
-    # A bucket's text keeps the connection id.
+    """Return the URI of a place, with which ``ObjectStoragePath`` can open it again."""
+    # The string of an object store's path contains the connection id.
     return f"file://{path.path}" if is_local(path) else str(path)
 
 
 @contextlib.contextmanager
 def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
     """
-    Write a file that takes its place only when the ``with`` block ends well; otherwise nothing of it stays.
+    Write a file that appears at its place only if the ``with`` block succeeds.
 
-    On this machine and on file servers it has a temporary name until then. A store replaces a key in one step, so it
-    is uploaded once, to its own key, without copies: many stores refuse those that fsspec asks for.
+    On this machine and on file servers the file has a temporary name until then. An object store replaces a key in one
+    step, so the file is uploaded once, directly to its key. Many stores refuse the copies that fsspec would make.
 
-    :param path: where it belongs.
-    :raises ViduDownloadError: in place of whatever its store raises.
+    :param path: destination of the file.
+    :raises ViduDownloadError: in place of any error of the store.
     """
     with _storage_faults(uri_of(path)):
         if is_local(path):
             target = Path(path.path)
-            # In a bucket this would ask for, and could use, the right to create one.
+            # Only for local paths: in an object store mkdir needs, and may use, the right to create a bucket.
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.parent / f".{uuid.uuid4().hex}.part"
             try:
@@ -88,7 +96,7 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)
         else:
-            # A store takes bytes once and in order, a download may have to begin again.
+            # An upload takes its bytes once and in order, while a download may have to restart.
             with tempfile.TemporaryFile() as file:
                 yield cast("BinaryIO", file)
                 file.seek(0)
@@ -110,11 +118,11 @@ def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
         shutil.copyfileobj(source, target, PART_BYTES)
         target.close()
     except BaseException:
-        # Closing it, which its end would do as well, would complete an upload that lacks its rest.
+        # Closing the file would complete the partial upload, and so would its garbage collection.
         try:
             target.discard()
         except Exception:
-            log.warning("The parts of the broken upload to %s could not be removed", uri_of(path), exc_info=True)
+            log.warning("Could not remove the parts of the failed upload to %s", uri_of(path), exc_info=True)
         with contextlib.suppress(AttributeError):
             target.closed = True
         raise
@@ -122,7 +130,7 @@ def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
 
 def note_written(path: ObjectStoragePath) -> None:
     """
-    Name a file as an output of the task, for listeners that collect lineage.
+    Report a file as an output of the task to listeners that collect lineage.
 
     :param path: the file.
     """
@@ -137,13 +145,14 @@ def note_written(path: ObjectStoragePath) -> None:
 
 def probe(path: ObjectStoragePath) -> None:
     """
-    Find out whether a file could be written, so that nothing is paid for where it could not.
+    Check that a file can be written, so that no unusable video is paid for.
 
-    It writes one byte beside it, by the same calls, and removes it. Where a store lets write but not remove, that file
-    stays and the next probe replaces it, or writes another one where it may not.
+    It writes one byte to a file beside it with the same calls, and removes that file. If a store permits writing but
+    not removing, the probe file stays. The next probe replaces it, or writes another one if that is not permitted.
 
-    :param path: the file, which is not touched.
-    :raises ViduDownloadError: when it could not. A retry can help.
+    :param path: the file, which stays untouched.
+    :raises ViduDownloadError: if the store refuses the write. A retry can help.
+    :raises ViduRequestError: if a directory has that name. Nothing was sent.
     """
     refuse_taken(path)
     try:
@@ -157,7 +166,7 @@ def probe(path: ObjectStoragePath) -> None:
             trial = path.with_name(f"{_PROBE}-{uuid.uuid4().hex}")
             _write_a_byte(trial)
     except ViduDownloadError as error:
-        raise ViduDownloadError(f"{error} Nothing was sent: nothing was paid, a retry can help.") from error
+        raise ViduDownloadError(f"{error} Nothing was sent or paid. Check the destination, then retry.") from error
     remove(trial)
 
 
@@ -176,10 +185,10 @@ def _is_there(path: ObjectStoragePath) -> bool:
 
 def refuse_taken(path: ObjectStoragePath) -> None:
     """
-    Refuse a place on this machine that no video could take: a directory, a pipe or a device.
+    Refuse a local path that no video can replace: a directory, a pipe or a device.
 
-    :param path: the file.
-    :raises ViduRequestError: if one of them lies there. Nothing was sent.
+    :param path: the path of the file.
+    :raises ViduRequestError: if it is one of them. Nothing was sent.
     """
     place = Path(path.path)
     if not is_local(path) or not place.exists() or place.is_file():
@@ -209,17 +218,17 @@ def refuse_below_file(path: ObjectStoragePath) -> None:
 
 def remove(path: ObjectStoragePath) -> None:
     """
-    Remove a file that nobody needs, by its own name; one that cannot be removed is logged.
+    Remove a file by its literal name; a failure is logged, not raised.
 
     :param path: the file.
     """
     try:
-        # Not by unlink(), which takes the name for a pattern and deletes in bulk.
+        # The unlink() method would read the name as a pattern and delete in bulk.
         path.fs.rm_file(path.path)
     except FileNotFoundError:
         pass
     except Exception as error:
-        log.warning("%s could not be removed and stays: %s", uri_of(path), named(error))
+        log.warning("Could not remove %s, which stays: %s", uri_of(path), named(error))
 
 
 @contextlib.contextmanager
@@ -234,5 +243,5 @@ def _storage_faults(uri: str) -> Iterator[None]:
             "write s3://connection_id@bucket/…, as docs/stores.md says."
         ) from error
     except Exception as error:
-        # Every store raises what its own library does.
-        raise ViduDownloadError(f"Nothing could be written to {uri}: {named(error)}.") from error
+        # Each store's library raises its own exception types.
+        raise ViduDownloadError(f"Could not write to {uri}: {named(error)}.") from error

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which files may be shown or read as input: those whose name begins with a root. Names only, nothing is opened here.
+Configured roots: the places below which files may be shown or read as input.
 
-Names are compared part by part as they are written, and nothing in them is decoded: neither do the operators encode
-anything when they name a file. One that holds ``.`` or ``..`` is below no root.
+This module opens no file. It compares names part by part as they are written and decodes nothing, because the operators
+encode nothing when they name a file. A name with a part ``.`` or ``..`` is below no root.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 MAX_CHARACTERS = 4096
-"""The longest name that is looked at; file systems take no longer path, stores no longer key."""
+"""Longest name that is compared. File systems accept no longer path and stores no longer key."""
 
-# Stores without links, where a key below a root's key is below the root. A file server has links, which its client
-# resolves out of sight.
+# Object stores have no links, so a key below a root's key is below the root. A file server has links, which its client
+# resolves invisibly.
 _STORES = "s3|s3a|gs|gcs|abfs|abfss|adl"
 _IN_A_STORE = re.compile(rf"((?:{_STORES})://[^/]+)(?:/(.*))?", re.DOTALL)
 
@@ -38,10 +38,10 @@ class Root(NamedTuple):
 
 class Found(NamedTuple):
     """
-    What a name stands for.
+    The position of a file below a root.
 
-    :param root: the root that it is below.
-    :param rest: the way from there, at least one name, none of them ``.`` or ``..``.
+    :param root: the root.
+    :param rest: the parts of the name after the root: at least one, none of them ``.`` or ``..``.
     """
 
     root: Root
@@ -50,26 +50,26 @@ class Found(NamedTuple):
 
 def read_root(text: str) -> Root:
     """
-    Read a root of the configuration.
+    Parse a root of the configuration.
 
-    :param text: an absolute path, a ``file://`` URI, or a URI of an object store as ``ObjectStoragePath`` takes it.
-    :raises ValueError: when it is none.
+    :param text: an absolute path, a ``file://`` URI, or a URI of an object store as ``ObjectStoragePath`` accepts it.
+    :raises ValueError: if it is not a root.
     """
     if (root := _read(text.rstrip("/") or text[:1])) is None:
         raise ValueError(
-            f"{text!r} given, allowed: absolute paths without '..', and URIs that begin with one of "
-            f"{_STORES.replace('|', ', ')}, such as s3://aws_default@bucket/videos."
+            "a root must be an absolute path without '..', or a URI that begins with one of "
+            f"{_STORES.replace('|', ', ')}, such as s3://aws_default@bucket/videos, got {text!r}."
         )
     return root
 
 
 def find(name: object, roots: Iterable[Root]) -> Found | None:
     """
-    Find the root that a file is below.
+    Find the root that contains a file.
 
-    :param name: a path or URI, or whatever else an XCom holds.
-    :param roots: where to look.
-    :return: ``None`` where it is below none of them.
+    :param name: a path or URI; any other value of an XCom is below no root.
+    :param roots: the roots to search.
+    :return: its position, or ``None`` if no root contains it.
     """
     place = _read(name)
     if place is None:
@@ -87,7 +87,7 @@ def _read(name: object) -> Root | None:
     if match := _IN_A_STORE.fullmatch(name):
         store, path = match[1], match[2] or ""
         if "?versionId=" in path:
-            # Names a version of what stands before it, which is not called as this ends.
+            # The name means a version of the key before it, so its end is not the name of the file.
             return None
     elif (path := name.removeprefix("file://")).startswith("/"):
         store, path = "", path[1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finished videos on their way from their urls to a destination."""
+"""Storage of finished videos: from their urls to a destination."""
 
 from __future__ import annotations
 
@@ -23,36 +23,41 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.download import Downloader
 
 CONCURRENT_VIDEOS = 8
-"""Enough to fill a worker's line; few enough for its memory and for hosts that count connections."""
+"""
+Concurrent downloads of a batch.
+
+They are enough to fill a worker's network link, and few enough for its memory and for hosts that limit connections.
+"""
 
 
 class StoredBefore(Protocol):
-    """What a store of videos asks of the memory of what was stored; ``durable.stored_files`` has one."""
+    """Record of stored files for a video store, as in ``durable.stored_files``."""
 
     def kept(self, task_id: str, uri: str, stat: Mapping[str, Any], /) -> bool:
-        """Check whether a file is one that was stored for a Vidu task, and unchanged since."""
+        """Check whether a file was stored for a Vidu task and is unchanged since."""
 
     def add(self, task_id: str, uri: str, stat: Mapping[str, Any], /) -> None:
-        """Remember a file."""
+        """Record a stored file."""
 
     def flush(self) -> None:
-        """Write what was added."""
+        """Write the added entries to the state store."""
 
 
 class VideoStore:
     """
-    Stores the videos of finished tasks. Storing costs nothing, and may be repeated as long as the links live.
+    Stores the videos of finished tasks.
 
-    A file takes its place when it is complete, so that no reader of the destination sees half a video. One that an
-    earlier try stored for the same Vidu task, and that is unchanged, is kept; any other is replaced, with a warning.
-    Where a link has expired, the task's status is asked for a fresh one once. Local directories are created, buckets
-    are not. The API key is never sent to the host that serves the videos.
+    Storing costs nothing and can be repeated until the links expire. A file appears at its place only when it is
+    complete, so that no reader of the destination sees half a video. The store keeps an unchanged file that an earlier
+    try stored for the same Vidu task. It replaces any other file, with a warning. If a link has expired, it requests
+    the task's status once for a fresh link. It creates local directories, but no buckets. The store never sends the API
+    key to the host that serves the videos.
 
-    :param destination: see :class:`Destination`; Jinja has to be rendered already.
+    :param destination: see :class:`Destination`; Jinja must be rendered already.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
-    :param stored: remembers what is stored for later tries; ``None`` (default) stores again what is there.
-    :raises ViduRequestError: when the destination is none. Nothing was sent.
+    :param stored: record of stored files for later tries; with ``None`` (default) existing files are stored again.
+    :raises ViduRequestError: if the destination is not valid. Nothing was sent.
     """
 
     def __init__(self, destination: str, vidu_conn_id: str, log: Logger, stored: StoredBefore | None = None) -> None:
@@ -69,11 +74,11 @@ class VideoStore:
 
     def uri(self, task_id: str, custom_id: str, index: int) -> str:
         """
-        Say where the first video of a task is stored.
+        Return the URI of a task's first video.
 
         :param task_id: Vidu's id of the task.
-        :param custom_id: its author's name for it.
-        :param index: its place in a batch.
+        :param custom_id: the author's name for the video.
+        :param index: position in a batch.
         """
         return uri_of(located(self.destination.path(task_id, custom_id, index)))
 
@@ -81,13 +86,13 @@ class VideoStore:
         """
         Store every video of one task, one after the other.
 
-        :param result: what ``TaskStatus.result`` made and ``ViduTaskSensor`` returns.
-        :param custom_id: its author's name for it, empty where it has none.
-        :param index: its place in a batch or a mapped task.
+        :param result: the dictionary of ``TaskStatus.result``, which ``ViduTaskSensor`` returns.
+        :param custom_id: the author's name for the video, empty if it has none.
+        :param index: position in a batch or a mapped task.
         :return: the URIs of the files, in the order of the urls.
-        :raises ViduRequestError: the result is none, or the custom id cannot be part of a file name.
-        :raises ViduDownloadError: a video could not be fetched or stored. It is paid; storing it again is free.
-        :raises ViduConnectionSettingsError: the connection is missing or wrong.
+        :raises ViduRequestError: if the result is not valid, or the custom id cannot be part of a file name.
+        :raises ViduDownloadError: if a video could not be fetched or stored. It is paid; storing it again is free.
+        :raises ViduConnectionSettingsError: if the connection is missing or wrong.
         """
         try:
             return self._store_videos(result, custom_id, index)
@@ -110,20 +115,22 @@ class VideoStore:
         self, items: Iterable[tuple[Mapping[str, Any], str, int]]
     ) -> Iterator[tuple[int, list[str] | ViduError]]:
         """
-        Store many tasks' videos, a few at a time. One that fails does not stop the others.
+        Store the videos of many tasks, a few at a time.
 
-        :param items: result, custom id and index of each, as for :meth:`store`.
-        :return: the index of each, in the order in which they are done, with its files or with why there are none.
-        :raises ViduConnectionSettingsError: the connection is missing or wrong.
+        A failed one does not stop the others.
+
+        :param items: result, custom id and index of each task, as for :meth:`store`.
+        :return: the index of each task with its files or its error, in the order in which the tasks finish.
+        :raises ViduConnectionSettingsError: if the connection is missing or wrong.
         """
-        # Looked up once, here: what follows runs in threads.
+        # Created once before the threads start.
         _ = self._downloader
         pool = ThreadPoolExecutor(CONCURRENT_VIDEOS, thread_name_prefix="vidu-store")
         try:
             for done in as_completed([pool.submit(self._outcome, *item) for item in items]):
                 yield done.result()
         finally:
-            # When the task is ended, only what is on its way is finished.
+            # If Airflow ends the task, only the running downloads finish.
             pool.shutdown(cancel_futures=True)
             self._remember()
 
@@ -144,13 +151,13 @@ class VideoStore:
             if not error.expired:
                 raise
             refused = error
-        self.log.warning("%s Asking for a fresh link of Vidu task %s.", refused, task_id)
+        self.log.warning("%s Requesting a fresh link of Vidu task %s.", refused, task_id)
         try:
             # The links of further videos are as old as this one.
             urls[:] = self._fresh_urls(task_id, len(urls))
             return self._store(task_id, urls[number], path)
         except ViduError as error:
-            raise ViduDownloadError(f"{refused} A fresh link was asked for: {error}") from error
+            raise ViduDownloadError(f"{refused} The attempt with a fresh link failed: {error}") from error
 
     def _fresh_urls(self, task_id: str, count: int) -> tuple[str, ...]:
         from airflow_provider_vidu.hooks.vidu import ViduHook
@@ -158,7 +165,7 @@ class VideoStore:
         status = ViduHook(self.vidu_conn_id).get_task(task_id)
         if len(status.urls) != count:
             raise ViduDownloadError(
-                f"Vidu task {task_id} is {status.word} and names {len(status.urls)} of {count} urls."
+                f"Vidu task {task_id} has status {status.word} and returned {len(status.urls)} of {count} urls."
             )
         return status.urls
 
@@ -182,16 +189,16 @@ class VideoStore:
         return uri
 
     def _check(self, task_id: str, uri: str, size: int, path: ObjectStoragePath) -> None:
-        """Compare what is there with what was written, and remember it."""
+        """Compare the size of the file with the written bytes, and record it."""
         try:
             stat = path.stat()
         except PermissionError:
-            # Some may write and not read.
+            # Some accounts may write but not read.
             return
         except Exception as error:
-            raise ViduDownloadError(f"{uri} was written, but is not there: {named(error)}.") from error
+            raise ViduDownloadError(f"Wrote {uri}, but could not find it afterwards: {named(error)}.") from error
         if stat.st_size != size:
-            raise ViduDownloadError(f"{size:,} bytes were written, but {stat.st_size:,} are at {uri}.")
+            raise ViduDownloadError(f"Wrote {size:,} bytes, but {uri} has {stat.st_size:,}.")
         if self._stored:
             self._stored.add(task_id, uri, stat)
 
@@ -200,14 +207,14 @@ def _stat(path: ObjectStoragePath) -> stat_result | None:
     try:
         stat = path.stat()
     except Exception:
-        # Also where a store does not let one look: writing shows what is wrong with it.
+        # A store may refuse this request; the write then shows the fault.
         return None
     return stat if stat.get("type") == "file" else None
 
 
 def place_of(context: Context) -> int:
     """
-    Say which of a mapped task's instances this is, from 0.
+    Return the index of this instance in a mapped task, from 0.
 
     :param context: Airflow's context of the task instance.
     """
@@ -222,13 +229,13 @@ def _checked(result: Any) -> tuple[str, list[str]]:
     task_id, urls = (result.get("task_id"), result.get("urls")) if isinstance(result, Mapping) else (None, None)
     if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
         raise ViduRequestError(
-            f"result: {shown(result)} given, allowed: the dictionary that ViduTaskSensor returned, as "
-            "sensor.output passes it."
+            "result must be the dictionary that ViduTaskSensor returned, as sensor.output passes it, got "
+            f"{shown(result)}."
         )
     plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
     for url in plain:
         if not is_url(url):
-            raise ViduRequestError(f"result: the url {shown(url)} given, allowed: http(s) URLs.")
+            raise ViduRequestError(f"result must hold only http(s) URLs, got {shown(url)}.")
     return task_id, plain
 
 
@@ -236,9 +243,9 @@ def _paid(task_id: str, result: Mapping[str, Any]) -> str:
     try:
         until = f"{datetime.fromtimestamp(result['expires_at'], UTC):%Y-%m-%d %H:%M} UTC"
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        # A time that the server did not tell, or no such time.
+        # The server returned no time, or one that is out of range.
         until = "24 hours after the generation finished"
     return (
-        f"The video of Vidu task {task_id} is paid and assumed to stay at its url until {until}: storing it again "
-        "costs nothing."
+        f"The video of Vidu task {task_id} is paid and assumed to stay at its url until {until}. Store it again, at no "
+        "cost."
     )

@@ -27,7 +27,7 @@ def test_a_video_of_an_item_that_has_moved_is_not_stored_over(emulator, videos):
         tried(store, videos, [asked("a"), UNFIT], destination=place)
     before = (videos / "0.mp4").read_bytes()
     moved = [asked("b", prompt="a boat"), asked("a")]
-    told = rf"The places of items changed.*: b over a at file://{videos}/0\.mp4\. Nothing was sent"
+    told = rf"The file of an item must stay the same.*: b over a at file://{videos}/0\.mp4\. Nothing was sent"
     for given in (moved, moved[:1]):
         with pytest.raises(AirflowFailException, match=told):
             tried(store, videos, given, max_tries=2, destination=place)
@@ -71,7 +71,7 @@ def test_below_airflow_3_3_a_try_that_was_ended_after_its_submits_is_not_paid_ag
     deferred(videos, many(3))
     (waiting,) = videos.glob("*.waiting")
     told = [json.loads(line)["task_id"] for line in waiting.read_text().splitlines()]
-    with pytest.raises(AirflowFailException, match=rf"{waiting} tells of 3 Vidu tasks \(kite-000: Vidu task {told[0]}"):
+    with pytest.raises(AirflowFailException, match=rf"{waiting} lists 3 Vidu tasks \(kite-000: Vidu task {told[0]}"):
         tried(None, videos, many(3))
     assert [json.loads(line)["task_id"] for line in waiting.read_text().splitlines()] == told
     assert len(emulator.tasks) == 3
@@ -94,7 +94,7 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
         patched.setattr(BatchRecord, "catch_up", dies)
         with pytest.raises(Killed):
             tried(store, videos, [asked("x0"), asked("x1")])
-    told = r"2 that were submitted, or perhaps were, are not asked for any more \(x0: Vidu task unknown, x1: Vidu task"
+    told = r"2 that an earlier try submitted or may have submitted \(x0: Vidu task unknown, x1: Vidu task"
     with pytest.raises(AirflowFailException, match=told):
         tried(store, videos, [asked("y0"), asked("y1")], on_uncertain=choice)
     assert len(emulator.tasks) == 2
@@ -104,7 +104,7 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
 def test_a_manifest_that_could_not_be_written_keeps_everything_from_being_sent(emulator, videos, tmp_path, is_broken):
     (tmp_path / "file").write_text("no manifest")
     path = str(tmp_path / "file") if is_broken else f"{tmp_path}/file/manifest.jsonl"
-    with pytest.raises(ViduDownloadError, match="Nothing was sent: nothing was paid"):
+    with pytest.raises(ViduDownloadError, match="Nothing was sent or paid"):
         tried(Store(), videos, many(2), manifest=path)
     assert posts(emulator) == []
     assert (tmp_path / "file").read_text() == "no manifest"
@@ -121,8 +121,12 @@ def rendered(requests, videos, **arguments):
 @pytest.mark.parametrize(
     ("requests", "arguments", "told"),
     [
-        ([asked("a"), asked("{{x"), asked("a")], {"destination": "/videos"}, "'a' given 2 times (items 0, 2)"),
-        ([asked("a{{/x"), asked("b")], {}, "custom_id: 'a{{/x' given, allowed where the destination holds {custom_id}"),
+        (
+            [asked("a"), asked("{{x"), asked("a")],
+            {"destination": "/videos"},
+            "custom_id must be unique, got 'a' for 2 items (0, 2)",
+        ),
+        ([asked("a{{/x"), asked("b")], {}, "since the destination holds {custom_id}, got 'a{{/x'"),
     ],
 )
 def test_what_looks_like_a_template_when_the_task_runs_is_none(emulator, videos, requests, arguments, told):
@@ -144,7 +148,7 @@ def test_a_refusal_after_a_delivered_batch_does_not_promise_its_videos_for_nothi
     store = Store()
     tried(store, videos, many(2))
     prices = {("text2video", "viduq2", 1, "540p"): 9.0}
-    with pytest.raises(AirflowFailException, match="2 items come to about ¥18") as raised:
+    with pytest.raises(AirflowFailException, match="about ¥18 for 2 items") as raised:
         rendered(many(2), videos, max_cost=5, prices=prices).execute(context_of(store, max_tries=2))
     assert "clear the task" not in str(raised.value)
 

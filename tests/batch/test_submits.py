@@ -110,7 +110,8 @@ def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emu
         with pytest.raises(AirflowException, match=r"\(1 unsubmitted, 9 success\)"):
             tried(store, videos, [many(10)[-1], *many(9)])
     assert lines(videos)[0]["reason"] == (
-        "Its files could not be read (ConnectionError: 'the bucket is away'). Nothing of it was sent; a retry can help."
+        "Could not read its files (ConnectionError: 'the bucket is away'). Nothing of it was sent or paid. Retry the "
+        "task."
     )
     assert len(posts(emulator)) == 9
     if store is not None:
@@ -122,12 +123,12 @@ def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emu
 def test_ids_that_cannot_be_stored_are_logged_stand_in_the_manifest_and_stop_the_submits(
     emulator, videos, capfd, error
 ):
-    with pytest.raises(AirflowException, match="A retry can help 2 of them"):
+    with pytest.raises(AirflowException, match="A retry can recover 2 of them"):
         tried(Store(fails_at=2, error=error), videos, many(10))
     ids = {line["custom_id"]: line["task_id"] for line in lines(videos) if line["outcome"] == "success"}
     assert sorted(ids.values()) == sorted(task["task_id"] for task in emulator.tasks)
     assert len(ids) == 8
-    assert "What was accepted could not be remembered" in capfd.readouterr().out
+    assert "Could not store the accepted submits" in capfd.readouterr().out
 
 
 def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emulator, videos, monkeypatch):

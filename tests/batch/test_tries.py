@@ -100,11 +100,11 @@ def test_a_video_of_another_request_than_its_items_is_told(emulator, videos, cap
     store = Store()
     deferred(videos, [asked("0", prompt="a kite"), asked("1", prompt="a boat")], store)
     moved = [asked("0", prompt="a tree"), asked("1", prompt="a boat"), asked("2", prompt="a kite")]
-    told = "It was submitted by an earlier try for another request than this one."
+    told = "An earlier try submitted it for another request than this one."
     for _ in range(2):
         assert tried(store, videos, moved)["counts"] == {"success": 3}
         assert [line["reason"] for line in lines(videos)] == [told, "", ""]
-        assert f"0: {told} Are the custom ids those of the try before?" in capfd.readouterr().out
+        assert f"0: {told} Check that its custom id is the same as in the previous try." in capfd.readouterr().out
     tried(store, videos, [asked("0", prompt="a kite"), *moved[1:]])
     assert [(line["request"]["input"]["prompt"], line["reason"]) for line in lines(videos)] == [
         ("a kite", ""),
@@ -149,7 +149,7 @@ def test_custom_ids_that_are_new_at_each_parse_are_paid_once_until_a_person_clea
     deferred(videos, [asked("a0"), asked("a1")], store)
     task_id = emulator.tasks[0]["task_id"]
     with pytest.raises(
-        AirflowFailException, match=f"changed between tries: 2 .*Vidu task {task_id}.*2 are new .b0, b1"
+        AirflowFailException, match=f"the same between tries, got 2 new ones .b0, b1. without 2 .*Vidu task {task_id}"
     ):
         tried(store, videos, [asked("b0"), asked("b1")])
     assert len(posts(emulator)) == 2
@@ -168,7 +168,7 @@ def test_a_refusal_on_a_retry_names_what_was_paid_and_how_to_take_it_up(emulator
         "max_cost": (json.dumps(many(3)), {"max_cost": 0.1}),
     }
     requests, arguments = given[wrong]
-    with pytest.raises(AirflowFailException, match=r"have submitted 2 Vidu tasks.*clear the task") as raised:
+    with pytest.raises(AirflowFailException, match=r"submitted 2 Vidu tasks.*clear the task") as raised:
         tried(store, videos, requests, **arguments)
     assert all(task["task_id"] in str(raised.value) for task in emulator.tasks)
     assert tried(store, videos, many(2), max_tries=2)["counts"] == {"success": 2}
@@ -192,7 +192,7 @@ def test_prices_that_cannot_be_read_for_the_moment_are_left_to_a_retry(emulator,
 def test_an_intent_without_an_outcome_is_uncertain_while_the_rest_proceeds(emulator, videos):
     store = Store()
     store["vidu_batch_0"] = {"max_tries": 1, "begun_at": 1e9, "items": {"kite-000": ["f", "r", PRICE, 10.0, ""]}}
-    with pytest.raises(AirflowFailException, match="No retry can help"):
+    with pytest.raises(AirflowFailException, match="No retry can recover"):
         tried(store, videos, many(3))
     assert outcomes(videos) == {"kite-000": "uncertain", "kite-001": "success", "kite-002": "success"}
     assert len(posts(emulator)) == 2
@@ -203,6 +203,6 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     tried(store, videos, many(2))
     tried(store, videos, many(1))
     task_id = store["vidu_batch_0"]["submits"]["kite-001"]["task_id"]
-    assert f"Not asked for any more, but billed where it has an id: {{'kite-001': '{task_id}'}}" in (
+    assert f"the items with a task id are billed, the others may be: {{'kite-001': '{task_id}'}}" in (
         capfd.readouterr().out
     )

@@ -77,25 +77,29 @@ def test_a_try_attaches_fails_or_submits_anew(name):
             "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console "
             "before you submit it again.",
         ),
-        (3, NEW, "It may have been accepted and billed. The task was cleared, so it is submitted and paid anew."),
+        (
+            3,
+            NEW,
+            "It may have been accepted and billed. A person cleared the task, so it is resubmitted and paid again.",
+        ),
     ],
     ids=["retry", "clear"],
 )
 def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, step, text):
     attempt = Attempt("same", 1, 0.0, {})
-    text = f"An earlier try began a submit at 1970-01-01 00:00:00 UTC and left no outcome. {text}"
+    text = f"An earlier try started a submit at 1970-01-01 00:00:00 UTC, and its outcome is unknown. {text}"
     assert decide(attempt, max_tries=max_tries, fingerprint="same", now=NOW) == (step, text)
 
 
 @pytest.mark.parametrize(
     ("answer", "max_tries", "mark", "text"),
     [
-        (RUNNING, 1, "same", "is Running. It is returned as it is: nothing is submitted or paid."),
+        (RUNNING, 1, "same", "is Running. Re-attaching to it; nothing is submitted or paid."),
         (
             RUNNING,
             1,
             "other",
-            "is Running. It is returned as it is: nothing is submitted or paid, although the request has changed.",
+            "is Running. Re-attaching to it, although the request has changed; nothing is submitted or paid.",
         ),
         (
             RUNNING,
@@ -104,35 +108,35 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             "was another request. It keeps running and will be billed. Wait for it again, at no cost, with "
             'ViduTaskSensor(task_id="resume", vidu_task_id="task-1").',
         ),
-        (READY, 3, "same", "is ready and was delivered, so clearing the task asks for a new video."),
+        (READY, 3, "same", "was delivered, so clearing the task submits and pays a new video."),
         (
             MODERATED,
             1,
             "same",
-            "ended as Failure: 审核. Content moderation stopped it: change the prompt or the picture. To have it "
-            "made and paid anew, clear this task.",
+            "ended as Failure: 审核. Content moderation stopped it: change the prompt or the picture. To submit and "
+            "pay again, clear this task.",
         ),
         (
             CAPACITY,
             1,
             "same",
             "ended as Failure: SystemThrottling. The service was short of capacity: the same request can succeed "
-            "later. It is submitted anew.",
+            "later. Resubmitting it as a new, paid generation.",
         ),
-        (DOWN, 1, "same", "cannot be read just now, so nothing is submitted: Down."),
+        (DOWN, 1, "same", "could not be read. Re-attaching to it; nothing is submitted or paid. Down."),
         (
             UNKNOWN,
             1,
             "same",
-            "is not known to the server any more. No task. Check the connection's key and host first. To have it made "
-            "and paid anew, clear this task.",
+            "is no longer known to the server. No task. Check the connection's key and host first. To submit and pay "
+            "again, clear this task.",
         ),
-        (EXPIRED, 1, "same", "was ready, but its links have expired. To have it made and paid anew, clear this task."),
+        (EXPIRED, 1, "same", "was ready, but its links have expired. To submit and pay again, clear this task."),
         (
             EXPIRED,
             3,
             "same",
-            "was ready, but its links have expired. The task was cleared, so it is submitted and paid again.",
+            "was ready, but its links have expired. A person cleared the task, so it is resubmitted and paid again.",
         ),
     ],
 )
@@ -144,7 +148,7 @@ def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, tex
 
 STORED = "was ready, but its links have expired. An earlier try stored it at file:///v/a.mp4."
 FREE = (
-    " Nothing is submitted or paid. If this worker does not see that file, give all workers one destination, then "
+    " Nothing is submitted or paid. If this worker does not see that file, use one destination for all workers, then "
     "clear this task."
 )
 
@@ -155,7 +159,7 @@ FREE = (
         (1, False, FAIL, FREE),
         (1, True, FAIL, FREE),
         (3, False, Step.MISSING, FREE),
-        (3, True, NEW, " The task was cleared, so it is submitted and paid again."),
+        (3, True, NEW, " A person cleared the task, so it is resubmitted and paid again."),
     ],
 )
 def test_a_stored_video_that_is_out_of_reach_is_paid_again_only_where_that_is_chosen_and_said(

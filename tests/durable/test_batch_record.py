@@ -179,9 +179,9 @@ def test_what_cannot_be_remembered_is_logged_with_its_ids_and_remembered_later()
     assert opened.settle(marks, {"a": "task-a", "b": "task-b"}, ["c"]) is False
     opened.catch_up([line("a", "task-a"), line("c", "")])
     assert said == [
-        "What was accepted could not be remembered: another try would call it uncertain. The Vidu tasks by custom id: "
+        "Could not store the accepted submits: another try would treat them as uncertain. The Vidu tasks by custom id: "
         "{'a': 'task-a', 'b': 'task-b'}",
-        "Still not remembered are the Vidu tasks by custom id: {'a': 'task-a'}",
+        "Still could not store the Vidu tasks by custom id: {'a': 'task-a'}",
     ]
     store.away = False
     opened.catch_up([line("a", "task-a"), line("c", "")])

@@ -200,8 +200,8 @@ def test_where_the_store_cannot_be_read_nothing_is_known_and_nothing_replaced(ca
     files.add("one", "s3://b/1.mp4", stat())
     files.flush()
     assert store.writes == 0
-    assert len([text for text in caplog.messages if text.startswith("Which videos were stored is not remem")]) == 1
-    with pytest.raises(ViduStateError, match="could not be read"):
+    assert len([text for text in caplog.messages if text.startswith("Could not use the record of stored videos")]) == 1
+    with pytest.raises(ViduStateError, match="Could not read Airflow's task state store"):
         files.files_of("one")
 
 

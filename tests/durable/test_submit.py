@@ -97,13 +97,13 @@ def test_a_retry_attaches_although_the_picture_has_gone(submit, emulator, frame,
     ran = submit(**PICTURED, first_frame_url=str(frame), post_execute=lose_the_picture)
     (task,) = emulator.tasks
     assert ran.xcom("submit") == task["task_id"]
-    assert "The request of an earlier try cannot be made again" in capfd.readouterr().out
+    assert "Could not rebuild the request of an earlier try" in capfd.readouterr().out
 
 
 def test_an_intent_without_an_outcome_is_not_submitted_again(submit, emulator):
     ran = submit(pre_execute=leaves())
     assert type(ran.error) is AirflowFailException
-    assert "An earlier try began a submit at 2001-09-09 01:46:40 UTC and left no outcome." in str(ran.error)
+    assert "An earlier try started a submit at 2001-09-09 01:46:40 UTC, and its outcome is" in str(ran.error)
     assert emulator.requests == []
 
 
@@ -152,7 +152,7 @@ def test_a_retry_submits_anew_only_where_the_generation_failed_for_want_of_capac
 
 def test_a_retry_of_a_task_that_the_server_forgot_fails_and_names_it(submit, emulator, soon):
     ran = submit(pre_execute=leaves(vidu_task_id="forgotten"))
-    assert "Vidu task forgotten, submitted at 2001-09-09 01:46:40 UTC, is not known" in str(ran.error)
+    assert "Vidu task forgotten, submitted at 2001-09-09 01:46:40 UTC, is no longer known" in str(ran.error)
     assert posts(emulator) == []
 
 
@@ -192,7 +192,7 @@ def test_a_clear_after_an_unknown_outcome_submits_with_a_warning(submit, emulato
     ran = submit(pre_execute=clears())
     (task,) = emulator.tasks
     assert ran.xcom("submit") == task["task_id"]
-    assert "An earlier try began a submit at 2001-09-09 01:46:40 UTC and left no outcome." in capfd.readouterr().out
+    assert "An earlier try started a submit at 2001-09-09 01:46:40 UTC, and its outcome is" in capfd.readouterr().out
 
 
 def test_a_strange_stored_state_fails_before_anything_is_sent(submit, emulator):
@@ -214,7 +214,7 @@ def test_a_try_that_airflow_has_given_up_can_no_longer_store_an_intent(submit, e
             refused.append(str(raised.value))
 
     assert submit(pre_execute=write_as_the_first_try, post_execute=breaks_once).states == {"submit": "success"}
-    assert ["could not be written" in text for text in refused] == [True]
+    assert ["Could not write" in text for text in refused] == [True]
 
 
 AWAY, TIMED_OUT = ConnectionError("Airflow is away"), AirflowTaskTimeout("Time is over")
@@ -269,7 +269,7 @@ def executed(store: Store, error: BaseException | None = None, **arguments: obje
 
 @pytest.mark.parametrize("call", ["get", "set intent"])
 def test_a_store_that_cannot_be_asked_lets_nothing_be_sent(emulator, call):
-    with pytest.raises(ViduStateError, match=r"Airflow is away.*a retry can help"):
+    with pytest.raises(ViduStateError, match=r"Airflow is away.*Retry the task"):
         executed(Store(call))
     assert emulator.requests == []
 
@@ -282,7 +282,8 @@ def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returne
     assert (task_id, pushed["vidu_task_id"]) == (task["task_id"], task["task_id"])
     assert store.calls == ["get", "set intent", "set id"]
     assert (
-        f"Vidu task {task_id} was accepted, but could not be remembered: clearing this task would submit and pay anew. "
+        f"Vidu task {task_id} was accepted, but could not be stored in Airflow's task state store. Clearing this task "
+        "would submit and pay again. "
         f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
     ) in capfd.readouterr().out
 
@@ -298,7 +299,7 @@ def test_a_delivery_that_cannot_be_stored_is_told_as_what_a_clear_does(emulator,
     store = Store()
     store.set = partial(fails_the_second_time, store.set)
     task_id, _ = executed(store)
-    assert f"That Vidu task {task_id} was delivered could not be stored; a clear would attach" in capfd.readouterr().out
+    assert f"Could not store that Vidu task {task_id} was delivered; a clear would re-attach" in capfd.readouterr().out
     assert (store.value["vidu_task_id"], store.value["delivered"]) == (task_id, False)
 
 
@@ -417,17 +418,18 @@ def test_an_attempt_survives_the_store():
     [
         (
             {"max_cost": 0.3},
-            "max_cost: ¥0.3 given, but it comes to about ¥0.31 (an estimate by prices of 2026-04-15). Raise max_cost, "
+            "max_cost must be at least the estimate, about ¥0.31 (by prices of 2026-04-15), got ¥0.3. Raise max_cost, "
             "or leave max_cost out",
         ),
         (
             {"max_cost": 5, "model": "viduq9"},
-            "max_cost: ¥5 given, but no price is known for text2video with viduq9, duration 1, resolution 540p (this "
-            "version does not know that pair; is it mistyped?). Give one with prices, or leave max_cost out",
+            "max_cost must be left out while a price is unknown, got ¥5: no price is known for text2video with viduq9, "
+            "duration 1, resolution 540p (this version does not know that pair; is it mistyped?). Add the price to "
+            "prices, or leave max_cost out",
         ),
         (
             {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},
-            "max_cost: ¥5 given, but it comes to about ¥6 (an estimate by the prices given). Raise max_cost",
+            "max_cost must be at least the estimate, about ¥6 (by the prices given), got ¥5. Raise max_cost",
         ),
     ],
 )
@@ -446,7 +448,8 @@ def test_what_may_cost_too_much_is_refused_when_the_dag_is_parsed_and_again_befo
 def test_a_file_of_prices_that_is_not_there_is_refused_before_anything_is_sent(submit, emulator):
     ran = submit(prices="/nowhere/prices.csv", max_cost=5)
     assert type(ran.error) is AirflowFailException
-    assert "prices: '/nowhere/prices.csv' given, allowed: a mapping, or the path or" in str(ran.error)
+    assert "prices must be a mapping, or the path or URI of a CSV file" in str(ran.error)
+    assert "got '/nowhere/prices.csv' (FileNotFoundError: " in str(ran.error)
     assert emulator.requests == []
 
 
@@ -466,12 +469,12 @@ def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"max_cost": 0}, "max_cost: 0 given, allowed: CNY above 0"),
-        ({"max_cost": True}, "max_cost: True given"),
-        ({"max_cost": "5"}, "max_cost: '5' given"),
-        ({"max_cost": float("nan")}, "max_cost: nan given"),
+        ({"max_cost": 0}, "max_cost must be an amount in CNY above 0, or None for no limit, got 0"),
+        ({"max_cost": True}, "max_cost must be .* got True"),
+        ({"max_cost": "5"}, "max_cost must be .* got '5'"),
+        ({"max_cost": float("nan")}, "max_cost must be .* got nan"),
         ({"prices": {("text2video", "viduq2"): 1}}, "prices: ValueError"),
-        ({"on_uncertain": "retry"}, "on_uncertain: 'retry' given, allowed: 'fail' or 'resubmit'"),
+        ({"on_uncertain": "retry"}, "on_uncertain must be 'fail' or 'resubmit', got 'retry'"),
     ],
 )
 def test_a_wrong_option_is_refused_when_the_dag_is_parsed(arguments, text):

@@ -61,8 +61,8 @@ def test_where_nothing_can_be_written_nothing_is_paid(generate, emulator, tmp_pa
     (tmp_path / "videos").write_text("a file")
     ran = generate()
     assert type(ran.error) is ViduDownloadError
-    assert f"Nothing could be written to file://{tmp_path}/videos/.vidu-probe: " in str(ran.error)
-    assert str(ran.error).endswith("Nothing was sent: nothing was paid, a retry can help.")
+    assert f"Could not write to file://{tmp_path}/videos/.vidu-probe: " in str(ran.error)
+    assert str(ran.error).endswith("Nothing was sent or paid. Check the destination, then retry.")
     assert emulator.requests == []
 
 
@@ -183,13 +183,13 @@ def test_metrics_count_money_videos_and_failures(generate, emulator, counted, pr
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"timeout": 0}, "timeout must be seconds above 0, finite, or a timedelta of that, got 0"),
+        ({"timeout": 0}, "timeout must be seconds above 0 and finite, or such a timedelta, got 0"),
         (
             {"poke_interval": timedelta(0)},
             "poke_interval must be seconds above 0 and up to 31,536,000",
         ),
-        ({"destination": "/videos/{custom_id}.mp4"}, "destination: '{custom_id}' given, allowed: {task_id}, {index}"),
-        ({"destination": "/videos/{name}.mp4"}, "destination: '{name}' given"),
+        ({"destination": "/videos/{custom_id}.mp4"}, "destination must use {task_id} or {index}, since this"),
+        ({"destination": "/videos/{name}.mp4"}, "(custom_id in batches only), got '{name}'"),
         ({"duration": 99}, "duration: 99 given"),
     ],
 )

@@ -143,7 +143,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
             {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
             "a data URI of 38 char",
         ),
-        "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "a data URI that is not base64"),
+        "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "got one that is not base64"),
         "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
         "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),
         "templated prompt": ({"prompt": "{{ 'x' * 2001 }}"}, "prompt: a text of 2,001 characters given"),

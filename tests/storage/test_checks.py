@@ -57,9 +57,9 @@ def generate_in_a_group(tmp_path, destination):
 
 def refused(tmp_path, destination):
     return (
-        f"destination must differ for each mapped task, got '{tmp_path}/{destination}', so that each would replace "
-        "the file of the others. Nothing was sent or paid. Use a directory, or a name that holds {task_id} or {index}, "
-        "then clear the task."
+        f"destination must differ for each mapped task, got '{tmp_path}/{destination}', with which each task replaces "
+        "the files of the others. Nothing was sent or paid. Use a directory, or a name that holds {task_id} or "
+        "{index}, then clear the task."
     )
 
 
@@ -221,7 +221,7 @@ def warnings_of(run_dag, emulator, tmp_path, capsys, monkeypatch):
             }[kind]
             capsys.readouterr()
             assert run_dag(lambda: make(task_id="task", destination=destination)).states == {"task": "success"}
-        return re.findall(r"destination is a path.*?(?=which has to see)", capsys.readouterr().out)
+        return re.findall(r"destination is a path.*?(?=which must see)", capsys.readouterr().out)
 
     return run
 

@@ -47,17 +47,17 @@ def test_a_task_id_comes_from_outside_and_becomes_a_name(template):
     assert Destination(template).path("../../etc/pass wd{index}") == "videos/______etc_pass_wd_index_.mp4"
 
 
-DIRECTORY = "a directory, or a name that ends in .mp4"
-ALLOWED = "{custom_id}, {task_id}, {index} (a custom_id is a batch's)"
+DIRECTORY = "be a directory or a name that ends in .mp4"
+ALLOWED = "use only the placeholders {custom_id}, {task_id}, {index} (custom_id in batches only)"
 
 
 @pytest.mark.parametrize(
     ("template", "given", "allowed"),
     [
-        ("", "''", "a path or URI"),
-        (" ", "' '", "a path or URI"),
-        (None, "None", "a path or URI"),
-        (5, "5", "a path or URI"),
+        ("", "''", "be a path or URI"),
+        (" ", "' '", "be a path or URI"),
+        (None, "None", "be a path or URI"),
+        (5, "5", "be a path or URI"),
         ("a/{customid}.mp4", "'{customid}'", ALLOWED),
         ("{}", "'{}'", ALLOWED),
         ("{index:05}", "'{index:05}'", ALLOWED),
@@ -65,17 +65,17 @@ ALLOWED = "{custom_id}, {task_id}, {index} (a custom_id is a batch's)"
         ("{task_id!r}", "'{task_id!r}'", ALLOWED),
         ("{{ ds }}", "'{ ds }'", ALLOWED),
         ("a/{task_id", "'{task_id'", ALLOWED),
-        ("s3://{custom_id}/videos", "'s3://{custom_id}/videos'", "placeholders after the bucket's name only"),
-        ("{index}://bucket/videos", "'{index}://bucket/videos'", "placeholders after the bucket's name only"),
-        ("../videos", "'../videos'", "a path without '..'"),
-        ("s3://bucket/a/../{index}.mp4", "'s3://bucket/a/../{index}.mp4'", "a path without '..'"),
+        ("s3://{custom_id}/videos", "'s3://{custom_id}/videos'", "have placeholders after the bucket's name only"),
+        ("{index}://bucket/videos", "'{index}://bucket/videos'", "have placeholders after the bucket's name only"),
+        ("../videos", "'../videos'", "be a path without '..'"),
+        ("s3://bucket/a/../{index}.mp4", "'s3://bucket/a/../{index}.mp4'", "be a path without '..'"),
         *((name, f"'{name}'", f"{DIRECTORY}, since Vidu makes MP4 files") for name in ("{index}.mov", "x.MP4")),
     ],
 )
 def test_a_destination_that_is_none_is_refused_by_name(template, given, allowed):
     with pytest.raises(ViduRequestError) as caught:
         Destination(template)
-    assert str(caught.value) == f"destination: {given} given, allowed: {allowed}."
+    assert str(caught.value) == f"destination must {allowed}, got {given}."
 
 
 @pytest.mark.parametrize("lost", ["a::b", "a?#b", "a\nb", "a\tb", "a\x7fb", "a?versionId=1", "a?versionid=1"])
@@ -93,8 +93,8 @@ def test_a_name_that_cannot_be_opened_again_is_refused(lost):
 )
 def test_a_custom_id_is_a_short_text(custom_id):
     assert custom_id_problem(custom_id, names_a_file=False) == (
-        f"custom_id: {shown(custom_id)} given, allowed: a text of 1 to 180 bytes of printable characters, without "
-        "spaces around it"
+        "custom_id must be a string of 1 to 180 bytes of printable characters without spaces around it, got "
+        f"{shown(custom_id)}"
     )
 
 
@@ -102,14 +102,14 @@ def test_a_custom_id_is_a_short_text(custom_id):
 def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
     problem = custom_id_problem(custom_id, names_a_file=True)
     assert problem == (
-        f"custom_id: {custom_id!r} given, allowed where the destination holds {{custom_id}}: 1 to 180 bytes of "
-        "printable characters other than / \\, the first no dot"
+        "custom_id must be 1 to 180 bytes of printable characters other than / \\ and not begin with a dot, since the "
+        f"destination holds {{custom_id}}, got {custom_id!r}"
     )
     assert custom_id_problem(custom_id, names_a_file=False) is None
     with pytest.raises(ViduRequestError) as caught:
         Destination("videos/{custom_id}.mp4").path("task-1", custom_id)
     assert str(caught.value) == f"{problem}."
-    # Where it is not part of a name it may be anything.
+    # A custom id outside a file name may hold these characters.
     assert Destination("videos").problems([custom_id]) == []
 
 
@@ -167,7 +167,7 @@ def test_no_id_leads_out_of_the_destination(custom_id, task_id, template, number
 
 
 def test_without_a_custom_id_its_placeholder_is_refused():
-    with pytest.raises(ViduRequestError, match=r"'\{custom_id\}' given, allowed: \{task_id\}, \{index\}, since this"):
+    with pytest.raises(ViduRequestError, match=r"must use \{task_id\} or \{index\}, since this .* got '\{custom_id\}'"):
         Destination("videos/{custom_id}.mp4").path("task-1")
 
 
@@ -187,7 +187,7 @@ def test_without_a_custom_id_its_placeholder_is_refused():
         (
             "{custom_id}.mp4",
             ["a", "../a", "", "a"],
-            ["item 1: custom_id: '../a'", "destination: '{custom_id}'", "(0, 3)"],
+            ["item 1: custom_id must be", "destination must use {task_id} or {index}", "(0, 3)"],
         ),
     ],
 )
@@ -208,4 +208,5 @@ def test_names_that_are_too_long_for_a_file_system_are_refused():
     # A second video's name, which nobody foresees, is the longer one.
     assert Destination("{custom_id}-{custom_id}.mp4").problems(["x" * 91]) == []
     (problem,) = Destination("{custom_id}-{custom_id}.mp4").problems(["x" * 92])
-    assert "(256 bytes)' given, allowed: names of up to 255 bytes" in problem
+    assert "destination must have names of at most 255 bytes, got " in problem
+    assert "(256 bytes)'" in problem

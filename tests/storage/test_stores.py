@@ -109,7 +109,7 @@ def test_an_upload_that_breaks_leaves_what_was_there_and_nothing_else(store, stu
     stub.broken = {call}
     error = store(PART + 1).error
     assert type(error) is ViduDownloadError
-    assert "Nothing could be written to s3://stub@bucket/new/video.mp4: " in str(error)
+    assert "Could not write to s3://stub@bucket/new/video.mp4: " in str(error)
     assert {key: found.data for key, found in stub.objects.items()} == ({"new/video.mp4": before} if before else {})
     assert stub.uploads == {}
     assert ("AbortMultipartUpload" in stub.names()) == (call != "CreateMultipartUpload")
@@ -128,7 +128,7 @@ def test_a_part_that_is_refused_in_the_middle_ends_the_upload(store, stub):
 
 def test_a_store_that_loses_bytes_is_named(store, stub):
     stub.loses = 1
-    assert "1,000 bytes were written, but 999 are at s3://stub@bucket/new/video.mp4." in str(store(1000).error)
+    assert "Wrote 1,000 bytes, but s3://stub@bucket/new/video.mp4 has 999." in str(store(1000).error)
 
 
 def test_a_right_to_write_alone_is_enough_to_store(store, stub):
@@ -161,7 +161,7 @@ def test_a_store_that_takes_no_file_costs_nothing(run_dag, stub, emulator):
     stub.refuse = {"PutObject"}
     error = generate(run_dag).error
     assert type(error) is ViduDownloadError
-    assert "Nothing could be written to s3://stub@bucket/new/.vidu-probe: PermissionError" in str(error)
+    assert "Could not write to s3://stub@bucket/new/.vidu-probe: PermissionError" in str(error)
     assert emulator.requests == []
     # Whether one lies there that may not be replaced is looked up.
     assert stub.calls[0] == ("PutObject", "new/.vidu-probe")
@@ -173,7 +173,7 @@ def test_where_nothing_can_be_removed_one_empty_file_stays_and_is_named(run_dag,
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
             assert generate(run_dag).states == {"generate": "success"}
-    assert "s3://stub@bucket/new/.vidu-probe could not be removed and stays: PermissionError: no" in caplog.messages
+    assert "Could not remove s3://stub@bucket/new/.vidu-probe, which stays: PermissionError: no" in caplog.messages
     assert len(posts(emulator)) == 2
     assert sorted(stub.objects)[0] == "new/.vidu-probe"
     assert len(stub.objects) == 3

@@ -96,7 +96,7 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
         store_at(place.destination).store(result)
     assert str(caught.value).endswith(
         f"The video of Vidu task {result['task_id']} is paid and assumed to stay at its url until "
-        "2027-01-15 08:00 UTC: storing it again costs nothing."
+        "2027-01-15 08:00 UTC. Store it again, at no cost."
     )
     assert place.files() == {}
 
@@ -104,7 +104,7 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
 @pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
 def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
     result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
-    with pytest.raises(ViduDownloadError, match="stay at its url until 24 hours after the generation finished: "):
+    with pytest.raises(ViduDownloadError, match=r"stay at its url until 24 hours after the generation finished\. "):
         store_at(tmp_path / "videos").store(result)
 
 
@@ -232,8 +232,8 @@ def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path)
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        ({"fault": "no_urls"}, "is Success and names 0 of 1 urls"),
-        ({"fault": "unknown_word", "word": "Gone"}, "is Gone and names 0 of 1 urls"),
+        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 urls"),
+        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 urls"),
         ({"fault": "error", "status": 500}, "HTTP 500"),
     ],
     ids=str,
@@ -243,7 +243,7 @@ def test_a_link_that_cannot_be_refreshed_fails_naming_both_reasons(emulator, fin
     emulator.arm({"on": "download", "fault": "expired"}, {"on": "status", **fault})
     with pytest.raises(ViduDownloadError, match="HTTP 403 instead of the video") as caught:
         store_at(tmp_path).store(result)
-    assert "A fresh link was asked for: " in str(caught.value)
+    assert "The attempt with a fresh link failed: " in str(caught.value)
     assert text in str(caught.value)
     assert downloads(emulator) == 1
 
@@ -264,7 +264,9 @@ def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
 
 
 def test_a_bucket_that_does_not_exist_is_told_and_not_made(emulator, finish, s3):
-    with pytest.raises(ViduDownloadError, match=r"written to s3://store@mistyped/.*bucket does not exist.*is paid"):
+    with pytest.raises(
+        ViduDownloadError, match=r"Could not write to s3://store@mistyped/.*bucket does not exist.*is paid"
+    ):
         store_at("s3://store@mistyped/videos").store(finish())
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket"]
 
@@ -283,7 +285,7 @@ def test_a_place_that_takes_no_file_is_told_with_its_own_words(emulator, finish,
     (tmp_path / "file").write_text("a file")
     (tmp_path / "video.mp4").mkdir()
     destination = destination.replace("{file}", f"{tmp_path}/file").replace("{directory}", str(tmp_path))
-    with pytest.raises(ViduDownloadError, match=rf"Nothing could be written to .*({text}).*is paid"):
+    with pytest.raises(ViduDownloadError, match=rf"Could not write to .*({text}).*is paid"):
         store_at(destination).store(finish())
     assert files(tmp_path) == ["file"]
 

@@ -67,7 +67,7 @@ def test_clearing_a_submit_whose_outcome_is_unknown_submits_with_a_warning(caref
     run.clear("submit", "wait", "store")
     run.reaches("store", "success")
     assert len(emulator.tasks) == 2
-    assert "left no outcome" in run.log("submit", 2)
+    assert "its outcome is unknown" in run.log("submit", 2)
 
 
 def test_clearing_a_submit_in_the_middle_of_its_post_submits_with_a_warning(careful, emulator):
@@ -77,7 +77,7 @@ def test_clearing_a_submit_in_the_middle_of_its_post_submits_with_a_warning(care
     run.clear("submit")
     assert run.ends() == "success"
     assert len(emulator.tasks) == 2
-    assert "left no outcome" in run.log("submit", 2)
+    assert "its outcome is unknown" in run.log("submit", 2)
 
 
 def waiting(careful, emulator):

@@ -34,7 +34,7 @@ def test_a_worker_killed_during_the_post_is_never_followed_by_a_second_post(care
     assert run.ends() == "failed"
     assert (len(emulator.tasks), run.posts()) == (accepted, 1)
     log = run.log("submit", 2)
-    assert "left no outcome. It may have been accepted and will then be billed" in log
+    assert "its outcome is unknown. It may have been accepted and will then be billed" in log
     assert run.task("submit")["try_number"] == 2
 
 
@@ -60,7 +60,7 @@ def test_a_worker_killed_at_the_moment_of_the_acceptance_pays_once(careful, emul
     if state == "success":
         assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
     else:
-        assert "left no outcome" in run.log("submit", 2)
+        assert "its outcome is unknown" in run.log("submit", 2)
 
 
 def test_of_mapped_submits_the_killed_one_attaches_and_the_others_do_not_notice(careful, emulator):

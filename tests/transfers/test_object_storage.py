@@ -160,14 +160,17 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, finish, emulator,
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"result": {"task_id": "t", "urls": ["file:///etc/passwd"]}}, "the url 'file:///etc/passwd' given"),
+        (
+            {"result": {"task_id": "t", "urls": ["file:///etc/passwd"]}},
+            "result must hold only http(s) URLs, got 'file:///etc/passwd'",
+        ),
         ({"result": {"task_id": "t", "urls": []}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": {"urls": ["http://x/y"]}}, "the dictionary that ViduTaskSensor returned"),
-        ({"result": "{{ 'text' }}"}, "result: 'text' given"),
+        ({"result": "{{ 'text' }}"}, "as sensor.output passes it, got 'text'"),
         ({"vidu_task_id": ""}, "vidu_task_id must be the id of a finished task, got ''"),
         (
             {"result": {"task_id": "t", "urls": ["http://x/y"]}, "destination": "{{ '../' * 3 }}etc"},
-            "destination: '../../../etc' given, allowed: a path without '..'",
+            "destination must be a path without '..', got '../../../etc'",
         ),
     ],
 )
@@ -181,9 +184,9 @@ def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, te
 @pytest.mark.parametrize(
     ("destination", "text"),
     [
-        ("", "destination: '' given, allowed: a path or URI."),
-        ("{name}", "destination: '{name}' given, allowed: {custom_id}, {task_id}, {index} (a custom_id is a batch's)."),
-        ("{custom_id}.mp4", "'{custom_id}' given, allowed: {task_id}, {index}, since this video has no custom_id."),
+        ("", "destination must be a path or URI, got ''."),
+        ("{name}", "{custom_id}, {task_id}, {index} (custom_id in batches only), got '{name}'."),
+        ("{custom_id}.mp4", "use {task_id} or {index}, since this video has no custom_id, got '{custom_id}'."),
     ],
 )
 def test_a_wrong_destination_is_refused_when_the_dag_is_parsed(destination, text):
