@@ -211,8 +211,8 @@ def refuse_below_file(path: ObjectStoragePath) -> None:
         there = next(one for one in Path(path.path).parents if os.path.lexists(one))
         if not there.is_dir():
             raise ViduDownloadError(
-                f"Nothing could be written to {uri_of(path)}: {there} is no directory. Nothing was sent: nothing was "
-                "paid, a retry can help."
+                f"Could not write to {uri_of(path)}: {there} is not a directory. Nothing was sent or paid. Remove that "
+                "file, then retry the task."
             )
 
 
@@ -239,8 +239,8 @@ def _storage_faults(uri: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise ViduDownloadError(
-            f"Nothing could be written to {uri}: {named(error)}. Stores that speak S3 need no library of their own: "
-            "write s3://connection_id@bucket/…, as docs/stores.md says."
+            f"Could not write to {uri}: {named(error)}. Stores with an S3 API need no library of their own: use "
+            "s3://connection_id@bucket/…, as docs/stores.md says."
         ) from error
     except Exception as error:
         # Each store's library raises its own exception types.

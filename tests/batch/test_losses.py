@@ -289,7 +289,7 @@ def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, ho
 def test_an_item_whose_directory_is_a_file_is_refused_with_nothing_paid(emulator, videos):
     videos.mkdir()
     (videos / "b").write_text("a file")
-    with pytest.raises(ViduDownloadError, match=f"{videos}/b is no directory. Nothing was sent: nothing was paid"):
+    with pytest.raises(ViduDownloadError, match=f"{videos}/b is not a directory. Nothing was sent or paid"):
         tried(Store(), videos, [asked("a"), asked("b")], destination=f"{videos}/{{custom_id}}/v.mp4")
     assert posts(emulator) == []
 
