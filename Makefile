@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test test-system test-long screenshots browser check bench constraints clean
@@ -36,15 +37,12 @@ screenshots: $(READY) browser ## Take the pictures of docs/images anew that show
 # The letters are for the pages in Chinese.
 browser:
 	@command -v chromium >/dev/null && fc-list :lang=zh | grep -q . || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "Needed: chromium and a font with Chinese" \
-			"letters (Debian: apt-get install chromium fonts-wqy-microhei)" >&2; exit 1; }; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -qq --no-install-recommends chromium fonts-wqy-microhei >/dev/null; }
+		echo "Chromium and a font with Chinese letters must be installed. On Debian: $(BROWSER)" >&2; exit 1; }
 
 check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
-	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev
+	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev tests/typing
 
 bench: $(READY) ## Measure what waiting costs; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'

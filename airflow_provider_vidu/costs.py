@@ -11,11 +11,11 @@ from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
-    from airflow_provider_vidu.protocol.prices import Estimate, Key, Prices
+    from airflow_provider_vidu.protocol.prices import Estimate, GivenPrices, Prices
     from airflow_provider_vidu.protocol.request import Request
 
 
-def prices_of(given: str | Mapping[Key, float] | None) -> Prices:
+def prices_of(given: str | GivenPrices | None) -> Prices:
     """
     Load the price table that an author passed.
 

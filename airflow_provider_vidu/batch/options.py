@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,7 @@ from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import shown
 
 if TYPE_CHECKING:
-    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.protocol.prices import GivenPrices
 
 
 class BatchOptions(NamedTuple):
@@ -43,7 +42,7 @@ class BatchOptions(NamedTuple):
     vidu_conn_id: str
     fail_on: str | float
     max_cost: float | None
-    prices: str | Mapping[Key, float] | None
+    prices: str | GivenPrices | None
     on_uncertain: str
     on_missing: str
     deferrable: bool

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.protocol.prices import GivenPrices
 
 
 class SubmitOptions(NamedTuple):
@@ -51,7 +51,7 @@ class SubmitOptions(NamedTuple):
     durable: bool
     on_uncertain: str
     max_cost: float | None
-    prices: str | Mapping[Key, float] | None
+    prices: str | GivenPrices | None
 
 
 class Resends:

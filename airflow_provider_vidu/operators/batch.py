@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_vidu.batch.run import BatchRun
-    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.protocol.prices import GivenPrices
 
 
 class ViduGenerateBatchOperator(BaseOperator):
@@ -100,7 +100,7 @@ class ViduGenerateBatchOperator(BaseOperator):
         vidu_conn_id: str = "vidu_default",
         fail_on: str | float = "any",
         max_cost: float | None = None,
-        prices: str | Mapping[Key, float] | None = None,
+        prices: str | GivenPrices | None = None,
         on_uncertain: str = "fail",
         on_missing: str = "fail",
         deferrable: bool = True,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.durable.attempt import Attempt
     from airflow_provider_vidu.durable.state_store import SubmitRecord
-    from airflow_provider_vidu.protocol.prices import Key
+    from airflow_provider_vidu.protocol.prices import GivenPrices
     from airflow_provider_vidu.protocol.request import Request
 
 
@@ -139,7 +139,7 @@ class ViduSubmitOperator(BaseOperator):
         durable: bool = True,
         on_uncertain: str = "fail",
         max_cost: float | None = None,
-        prices: str | Mapping[Key, float] | None = None,
+        prices: str | GivenPrices | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -21,6 +21,8 @@ from airflow_provider_vidu.protocol.capabilities import fields_of, row_of
 from airflow_provider_vidu.protocol.texts import shown
 
 Key = tuple[str, str, int | None, str]
+GivenPrices = Mapping[tuple[str, str, Any, str], float]
+"""Prices as an author gives them. A mapping is invariant in its keys, so the seconds are of any type here."""
 Row = tuple[float, float | None]
 
 PRICES_AS_OF = "2026-04-15"
@@ -87,7 +89,7 @@ def shipped_prices() -> Prices:
     return Prices({**price_table(), **rates}, f"prices of {PRICES_AS_OF}")
 
 
-def own_prices(given: str | Mapping[Key, float]) -> Prices:
+def own_prices(given: str | GivenPrices) -> Prices:
     """
     Read a price table that replaces the one that ships with the package.
 
