@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
+__all__ = ["ViduVideoLink"]
+
 VIDEO_TAB = "vidu_video"
 """Name of the tab "Video" in URLs of Airflow's UI."""
 

@@ -27,6 +27,8 @@ from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
 
+__all__ = ["ViduAsyncHook"]
+
 MAX_CONNECTIONS = 100
 LOOK_UP_SECONDS = 60.0
 """Timeout of reading the connection, and the age from which a connect error reads it again."""

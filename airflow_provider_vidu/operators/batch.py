@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.batch.run import BatchRun
     from airflow_provider_vidu.protocol.prices import GivenPrices
+
+__all__ = ["ViduGenerateBatchOperator"]
 
 
 class ViduGenerateBatchOperator(BaseOperator):
@@ -98,11 +100,11 @@ class ViduGenerateBatchOperator(BaseOperator):
         destination: str,
         manifest: str | None = None,
         vidu_conn_id: str = "vidu_default",
-        fail_on: str | float = "any",
+        fail_on: Literal["any", "all"] | float = "any",
         max_cost: float | None = None,
         prices: str | GivenPrices | None = None,
-        on_uncertain: str = "fail",
-        on_missing: str = "fail",
+        on_uncertain: Literal["fail", "resubmit"] = "fail",
+        on_missing: Literal["fail", "resubmit"] = "fail",
         deferrable: bool = True,
         poke_interval: timedelta | float = 5,
         timeout: timedelta | float = 2 * 3600,

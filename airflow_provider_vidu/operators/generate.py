@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.operators._generation import GenerateOptions
 
+__all__ = ["ViduGenerateVideoOperator"]
+
 
 class ViduGenerateVideoOperator(ViduSubmitOperator):
     """

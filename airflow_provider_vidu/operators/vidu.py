@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.durable.state_store import SubmitRecord
     from airflow_provider_vidu.protocol.prices import GivenPrices
     from airflow_provider_vidu.protocol.request import Request
+
+__all__ = ["ViduSubmitOperator"]
 
 
 class ViduSubmitOperator(BaseOperator):
@@ -137,7 +139,7 @@ class ViduSubmitOperator(BaseOperator):
         extra_parameters: dict[str, Any] | None = None,
         vidu_conn_id: str = "vidu_default",
         durable: bool = True,
-        on_uncertain: str = "fail",
+        on_uncertain: Literal["fail", "resubmit"] = "fail",
         max_cost: float | None = None,
         prices: str | GivenPrices | None = None,
         **kwargs: Any,

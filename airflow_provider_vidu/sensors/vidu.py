@@ -31,6 +31,8 @@ from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ViduTaskSensor"]
+
 
 class ViduTaskSensor(BaseSensorOperator):
     """

@@ -22,6 +22,8 @@ from airflow_provider_vidu.storage.video_store import VideoStore, place_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["ViduToObjectStorageOperator"]
+
 
 class ViduToObjectStorageOperator(BaseOperator):
     """

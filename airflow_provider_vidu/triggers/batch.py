@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 
+__all__ = ["Group", "ViduBatchTrigger"]
+
 PROGRESS_SECONDS = 10.0
 """Shortest time between two progress lines in the log, unless another tenth is done."""
 

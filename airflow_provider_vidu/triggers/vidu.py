@@ -23,6 +23,8 @@ from airflow_provider_vidu.triggers.progress import forget, report
 if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 
+__all__ = ["ViduTaskTrigger"]
+
 _HOOK_MODULE = "airflow_provider_vidu.hooks.vidu_async"
 TICK_SECONDS = 0.1
 LAST_ANSWER_SECONDS = 10.0
