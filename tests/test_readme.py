@@ -77,7 +77,7 @@ def test_the_estimates_of_the_readme_are_the_codes():
         body = {"model": model, "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p"}}
         found = estimate(body)
         assert (found.price_cny, found.typical_seconds) == (float(price), float(seconds) if seconds else None)
-    assert f"dated {PRICES_AS_OF}" in README
+    assert f"dated {PRICES_AS_OF}" in " ".join(README.split())
 
 
 def test_the_defaults_of_the_readme_are_the_codes():
@@ -149,9 +149,9 @@ def doubling(first: float, times: int) -> str:
     [
         f"One try sends at most {MAX_POSTS} POSTs, with pauses of {doubling(RESEND_SECONDS, MAX_POSTS - 1)} on average",
         f"a `Retry-After` of up to {LONGEST_RETRY_AFTER:g} s",
-        f"asked again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
+        f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
         f"up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s of wrong keys do not matter",
-        "taken for new for a minute",
+        "treated as new for a minute",
         f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",
         f"above {MAX_VIDEO_BYTES / 1024**3:g} GiB",
         f"delete the task state `{SUBMIT_KEY}`",

@@ -195,7 +195,7 @@ DOCUMENTED = {
 }
 NOT_DECIDED_HERE = {
     "an intent without an outcome": ("fails as uncertain", "submits, with a warning"),
-    "nothing, since the submit surely was not accepted": ("submits", "submits"),
+    "nothing, because the server certainly did not accept the submit": ("submits", "submits"),
     "the store cannot be read": ("fails, sends nothing", "the same"),
 }
 WORDS = {ATTACH: "returns it", NEW: "submits", FAIL: "fails"}
@@ -203,7 +203,7 @@ WORDS = {ATTACH: "returns it", NEW: "submits", FAIL: "fails"}
 
 def documented_rows():
     page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
-    section = page.split("## What a submit's next try does")[1].split("\n## ")[0]
+    section = page.split("## The next try of a submit task")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in section.splitlines() if "| " in line]
     return {cells[0]: cells[1:] for cells in rows[1:]}
 
