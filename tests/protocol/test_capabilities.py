@@ -185,7 +185,7 @@ def test_the_fields_of_a_body_are_those_of_both_parts_without_the_type():
 
 
 def test_check_leaves_an_unknown_pair_alone():
-    assert check(body_of("img2video", "viduq9", {}, duration="long")) == []
+    assert check(body_of("img2video", "unknown-model", {}, duration="long")) == []
     assert check({}) == []
 
 
@@ -234,10 +234,10 @@ SILENT = "voice_id has no effect: it counts only with audio=True."
         ),
         (body_of("lip-sync", "vidu-lip-sync", {"audio_url": "u"}), []),
         (
-            body_of("img2video", "viduq9", {}, movement_amplitude="auto"),
+            body_of("img2video", "unknown-model", {}, movement_amplitude="auto"),
             [
-                "Nothing was checked: 'img2video' with 'viduq9' is not in this version's table (models that it has: "
-                "viduq2-pro, viduq2-turbo, viduq2-pro-fast, viduq3-pro, viduq1, vidu2.0, vidu1.5). If the name is "
+                "Nothing was checked: 'img2video' with 'unknown-model' is not in this version's table (models that it has: "
+                f"{', '.join(model for vidu_type, model in CAPABILITIES if vidu_type == 'img2video')}). If the name is "
                 "mistyped, stop here: an accepted submit is billed."
             ],
         ),
