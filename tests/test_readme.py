@@ -149,7 +149,8 @@ def doubling(first: float, times: int) -> str:
     [
         f"One try sends at most {MAX_POSTS} POSTs, with pauses of {doubling(RESEND_SECONDS, MAX_POSTS - 1)} on average",
         f"a `Retry-After` of up to {LONGEST_RETRY_AFTER:g} s",
-        f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
+        f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; "
+        "the fourth in a row ends the wait as lost",
         f"up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s of wrong keys do not matter",
         "treated as new for a minute",
         f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",

@@ -236,9 +236,9 @@ SILENT = "voice_id has no effect: it counts only with audio=True."
         (
             body_of("img2video", "unknown-model", {}, movement_amplitude="auto"),
             [
-                "Nothing was checked: 'img2video' with 'unknown-model' is not in this version's table (models that it has: "
-                f"{', '.join(model for vidu_type, model in CAPABILITIES if vidu_type == 'img2video')}). If the name is "
-                "mistyped, stop here: an accepted submit is billed."
+                "Nothing was checked: 'img2video' with 'unknown-model' is not in this version's table (models that it "
+                f"has: {', '.join(model for vidu_type, model in CAPABILITIES if vidu_type == 'img2video')}). If the "
+                "name is mistyped, stop here: an accepted submit is billed."
             ],
         ),
         (
