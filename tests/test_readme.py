@@ -94,13 +94,13 @@ def test_the_emulators_command_of_the_readme_is_understood():
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"asks every `poke_interval` ({ViduTaskSensor(task_id='wait', vidu_task_id='x').poke_interval:g} s)",
+        f"polls every `poke_interval` ({ViduTaskSensor(task_id='wait', vidu_task_id='x').poke_interval:g} s)",
         f"{schedule._STEP_PER_LAG} leaves room for jitter. The allowed lag is {schedule.LAG_SECONDS} s, or "
         f"{schedule.LAG_SHARE:.0%} of the".replace("%", " %"),
-        f"The rate adds up from {schedule.EARLIEST} × the expected time on",
+        f"adds up the rate from {schedule.EARLIEST} × the expected time on",
         f"For 40 s and more that is at about {schedule.first_ask(40, 0.5) / 40:.2f}",
         f"{schedule.first_ask(3.4, 0.5) / 3.4:.1f} × for 3.4 s",
-        f"A video that is not there at {schedule._LATE} × the expected time",
+        f"A video that is not ready at {schedule._LATE} × the expected time",
         f"no step is below {schedule.MIN_STEP_SECONDS:g} s or above {schedule.MAX_STEP_SECONDS:g} s",
         f"{schedule._FIRST_JITTER} of a check of jitter on the first request",
         f"with a spread of {schedule._SPREAD}",
@@ -149,7 +149,8 @@ def doubling(first: float, times: int) -> str:
     [
         f"One try sends at most {MAX_POSTS} POSTs, with pauses of {doubling(RESEND_SECONDS, MAX_POSTS - 1)} on average",
         f"a `Retry-After` of up to {LONGEST_RETRY_AFTER:g} s",
-        f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as lost",
+        f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; the fourth in a row ends the wait as "
+        "lost",
         f"up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s of wrong keys do not matter",
         "treated as new for a minute",
         f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",
