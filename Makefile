@@ -11,16 +11,16 @@ BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Turn a picture into a video in a real Airflow; VIDU_API_KEY chooses the real API
+demo: $(READY) ## Turn a picture into a video in a real Airflow; VIDU_API_KEY selects the real API
 	@$(RUN) -m dev.demo
 
 up: $(READY) ## Start the demo's servers and leave them running
 	@$(RUN) -m dev.demo up
 
-down: $(READY) ## Stop what "make up" started
+down: $(READY) ## Stop the servers that "make up" started
 	@$(RUN) -m dev.demo down
 
-test: $(READY) ## Run the tests, one path through a real Airflow included
+test: $(READY) ## Run the tests, including one path through a real Airflow
 	$(RUN) -m pytest -m "not system" -n 2 --dist loadscope --cov=airflow_provider_vidu.protocol \
 		--cov=airflow_provider_vidu.exceptions --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 	$(RUN) -m pytest -m smoke tests/system
@@ -31,10 +31,10 @@ test-system: $(READY) browser ## Run the other tests that need a real Airflow
 test-long: $(READY) ## Run what takes too long for every change: workers killed in batches of a thousand
 	$(RUN) -m pytest -m long tests/system
 
-screenshots: $(READY) browser ## Take the pictures of docs/images anew that show Airflow's UI
+screenshots: $(READY) browser ## Take the screenshots of Airflow's UI in docs/images again
 	$(RUN) -m pytest tests/system/screenshots.py
 
-# The letters are for the pages in Chinese.
+# The pages in Chinese need the font.
 browser:
 	@command -v chromium >/dev/null && fc-list :lang=zh | grep -q . || { \
 		echo "Chromium and a font with Chinese letters must be installed. On Debian: $(BROWSER)" >&2; exit 1; }
@@ -44,29 +44,29 @@ check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev tests/typing
 
-bench: $(READY) ## Measure what waiting costs; rewrites the tables of docs/performance.md (half an hour)
+bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
 	$(RUN) -m benchmarks $(BENCH)
 
-constraints: $(VENV)/bin/uv ## Write constraints.txt anew with the newest versions
+constraints: $(VENV)/bin/uv ## Rewrite constraints.txt with the newest versions
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		pyproject.toml --output-file constraints.txt
 
-clean: ## Stop the servers; remove the environment and caches, but never a video
+clean: ## Stop the servers; remove the environment and the caches, but no video
 	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
 	rm -rf $(VENV) .bed .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Bytecode is compiled once here, since Airflow starts half a dozen processes that all import the same modules.
+# Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.
 $(READY): $(VENV)/bin/uv pyproject.toml constraints.txt
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev]'
 	@touch $@
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
-	@echo "Setting up $(VENV); this happens once and takes some minutes …"
+		echo "PYTHON must be Python 3.11 or newer, got $(PYTHON). Run make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@echo "Setting up $(VENV). This happens once and takes a few minutes …"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check uv
 	@touch $@

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waiting costs, measured: ``make bench`` runs all of it and writes the results into ``docs/performance.md``."""
+"""Benchmarks of the cost of waiting: ``make bench`` runs all and writes ``docs/performance.md``."""

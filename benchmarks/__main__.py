@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run every benchmark, or those named, and write what they print into ``docs/performance.md``."""
+"""Command that runs all or the named benchmarks and writes the results into ``docs/performance.md``."""
 
 from __future__ import annotations
 

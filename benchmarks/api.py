@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for the status route that costs next to nothing: a task is ready some seconds after its first poll."""
+"""Stand-in for the status route at almost no cost: a task is ready some seconds after its first poll."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RELEASED: dict[str, float | None] = {"at": None}
 
 
 async def ready(response) -> bool:
-    """Be the check that HttpEventTrigger wants; it imports it anew for each poll."""
+    """Check a response for HttpEventTrigger, which imports this function again for each poll."""
     return "Success" in response.text
 
 
 class Status(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, for GETs that come in one piece each."""
+    """Serve HTTP/1.1 with keep-alive, for GETs that arrive in one piece each."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -50,7 +50,7 @@ class Status(asyncio.Protocol):
                 "urls": ["https://v.example/"],
             }
             document = {"output": output, "usage": {"duration": 5}, "request_id": "8f1c1f4a"}
-            # What HttpSensor waits for is an end of 404s.
+            # HttpSensor waits until the route stops answering 404.
             status = 404 if target.startswith("/ready") and not done else 200
         body = json.dumps(document).encode("ascii")
         head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

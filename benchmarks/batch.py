@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A thousand videos as one batch and, a tenth of them, as mapped tasks, on a real Airflow against the emulator.
+Comparison of a thousand videos as one batch with a hundred videos as mapped tasks.
 
-The emulator generates at once, so what is left is the work of workers, the triggerer and the emulator itself, all on
-this machine: most of the time goes into making and fetching real video files.
+Both run on a real Airflow against the emulator. The emulator generates at once, so the benchmark measures the work of
+the workers, the triggerer and the emulator, all on this machine. Most of the time goes into drawing and fetching real
+video files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Watcher:
-    """Looks into Airflow's database and at its workers, again and again."""
+    """Sample the sizes in Airflow's database and the number of busy workers."""
 
     def __init__(self, bed: AirflowBed, dag_id: str) -> None:
         self._bed, self._dag_id = bed, dag_id
@@ -61,9 +62,9 @@ class Watcher:
 
 
 def measure(bed: AirflowBed, dag_id: str, home: Path) -> dict[str, Any]:
-    """Run one DAG to its end."""
-    hops = home / "hops"
-    hops.write_text("")
+    """Run one DAG to its end and return its measurements."""
+    visits = home / "visits"
+    visits.write_text("")
     with closing(Watcher(bed, dag_id)) as watcher:
         began = time.monotonic()
         run_id = bed.trigger(dag_id)
@@ -72,7 +73,7 @@ def measure(bed: AirflowBed, dag_id: str, home: Path) -> dict[str, Any]:
     assert state == "success", bed.failures(dag_id, run_id)
     return {
         "run_id": run_id,
-        "hops": len(hops.read_text().splitlines()),
+        "visits": len(visits.read_text().splitlines()),
         "busy": watcher.busy_seconds,
         "wall": wall,
         "sizes": watcher.sizes,
@@ -113,19 +114,19 @@ def report() -> str:
     return "\n".join(
         [
             f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 "
-            "worker slots. The generations end at once, so that the mapped tasks find theirs ready in their first hop; "
-            "with real ones they take two.",
+            "worker slots. The generations end at once, so the mapped tasks find theirs ready in their first visit to "
+            "a worker. With real generations they need two.",
             "",
-            "| way | worker hops | worker time | wall time |",
+            "| operator | visits to a worker | worker time | wall time |",
             "|---|---|---|---|",
-            f"| {BATCH:,} as one batch | {batch['hops']} | {batch['busy']:.0f} s | {batch['wall']:.0f} s |",
-            f"| {MAPPED} mapped `ViduGenerateVideoOperator` | {mapped['hops']} | {mapped['busy']:.0f} s | "
+            f"| {BATCH:,} as one batch | {batch['visits']} | {batch['busy']:.0f} s | {batch['wall']:.0f} s |",
+            f"| {MAPPED} mapped `ViduGenerateVideoOperator` | {mapped['visits']} | {mapped['busy']:.0f} s | "
             f"{mapped['wall']:.0f} s |",
-            f"| {BATCH:,} of these, extrapolated | {mapped['hops'] * factor:,.0f} | {mapped['busy'] * factor:,.0f} s | "
-            f"{mapped['wall'] * factor:,.0f} s |",
+            f"| {BATCH:,} of these, extrapolated | {mapped['visits'] * factor:,.0f} | "
+            f"{mapped['busy'] * factor:,.0f} s | {mapped['wall'] * factor:,.0f} s |",
             "",
-            "What the batch keeps in Airflow's database, with ids of 36 characters: the trigger's arguments "
-            f"{trigger:,} bytes, its event {event:,} bytes, the second hop's arguments {resume:,} bytes without the "
+            "The batch stores in Airflow's database, with ids of 36 characters: the trigger's arguments "
+            f"{trigger:,} bytes, its event {event:,} bytes, the second visit's arguments {resume:,} bytes without the "
             f"event, the XCom {xcom:,} bytes.",
         ]
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What importing a module costs a DAG file, on top of Airflow's SDK, each time in a fresh interpreter."""
+"""Measurement of a module's import time in a DAG file, on top of Airflow's SDK, in fresh interpreters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NEIGHBOURS = (
 
 
 def cost(module: str) -> float:
-    """Take the median of some fresh interpreters, in milliseconds."""
+    """Return the median import time over fresh interpreters, in milliseconds."""
     command = [sys.executable, "-c", PROBE, module]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(ROUNDS)]
     return median(float(run.split()[-1]) for run in runs)

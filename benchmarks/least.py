@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The best that any schedule can do, by dynamic programming: steps of 1-15 s on a grid, first ask at 0.4 x expected or
-later.
+Lower limits for any schedule, by dynamic programming.
 
-Schedules here know the distribution that the simulation draws from, and have no jitter.
+Schedules have steps of 1-15 s on a grid and poll first at 0.4 x the expected time or later. They know the distribution
+that the simulation draws from, and have no jitter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SPREAD, SLOWER = 0.3, 1.5
 
 
 class Horizon:
-    """Ages at which a video of one typical time may be asked for, and how likely it is not ready by then."""
+    """Possible poll ages for one typical time, and the probability that a video is not ready at each."""
 
     def __init__(self, expected: float) -> None:
         self.expected = expected
@@ -37,7 +37,7 @@ class Horizon:
         return np.concatenate([[0.0], np.cumsum((curve[1:] + curve[:-1]) / 2 * self.grain)])
 
     def best(self, polls: Any, lags: Any) -> list[int]:
-        """Find the schedule of least cost by stepping backwards: each poll and each late second costs by its curve."""
+        """Find the cheapest schedule backwards in time; the curves give the cost of each poll and each late second."""
         shortest, longest = max(1, round(MIN_STEP_SECONDS / self.grain)), round(MAX_STEP_SECONDS / self.grain)
         area, ages, count = self._area(lags), self.ages, len(self.ages)
         cost, following = np.zeros(count), np.full(count, count)
@@ -55,7 +55,7 @@ class Horizon:
         return schedule
 
     def judge(self, schedule: list[int], not_ready: Any) -> tuple[float, float]:
-        """Tell polls and lag of a schedule."""
+        """Return the polls and the lag of a schedule."""
         area, asks = self._area(not_ready), [0, *schedule]
         lag = sum(
             not_ready[here] * (self.ages[there] - self.ages[here]) - (area[there] - area[here])
@@ -65,7 +65,7 @@ class Horizon:
 
 
 def least_polls(expected: float, lag: float) -> float:
-    """Find the fewest polls of any schedule that is as late on average: steps 1-15 s, from 0.4 x expected on."""
+    """Return the fewest polls of any schedule with this mean lag: steps 1-15 s, from 0.4 x expected on."""
     horizon, low, high, least = Horizon(expected), 1e-4, 1e3, float("nan")
     for _ in range(24):
         weight = sqrt(low * high)
@@ -79,13 +79,14 @@ def least_polls(expected: float, lag: float) -> float:
 
 def least_share(expected: float, polls: Sequence[float], lag: float) -> float:
     """
-    Bound from below the worst share of four bounds that any schedule, or mixture of schedules, can reach.
+    Return a lower limit of the worst share of four bounds, for any schedule or mixture of schedules.
 
-    The four are polls and mean lag, as usual and when 1.5 x slower. For weights that add up to one, no schedule's worst
-    share is below the least weighted sum of shares; the weights that raise this sum most are searched for.
+    The four bounds are polls and mean lag, as usual and when 1.5 x slower. For weights that add up to one, no
+    schedule's worst share is below the least weighted sum of shares. The function searches for the weights that raise
+    this sum most.
 
-    :param polls: the most polls allowed, as usual and when slower.
-    :param lag: the most mean lag allowed, in both.
+    :param polls: Allowed polls, as usual and when slower.
+    :param lag: Allowed mean lag, in both cases.
     """
     horizon, weights, least = Horizon(expected), np.full(4, 0.25), 0.0
     for number in range(60):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Many waiting triggers in one event loop: what a poll costs, how late the loop runs, how many sockets, how much memory.
+Measurement of many waiting triggers in one event loop: CPU per poll, loop delay, sockets and memory.
 
-Every way polls every 5 s until done, in a process of its own on one core; the API is on the other core.
+Every client polls every 5 s until done, in a process of its own on one core. The API runs on the other core.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def sync_hook_in_threads(url: str) -> Wait:
 
 
 async def vidu_task_trigger(url: str) -> Wait:
-    # As in the other ways, what is imported once in a process is not counted as the cost of a poll.
+    # As for the other clients, an import that happens once per process does not count as the cost of a poll.
     import airflow_provider_vidu.hooks.vidu_async  # noqa: F401
     from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 
@@ -129,11 +129,11 @@ def counted_look_ups() -> list[str]:
 async def client(way: str, count: int, url: str, over: float) -> dict[str, float]:
     from airflow.sdk import BaseHook
 
-    # Airflow's own imports behind the first look-up have happened in a triggerer, too.
+    # A triggerer, too, has finished Airflow's own imports before the first lookup.
     await BaseHook.aget_connection("vidu_default")
     look_ups = counted_look_ups()
     wait = await WAYS[way](url)
-    # The collector's pauses shall be those of the way, not those of all that Airflow has imported.
+    # The collector's pauses must be those of the client, not those of Airflow's imports.
     gc.collect()
     gc.freeze()
     process, loop = psutil.Process(), asyncio.get_running_loop()
@@ -171,7 +171,7 @@ async def client(way: str, count: int, url: str, over: float) -> dict[str, float
 
 
 def measure(way: str, count: int, over: float) -> dict[str, float]:
-    """Run one way in a process of its own, its triggers started evenly over so many seconds."""
+    """Run one client in a process of its own, with its triggers started evenly over ``over`` seconds."""
     api = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.api", str(READY_AFTER)], stdout=subprocess.PIPE, text=True
     )
@@ -194,19 +194,20 @@ def measure(way: str, count: int, over: float) -> dict[str, float]:
         api.wait()
 
 
-# Polls that come together cost less each than polls that wake an idle loop: at once is what a mapped task does, spread
-# what a day of DAGs does.
+# Polls that come together cost less each than polls that wake an idle loop. A mapped task starts its triggers at once;
+# a day of DAGs starts them spread out.
 STARTS = ((1_000, 0.0), *((count, INTERVAL) for count in SIZES))
 
 
 def report() -> str:
     found = {(way, *start): measure(way, *start) for start in STARTS for way in WAYS}
     lines = [
-        f"Polling every {INTERVAL:g} s until done, {READY_AFTER:g} s after the first poll; triggers are started at "
-        f"once where that is said, else evenly over {INTERVAL:g} s. Look-ups are of the Airflow connection.",
+        f"Each trigger polls every {INTERVAL:g} s until its video is ready, {READY_AFTER:g} s after the first poll. "
+        f"Triggers start at once if the table says so, otherwise evenly over {INTERVAL:g} s. Lookups are those of the "
+        "Airflow connection.",
         "",
-        "| triggers | way | CPU per poll | of the plain loop | worst delay of the loop | TCP connections | look-ups | "
-        "memory above start | seconds in all |",
+        "| triggers | client | CPU per poll | ratio to the plain loop | worst delay of the loop | TCP connections | "
+        "lookups | memory above start | total seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for (way, count, over), one in found.items():
@@ -220,11 +221,11 @@ def report() -> str:
     for count, over in STARTS[:1] + STARTS[2:3]:
         best = min(found[way, count, over]["cpu_ms"] for way in NEIGHBOURS)
         share, start = found[OURS, count, over]["cpu_ms"] / best, "spread" if over else "at once"
-        lines.append(f"- CPU per poll at {count:,} {start}: {share:.2f} of the best neighbour")
+        lines.append(f"- CPU per poll at {count:,} {start}: {share:.2f} of the best alternative")
     least, _, most = SIZES
     memory = found[OURS, most, INTERVAL]["rss"] - found[OURS, least, INTERVAL]["rss"]
     lines.append(
-        f"- memory per waiting trigger (at {most:,} less at {least}, by {most - least:,}): "
+        f"- memory per waiting trigger (the difference between {most:,} and {least}, divided by {most - least:,}): "
         f"{memory / (most - least) / 1000:.1f} kB"
     )
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Requests per video and how late a finished one is noticed, simulated for every typical time of the price table.
+Simulation of polls per video and lag until a finished one is noticed.
 
-No real distribution is known: generation times are taken log-normal with a spread of 0.3 around the typical time. The
-schedule is the one that triggers follow, with its jitter; others wait for the same videos.
+It covers every typical time of the price table. The real distribution is unknown: the simulation assumes log-normal
+generation times with a spread of 0.3 around the typical time. The schedule is the one that triggers follow, with its
+jitter. The other schedules wait for the same videos.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from benchmarks.least import SLOWER, SPREAD, least_polls, least_share
 SEED, SAMPLES = 20261123, 3000
 OTHER_SPREADS = (0.15, 0.5)
 BOUNDS = ((40, 1.1, 1.25), (60, 0.75, 0.85), (180, 0.55, 0.62), (float("inf"), 0.25, 0.28))
-"""Up to which typical time: the most polls allowed, in polls of a fixed 5 s; the same when reality is 1.5 x slower."""
+"""Upper typical time; allowed polls as a share of those of a fixed 5 s; the same if generations are 1.5 x slower."""
 
 Asks = Callable[[float, random.Random], Iterator[float]]
-"""For a typical time: the ages at which to ask."""
+"""Function from a typical time to the ages at which to poll."""
 
 
 def ours(expected: float, random_: random.Random) -> Iterator[float]:
@@ -55,7 +56,7 @@ def exponential_backoff(expected: float, random_: random.Random) -> Iterator[flo
 
 @dataclass(frozen=True)
 class Result:
-    """Means over many videos: requests, seconds late, and the lateness that one in a hundred exceeds."""
+    """Mean polls and mean lag in seconds over many videos, and the lag that one video in a hundred exceeds."""
 
     polls: float
     lag: float
@@ -67,7 +68,7 @@ def simulate(asks: Asks, expected: float, slower: float = 1.0, spread: float = S
     jitter, normal = random.Random(SEED), NormalDist(0, spread)
     polls, lags = [], []
     for number in range(SAMPLES):
-        # Quantiles rather than draws: what chance would add is as large as what is measured.
+        # Quantiles rather than random draws: random noise would be as large as the measured effect.
         ready = slower * expected * exp(normal.inv_cdf((number + 0.5) / SAMPLES))
         for count, age in enumerate(asks(expected, jitter), 1):
             if age >= ready:
@@ -78,7 +79,7 @@ def simulate(asks: Asks, expected: float, slower: float = 1.0, spread: float = S
 
 
 def typical_times() -> list[float]:
-    """List the typical times of what the price table holds and the API can be asked for."""
+    """List the typical times of all requests that the price table holds and the API accepts."""
     found = set()
     for (vidu_type, model, duration, resolution), (_, seconds) in price_table().items():
         parameters = {"vidu_type": vidu_type, "duration": duration, "resolution": resolution}
@@ -105,7 +106,7 @@ SHOWN = (3.4, 10.0, 20.0, 38.0, 40.0, 45.0, 50.0, 60.0, 65.0, 70.0, 100.0, 150.0
 
 HEADER = (
     "typical | polls | share of 5 s | bound | lag | bound | late | bound | 5 s: polls, lag | backoff: polls, lag | "
-    "least polls at our lag | 1.5 × slower: share of 5 s | bound | lag"
+    "fewest polls at this lag | 1.5 × slower: share of 5 s | bound | lag"
 )
 
 
@@ -114,9 +115,9 @@ def report() -> str:
     shown = sorted({min(times, key=lambda time, wish=wish: abs(time - wish)) for wish in SHOWN})
     shares = {expected: shares_of_bounds(expected) for expected in times}
     lines = [
-        f"**Simulated**, seed {SEED} for the jitter, {SAMPLES:,} videos for each of {len(times)} typical times, of "
-        "which the table shows some; the sensor's look before it defers is not counted. Lag is the mean, late what "
-        "one video in a hundred exceeds.",
+        f"**Simulated**, with seed {SEED} for the jitter and {SAMPLES:,} videos for each of {len(times)} typical "
+        "times; the table shows some of them. The sensor's poll before it defers is not counted. Lag is the mean, late "
+        "the lag that one video in a hundred exceeds.",
         "",
         f"| {HEADER} |",
         "|" + "---|" * len(HEADER.split(" | ")),
@@ -128,16 +129,19 @@ def report() -> str:
     for name in shares[times[0]]:
         worst = max(times, key=lambda expected, name=name: shares[expected][name])
         over = [expected for expected in times if shares[expected][name] > 1]
-        where = f"; over it at {len(over)} of {len(times)}, {_ranges(over)}" if over else ""
+        where = f"; above the bound at {len(over)} of {len(times)}, {_ranges(over)}" if over else ""
         lines.append(f"- {name}: {shares[worst][name]:.2f} at {worst:g} s{where}")
     return "\n".join([*lines, "", *out_of_reach(shares), "", *spreads()])
 
 
 def out_of_reach(shares: dict[float, dict[str, float]]) -> Iterator[str]:
-    """Compare where a bound is missed with the least that any schedule can do there."""
-    yield "Where a bound is missed: the worst share of the four bounds on polls and lag, and what none can go below:"
+    """Compare the typical times that miss a bound with the lower limit for any schedule."""
+    yield (
+        "Typical times that miss a bound: the worst share of the four bounds on polls and lag, and the lower limit for "
+        "any schedule:"
+    )
     yield ""
-    yield "| typical | ours | any schedule |"
+    yield "| typical | this provider | any schedule |"
     yield "|---|---|---|"
     for expected, mine in shares.items():
         if max(mine.values()) > 1:
@@ -148,8 +152,8 @@ def out_of_reach(shares: dict[float, dict[str, float]]) -> Iterator[str]:
 
 
 def spreads() -> Iterator[str]:
-    """Tell what becomes of it where generation times are spread less or more than was assumed."""
-    yield "Where the spread is another than the assumed one: polls, mean lag, lag that one in a hundred exceeds."
+    """Report the results if generation times spread less or more than assumed."""
+    yield "Other spreads than the assumed one: polls, mean lag, and the lag that one video in a hundred exceeds."
     yield ""
     yield f"| typical | {' | '.join(f'spread {spread:g}' for spread in (SPREAD, *OTHER_SPREADS))} |"
     yield "|---" * (2 + len(OTHER_SPREADS)) + "|"
@@ -160,7 +164,7 @@ def spreads() -> Iterator[str]:
 
 
 def shares_of_bounds(expected: float) -> dict[str, float]:
-    """Tell how much of each bound is used."""
+    """Return the used share of each bound."""
     mine, fixed = simulate(ours, expected), simulate(every_five_seconds, expected)
     slow, slow_fixed = simulate(ours, expected, SLOWER), simulate(every_five_seconds, expected, SLOWER)
     usual_bound, slow_bound = bounds_of(expected)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Hundreds of mapped sensors deferred at once in one triggerer of a real Airflow, ours and the http provider's.
+Measurement of hundreds of mapped sensors that one triggerer of a real Airflow serves.
 
-Nothing is ready until all are deferred. A minute of steady polling is measured, then everything becomes ready at once.
+It compares ``ViduTaskSensor`` with the http provider's sensor. No video is ready until all sensors are deferred. The
+benchmark measures a minute of steady polling; then all videos become ready at once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WAYS = {"`ViduTaskSensor`": "vidu_sensors", "`HttpSensor(deferrable=True)`": "ht
 
 
 class CountedConnections(BaseSecretsBackend):
-    """Hands out the connections and notes which process looked them up."""
+    """Return the connections and record which process looked them up."""
 
     def get_connection(self, conn_id: str) -> Connection | None:
         with open(os.environ["BENCHMARK_LOOK_UPS"], "a", encoding="utf-8") as file:
@@ -112,10 +113,10 @@ def report() -> str:
         shutil.rmtree(home, ignore_errors=True)
     lines = [
         f"{SENSORS} mapped sensors, all deferred in one triggerer, polling every 5 s; CPU of the triggerer's processes "
-        f"over {STEADY_SECONDS:g} s. Then all become ready at once: when the triggerer noticed, and when the tasks had "
-        "ended, which is the work of 4 worker slots.",
+        f"over {STEADY_SECONDS:g} s. Then all videos become ready at once: seconds until the triggerer noticed, "
+        "and until the tasks ended, with 4 worker slots.",
         "",
-        "| sensor | look-ups in the triggerer | its CPU | CPU per poll | noticed after: mean, last | task ended after: "
+        "| sensor | lookups in the triggerer | its CPU | CPU per poll | noticed after: mean, last | task ended after: "
         "mean, last |",
         "|---|---|---|---|---|---|",
     ]

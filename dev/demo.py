@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The example DAG in a real Airflow, from a picture to an MP4: ``python -m dev.demo``.
+Demo of the example DAG in a real Airflow, from a picture to an MP4: ``python -m dev.demo``.
 
-``up`` leaves the same servers running and ``down`` stops them. Without a key in ``VIDU_API_KEY`` the emulator
-stands in for the API; with one the demo asks first and then uses the real service.
+``up`` leaves the same servers running and ``down`` stops them. Without a key in ``VIDU_API_KEY`` the demo uses the
+emulator. With a key it asks for confirmation and then uses the real, paid service.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ ASKED = {
     "input": {},
     "parameters": {"vidu_type": "img2video", "duration": 4, "resolution": "720p"},
 }
-"""What the example DAG asks for, as far as the price depends on it."""
+"""Request of the example DAG, as far as it determines the price."""
 VIDEOS = "/tmp/vidu-videos"
-"""Where the example DAGs store videos unless they are told otherwise."""
+"""Default destination of the example DAGs."""
 SPEED = 4
-"""The emulator's: fast, but slow enough that the wait for the video can be watched."""
+"""Speed of the emulator: fast, but slow enough that a person can watch the wait for the video."""
 REAL_API = "https://api.modelverse.cn"
 WORDS = {
     "scheduled": "is next",
     "queued": "waits for a worker",
     "running": "runs on a worker",
     "deferred": "waits for the video without holding a worker",
-    "up_for_retry": "failed and will be tried again",
+    "up_for_retry": "failed; Airflow will retry it",
     "success": "is done",
     "failed": "has FAILED",
     "upstream_failed": "cannot run",
@@ -60,8 +60,8 @@ WORDS = {
 
 
 def demo() -> int:
-    """Run the example DAG once and show where the video lies."""
-    # Taken out of the environment: only the connection of the Airflow processes carries the key.
+    """Run the example DAG once and print the path of the video."""
+    # Remove the key from the environment: only the connection of the Airflow processes contains it.
     key = os.environ.pop("VIDU_API_KEY", "")
     if key and not _agreed():
         print("Nothing was submitted.")
@@ -82,21 +82,21 @@ def demo() -> int:
             return _run(bed, timeout=1800 if key else 300, made=made)
         except KeyboardInterrupt:
             if key:
-                say("A task that was submitted keeps running at Vidu and is billed.")
+                say("A submitted task keeps running at Vidu and is billed.")
             raise
         finally:
-            say("Stopping all servers, which takes some seconds …")
+            say("Stopping all servers; this takes a few seconds …")
 
 
 def _agreed() -> bool:
     price = estimate(ASKED).price_cny
     asked = ASKED["parameters"]
     print(
-        f"VIDU_API_KEY is set: this asks {REAL_API} for one real video of {asked['duration']} s at "  # type: ignore[index]
+        f"VIDU_API_KEY is set: the demo requests from {REAL_API} one real video of {asked['duration']} s at "  # type: ignore[index]
         f"{asked['resolution']}.\nEstimated price: ¥{price:g} (prices of {PRICES_AS_OF})."  # type: ignore[index]
     )
     try:
-        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+        return input("Submit and pay? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
@@ -141,7 +141,7 @@ def up() -> int:
             print("Starting PostgreSQL, Airflow and the emulator of the Vidu API …", flush=True)
             while "url" not in (record := _record()):
                 if process.poll() is not None:
-                    print(f"It did not start:\n{tail(log)}")
+                    print(f"The servers did not start:\n{tail(log)}")
                     return 1
                 time.sleep(0.2)
         except BaseException:
@@ -150,15 +150,15 @@ def up() -> int:
     print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
     print(f"Emulator: {record['emulator']}, key {KEY}  ({SPEED:g} times as fast as the API; faults under /_emulator/)")
     print(
-        f"Start {DAG_ID} there; DAGs of your own go into {os.path.relpath(DAGS)}. Videos land in {VIDEOS}. "
-        "`make down` stops everything and forgets runs and connections, but no video; logs are in "
+        f"Start {DAG_ID} there. Put your own DAGs into {os.path.relpath(DAGS)}. The videos are in {VIDEOS}. "
+        "`make down` stops all servers and deletes runs and connections, but no video. The logs are in "
         f"{os.path.relpath(STATE)}/up/logs."
     )
     return 0
 
 
 def serve() -> int:
-    """Be what ``up`` leaves running."""
+    """Run the servers until a signal arrives; ``up`` starts this as a background process."""
     home = STATE / "up"
     shutil.rmtree(home, ignore_errors=True)
     with ExitStack() as stack:
@@ -176,9 +176,9 @@ def serve() -> int:
 
 
 def down() -> int:
-    """Stop what ``up`` left running."""
+    """Stop the servers that ``up`` started."""
     leaders = _leaders()
-    # Not only its first process: should that have been killed, the others are still there.
+    # Stop all recorded processes: the others may outlive a killed first process.
     stop_sessions(leaders, grace=30)
     RECORD.unlink(missing_ok=True)
     print("Stopped." if leaders else "Nothing was running.")
@@ -198,13 +198,13 @@ def _record() -> Mapping[str, Any]:
 
 
 def _leaders() -> list[int]:
-    """Return the recorded processes, without those whose number belongs to somebody else by now."""
+    """Return the recorded process ids, except those that another process has taken over."""
     leaders = []
     for pid, created in _record().get("pids", {}).items():
         with suppress(psutil.NoSuchProcess):
             if abs(psutil.Process(int(pid)).create_time() - created) > 2:
                 continue
-        # One that is gone stays in the list: its session may have members left.
+        # An ended process stays in the list: its session may still have members.
         leaders.append(int(pid))
     return leaders
 

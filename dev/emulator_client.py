@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client of a running emulator, and the connection that leads Airflow to it."""
+"""Client of a running emulator, and the Airflow connection to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "a-key-that-never-shows-7f3a"
 
 
 class RunningEmulator:
-    """The emulator's address and its control routes."""
+    """Address and control routes of an emulator."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -41,7 +41,7 @@ class RunningEmulator:
 
 
 class Api(RunningEmulator):
-    """A client of the emulator that hides nothing but the addresses."""
+    """Client of the emulator's API that returns plain responses."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

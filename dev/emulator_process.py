@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Vidu emulator as a process of its own."""
+"""Vidu emulator as a process of its own."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KEY = "emulator-key"
 
 class EmulatorProcess(RunningEmulator):
     """
-    A running emulator, for as long as a ``with`` block lasts.
+    Run an emulator for the duration of a ``with`` block.
 
-    :param log: File for what it prints.
-    :param speed: How many times faster than the real service it generates.
+    :param log: File for its output.
+    :param speed: Factor by which it generates faster than the real service.
     """
 
     def __init__(self, log: Path, *, speed: float) -> None:
@@ -54,7 +54,7 @@ class EmulatorProcess(RunningEmulator):
         self.url = found[1]
 
     def stop(self) -> None:
-        """End it; a second call does nothing."""
+        """Stop the emulator; a second call does nothing."""
         if self.process is not None:
             with signals_held():
                 stop_sessions([self.process.pid])
@@ -62,7 +62,7 @@ class EmulatorProcess(RunningEmulator):
 
     @property
     def connection(self) -> dict[str, str]:
-        """The Airflow connection that leads to it."""
+        """Airflow connection to the emulator."""
         return {"conn_type": "vidu", "host": self.url, "password": KEY}
 
     def hold(self) -> None:

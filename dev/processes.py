@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start server processes and stop them for certain, with everything they started."""
+"""Start and reliable stop of server processes, with all their child processes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def signals_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block the way Ctrl-C does, so that its clean-up runs, and runs undisturbed."""
+    """End the block on SIGTERM and SIGHUP as on Ctrl-C, and let its clean-up run undisturbed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        # Who presses Ctrl-C twice must not break off the clean-up that the first one began.
+        # A second Ctrl-C must not interrupt the clean-up that the first one began.
         for other in before:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt(signal.Signals(number).name)
@@ -42,7 +42,7 @@ def signals_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Finish the block before a Ctrl-C or SIGTERM that arrives meanwhile takes effect."""
+    """Finish the block before a Ctrl-C or SIGTERM takes effect."""
     arrived: list[int] = []
     before = _handlers()
     for number in before:
@@ -64,11 +64,11 @@ def _handlers() -> dict[signal.Signals, Any]:
 
 def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """
-    Start a command in a session of its own, out of reach of the terminal's Ctrl-C.
+    Start a command in its own session, so that the terminal's Ctrl-C does not reach it.
 
     :param command: Program and arguments.
-    :param log: File that receives everything it prints.
-    :param env: Its whole environment.
+    :param log: File for its output.
+    :param env: Its complete environment.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
@@ -79,10 +79,10 @@ def spawn(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
 
 def stop_sessions(leaders: Iterable[int], *, grace: float = 8) -> None:
     """
-    End sessions whole: SIGTERM to everything in them, SIGKILL to what is left.
+    End all processes of some sessions: first SIGTERM, then SIGKILL for those that remain.
 
-    A session, unlike a process group, keeps what the parent lost: Airflow gives each running task a group of its
-    own. Descendants are added because a BashOperator's command has a session of its own, too.
+    A session, unlike a process group, also contains processes whose parent is gone: Airflow gives each running task its
+    own group. The function adds descendants, because the command of a BashOperator has its own session.
 
     :param leaders: Process ids of the sessions' first processes.
     :param grace: Seconds between the two signals.
@@ -108,7 +108,7 @@ def _members(leaders: set[int], known: set[psutil.Process]) -> set[psutil.Proces
         with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
             if os.getsid(process.pid) in leaders:
                 members |= {process, *process.children(recursive=True)}
-    # A zombie is dead; collecting it is for its parent to do, which may be somebody else.
+    # A zombie has ended; its parent, which may be another process, must collect it.
     return {process for process in members if not _is_zombie(process)}
 
 
@@ -120,14 +120,14 @@ def _is_zombie(process: psutil.Process) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    """Return a free TCP port of 127.0.0.1."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def tail(path: Path, lines: int = 30) -> str:
-    """Return the end of a log file, or a word that there is none."""
+    """Return the end of a log file, or a note that it does not exist."""
     if not path.exists():
         return f"({path} does not exist)"
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

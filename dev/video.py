@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a finished video back."""
+"""Check of a finished video file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video file says about itself after every frame of it was decoded."""
+    """Properties of a video file after all its frames were decoded."""
 
     codec: str
     width: int
@@ -21,9 +21,9 @@ class VideoFacts:
 
 def read_video(path: Path) -> VideoFacts:
     """
-    Decode a whole video file.
+    Decode a complete video file and return its properties.
 
-    :param path: The file; one that is cut short or is no video raises.
+    :param path: The file. A truncated file or one that is not a video raises an error.
     """
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### Publish whenever there are new videos
+### Publish new videos
 
-The first DAG makes a video and tells the asset `vidu-videos` about it. The second one is scheduled on that asset: it is
-told the files, their seconds and their estimated cost by the asset's event, whichever DAG has made them.
+The first DAG makes a video and updates the asset `vidu-videos`. The second DAG is scheduled on that asset. The asset
+event contains the files, their seconds and their estimated cost, regardless of the DAG that made them.
 """
 
 import json
@@ -41,12 +41,12 @@ with DAG(
 
 @task(inlets=[VIDEOS])
 def publish(*, triggering_asset_events) -> list[dict]:
-    """Write a catalogue beside each new video, which a web site could read."""
+    """Write a catalogue file beside each new video, for example for a web site."""
     made = [event.extra for event in triggering_asset_events[VIDEOS]]
-    for told in made:
-        # A batch tells of its manifest, which tells of each of its videos.
-        lines = ObjectStoragePath(told["manifest"]).read_text().splitlines() if "manifest" in told else []
-        for video in map(json.loads, lines) if lines else [told]:
+    for extra in made:
+        # A batch's event names its manifest, which has one line for each video.
+        lines = ObjectStoragePath(extra["manifest"]).read_text().splitlines() if "manifest" in extra else []
+        for video in map(json.loads, lines) if lines else [extra]:
             for file in video["files"]:
                 ObjectStoragePath(f"{file}.json").write_text(json.dumps(video))
     return made

@@ -2,10 +2,10 @@
 """
 ### Turn a picture into a video
 
-Submit the picture, wait without holding a worker, store the MP4.
+Submit the picture, wait without a worker slot, store the MP4.
 
-The connection `vidu_default` holds the API key. `submit` is the one task that costs money; clearing `wait` or
-`store` never pays again.
+The connection `vidu_default` holds the API key. Only the task `submit` costs money. Clearing `wait` or `store` never
+pays again.
 """
 
 from pathlib import Path

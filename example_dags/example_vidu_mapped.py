@@ -2,9 +2,9 @@
 """
 ### A video for each picture of a folder
 
-One mapped task for each picture and step. Every picture can be retried and cleared by itself; only `submit` costs
-money. The steps are mapped together, as a task group: mapped one by one, a picture that fails would keep all the other
-videos from being stored. With hundreds of pictures the batch operator needs far less time on workers.
+The DAG has one mapped task for each picture and step. You can retry and clear every picture by itself. Only `submit`
+costs money. The steps are mapped together, as a task group. If they were mapped one by one, one failed picture would
+keep all other videos from being stored. For hundreds of pictures, the batch operator needs far less time on workers.
 """
 
 from pathlib import Path
@@ -18,13 +18,13 @@ from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOp
 
 @task
 def pictures_in(folder: str) -> list[str]:
-    """List the pictures, in the order of their names."""
+    """List the pictures, sorted by name."""
     return sorted(str(path) for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
 
 
 @task_group(prefix_group_id=False)
 def video_of(picture: str) -> None:
-    """Make and store one picture's video."""
+    """Make and store the video of one picture."""
     submit = ViduSubmitOperator(
         task_id="submit",
         model="viduq2-turbo",

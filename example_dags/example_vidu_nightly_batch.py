@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### A night's batch
+### Nightly batch
 
-Every picture of a folder becomes a video, in one task: two short hops on a worker however many pictures there are.
-Each video is called as its picture is; the manifest beside them tells of every one what became of it.
+One task makes a video from every picture of a folder. It visits a worker twice, regardless of the number of pictures.
+Each video has the name of its picture. The manifest beside the videos contains the outcome of each.
 
-Only `videos` costs money. Its retries submit nothing that was accepted before; clearing it after a success makes, and
-pays, all videos anew. Unpausing it makes the batch of the last night that has passed at once, as Airflow does for every
-schedule.
+Only `videos` costs money. A retry re-attaches to tasks that were accepted before. It pays again only for generations
+that failed and may succeed. Clearing `videos` after a success makes, and pays for, all videos again. When you unpause
+the DAG, Airflow runs the batch of the last past night at once, as for every schedule.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 
 @task
 def requests_for(folder: str) -> list[dict]:
-    """Ask for one video of each picture, in the order of their names."""
+    """Build one request for each picture, sorted by name."""
     pictures = (path for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
     return [
         {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### A person looks before anybody else does
+### Publish after a person's approval
 
-A video is made, a person approves or rejects it in Airflow's UI, and only an approved one is published. While the
-generation runs and while the person thinks, no worker is held.
+The DAG makes a video, a person approves or rejects it in Airflow's UI, and the DAG publishes only an approved video. It
+holds no worker slot during the generation and during the review.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ IMAGE = Path(__file__).parent / "images" / "lighthouse.jpg"
 
 @task
 def publish(video: dict, folder: str) -> str:
-    """Copy the approved video to where the public finds it."""
+    """Copy the approved video to the public folder."""
     source, public = ObjectStoragePath(video["files"][0]), ObjectStoragePath(folder)
     public.mkdir(parents=True, exist_ok=True)
     source.copy(public / source.name)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### A story in three shots, each from the last
+### A story in three shots, each based on the previous one
 
-A text becomes a shot; its last frame and a picture become the second shot, which moves from the one to the other; the
-second shot is extended by a third. Each `generate` task costs money; a retry goes on with what was paid.
+The first shot is made from a text. The second shot moves from the last frame of the first one to a picture. The third
+shot extends the second one. The tasks `opening`, `approach` and `arrival` cost money; a retry continues with the paid
+task.
 
-Reading a video's last frame needs the package `av`.
+The package `av` is required to read a video's last frame.
 """
 
 from pathlib import Path
@@ -62,7 +63,7 @@ with DAG(
         first_frame_url=last_frame_of(opening.output, "{{ params.destination }}"),
         last_frame_url="{{ params.ending }}",
         prompt="The boat comes closer",
-        # What is extended has to last 4 seconds at least.
+        # A video must be at least 4 seconds long to be extended.
         duration=4,
         resolution="720p",
         destination="{{ params.destination }}/approach.mp4",
@@ -71,7 +72,7 @@ with DAG(
         task_id="arrival",
         vidu_type="extend",
         model="viduq2-turbo",
-        # The API fetches the video itself: a result link, or a file that is public.
+        # The API fetches the video itself, so it must be a result link or a public file.
         video_url="{{ ti.xcom_pull(task_ids='approach')['urls'][0] }}",
         prompt="It lands at the foot of the lighthouse",
         duration=2,

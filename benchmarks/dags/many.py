@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same videos as one batch and as mapped tasks."""
+"""DAGs that make the same videos as one batch and as mapped tasks."""
 
 import json
 import os
@@ -18,13 +18,13 @@ def prompts(name: str) -> list[str]:
     return [f"video {number}" for number in range(int(os.environ.get(name, "1")))]
 
 
-def tell(context):
-    with (HOME / "hops").open("a") as file:
+def note_visit(context):
+    with (HOME / "visits").open("a") as file:
         file.write(f"{context['ti'].map_index}\n")
 
 
 class Batch(ViduGenerateBatchOperator):
-    """Tells what its trigger's event was."""
+    """Record the event of its trigger."""
 
     def execute_complete(self, context, event=None, **kwargs):
         (HOME / "event").write_text(json.dumps(event))
@@ -39,10 +39,10 @@ with DAG("batch", schedule=None):
             for number, prompt in enumerate(prompts("BENCHMARK_BATCH"))
         ],
         destination=f"{HOME}/batch/{{custom_id}}.mp4",
-        pre_execute=tell,
+        pre_execute=note_visit,
     )
 
 with DAG("mapped", schedule=None, max_active_tasks=100):
     ViduGenerateVideoOperator.partial(
-        task_id="videos", destination=f"{HOME}/mapped/{{task_id}}.mp4", pre_execute=tell, **ASKED
+        task_id="videos", destination=f"{HOME}/mapped/{{task_id}}.mp4", pre_execute=note_visit, **ASKED
     ).expand(prompt=prompts("BENCHMARK_MAPPED"))

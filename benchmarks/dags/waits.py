@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As many sensors as the benchmark asks for, ours and the http provider's."""
+"""DAGs with the benchmark's number of sensors, of this provider and of the http provider."""
 
 import os
 
