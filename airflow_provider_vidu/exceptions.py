@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can go wrong, sorted by what the reader has to do.
+Errors of this provider, sorted by the reader's next step.
 
 ::
 
     ViduError
-    ├── ViduRequestError              the request is wrong; nothing was sent, nothing paid: mend the DAG
+    ├── ViduRequestError              the request is wrong; nothing was sent, nothing paid: correct the DAG
     ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent, nothing paid
-    ├── ViduStateError                a store did not tell or keep what a submit depends on; nothing was sent: retry
+    ├── ViduStateError                a store could not be read or written before a submit; nothing was sent: retry
     ├── ViduApiError                  the API answered, or failed to
-    │   ├── ViduRefusedError          refused for good, nothing paid: mend the request
+    │   ├── ViduRefusedError          refused for good, nothing paid: correct the request
     │   │   └── ViduModerationError   refused by content moderation, nothing paid: change the text
-    │   ├── ViduAuthError             bad key, quota or address, nothing paid: mend the connection, then retry
+    │   ├── ViduAuthError             bad key, quota or address, nothing paid: fix the connection, then retry
     │   ├── ViduRateLimitError        too fast, nothing paid: retry later
     │   ├── ViduConnectError          never sent, nothing paid: retry
-    │   ├── ViduTaskNotFoundError     the server does not know the task (yet, or any more)
-    │   ├── ViduUnavailableError      a read failed in passing; reading again is free
-    │   └── ViduSubmissionUncertainError  a submit may have been accepted and paid: check before sending again
+    │   ├── ViduTaskNotFoundError     the server does not know the task yet, or no longer knows it
+    │   ├── ViduUnavailableError      a poll failed for now; polling again is free
+    │   └── ViduSubmissionUncertainError  a submit may have been accepted and paid: check before you resubmit
     ├── ViduDownloadError             a video could not be stored; it stays at its url until that expires
-    └── ViduEventError                a trigger's event is not one of ours
+    └── ViduEventError                a trigger's event has an unknown format
 
 Airflow's own exception types appear only where operators and sensors hand these over to Airflow.
 """
@@ -31,31 +31,31 @@ class ViduError(Exception):
 
 
 class ViduRequestError(ViduError, ValueError):
-    """The request is wrong. Found before anything was sent: nothing was paid, and a retry alone cannot help."""
+    """The request is wrong. Nothing was sent or paid, and a retry alone cannot help."""
 
 
 class ViduConnectionSettingsError(ViduError, ValueError):
-    """The Airflow connection is missing or holds a wrong value. Nothing was sent; a retry helps once it is mended."""
+    """The Airflow connection is missing or holds a wrong value. Nothing was sent; fix it, then retry."""
 
 
 class ViduStateError(ViduError):
     """
-    What a submit depends on could not be read or written: Airflow's task state store, or a file with prices.
+    A submit depends on a store that could not be read or written: the task state store, or a file with prices.
 
-    Nothing was sent, nothing paid; a retry can help.
+    Nothing was sent or paid; a retry can help.
     """
 
 
 class ViduApiError(ViduError):
     """
-    The API refused, or did not give an answer that can be used.
+    The API refused a request, or its answer cannot be used.
 
-    :param message: what happened, what was paid and what to do next.
-    :param status: HTTP status, ``None`` where there was no answer.
-    :param code: the API's own error code, ``None`` where it gave none.
-    :param request_id: the API's id of the request, empty where it gave none.
-    :param vidu_task_id: the task that was asked for, ``None`` for a submit.
-    :param retry_after: seconds the server asked to wait, ``None`` where it named none.
+    :param message: What happened, what was paid and the next step.
+    :param status: HTTP status, ``None`` without an answer.
+    :param code: The API's own error code, ``None`` if the answer had none.
+    :param request_id: The API's id of the request, empty if the answer had none.
+    :param vidu_task_id: Vidu's id of the polled task, ``None`` for a submit.
+    :param retry_after: Seconds to wait by the server's Retry-After, ``None`` if it sent none.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ViduApiError(ViduError):
 
 
 class ViduRefusedError(ViduApiError):
-    """The API refused the request. A submit was not accepted and nothing was paid; the same again is refused again."""
+    """The API refused the request: nothing was accepted or paid. It refuses the same request again."""
 
 
 class ViduModerationError(ViduRefusedError):
@@ -85,15 +85,15 @@ class ViduModerationError(ViduRefusedError):
 
 
 class ViduAuthError(ViduApiError):
-    """Bad key, spent quota or an address that is not allowed. Nothing was paid; retry once that is mended."""
+    """Bad key, spent quota or an address that is not allowed. Nothing was paid; fix the cause, then retry."""
 
 
 class ViduRateLimitError(ViduApiError):
-    """The API asks to slow down. Nothing was paid; the same request later can succeed."""
+    """The API limits the rate of requests. Nothing was paid; the same request can succeed later."""
 
 
 class ViduConnectError(ViduApiError):
-    """The request never left: refused connection, DNS, connect time-out, TLS. Nothing was paid; a retry can help."""
+    """The request never left: refused connection, DNS, connect timeout, TLS. Nothing was paid; a retry can help."""
 
 
 class ViduTaskNotFoundError(ViduApiError):
@@ -101,23 +101,23 @@ class ViduTaskNotFoundError(ViduApiError):
 
 
 class ViduUnavailableError(ViduApiError):
-    """A read failed in passing (time-out, 5xx, an answer that is none). Reading again costs nothing and can help."""
+    """A poll failed for now (timeout, 5xx, an unusable answer). Polling again costs nothing and can help."""
 
 
 class ViduSubmissionUncertainError(ViduApiError):
     """
-    A submit was sent and its outcome is unknown: it may have been accepted and will then be paid.
+    A submit was sent and its outcome is unknown: it may have been accepted and will then be billed.
 
-    Sending it again may pay twice. Look at the account's usage on the ModelVerse console first.
+    Resubmitting may pay twice. Check the account's usage on the ModelVerse console first.
     """
 
 
 class ViduDownloadError(ViduError):
     """
-    A video could not be fetched or stored whole. It was paid already and stays at its url until that expires: retry.
+    A video could not be fetched or stored completely. It is paid and stays at its link until that expires: retry.
 
-    :param message: what happened and what to do next.
-    :param expired: whether its host refused the link itself, as it does once that has expired.
+    :param message: What happened and the next step.
+    :param expired: Whether the host refused the link itself, as it does after the link has expired.
     """
 
     def __init__(self, message: str, *, expired: bool = False) -> None:
@@ -126,4 +126,4 @@ class ViduDownloadError(ViduError):
 
 
 class ViduEventError(ViduError):
-    """A trigger's event is not one of ours. The generation goes on: wait again with ``ViduTaskSensor``."""
+    """A trigger's event has an unknown format. The generation continues: wait again with ``ViduTaskSensor``."""

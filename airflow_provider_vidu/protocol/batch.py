@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of a batch's items, when that makes the batch fail, and what a trigger tells of it."""
+"""Outcomes of a batch's items, the rule for failing the batch, and the batch trigger's event."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How a video is fetched: what an answer of its host means, where to go on after a break, and when it is whole.
+Rules of a download: the meaning of the host's answers, the resume after a break, and the check for completeness.
 
-The hosts of result links are not documented, so nothing is assumed of them beyond HTTP itself.
+The hosts of result links are not documented, so these rules assume nothing beyond HTTP itself.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, Boxes, is_mp4
 from airflow_provider_vidu.protocol.texts import is_url, plain_url
 
 MAX_VIDEO_BYTES = 5 * 1024**3
-"""The largest video that the API itself takes (lip-sync's input). What goes on beyond it would fill a worker's disk."""
+"""The largest video that the API itself takes (lip-sync's input). A longer answer would fill a worker's disk."""
 MAX_REQUESTS = 5
-"""How often one download asks its host, the first time included."""
+"""How many requests one download sends, the first one included."""
 MAX_REDIRECTS = 20
 """As browsers do."""
 RESUME_SECONDS = 1.0
@@ -42,13 +42,13 @@ class BrokenOff(Exception):
 
 def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
     """
-    Read where an answer sends its reader.
+    Read the target of a redirect.
 
-    :param url: what was asked for.
+    :param url: URL of the request.
     :param status: HTTP status.
     :param headers: response headers, read as Latin-1 as HTTP libraries do.
-    :return: an http(s) URL; ``None`` if the answer is no redirect.
-    :raises ViduDownloadError: if it leads to anything else.
+    :return: An http(s) URL; ``None`` if the answer is not a redirect.
+    :raises ViduDownloadError: If it redirects to anything else.
     """
     location = next((value for name, value in headers.items() if name.lower() == "location"), "")
     if status not in _MOVED or not location:
@@ -112,16 +112,16 @@ class Download:
 
         :param status: HTTP status.
         :param headers: response headers.
-        :return: whether the file begins anew, so that what was written, if anything, has to go.
-        :raises BrokenOff: ask again, see :meth:`resume_after`.
-        :raises ViduDownloadError: asking again cannot help.
+        :return: Whether the file restarts, so that the caller has to discard the bytes written before.
+        :raises BrokenOff: The caller should send the next request, see :meth:`resume_after`.
+        :raises ViduDownloadError: Another request cannot help.
         """
         if status in _PASSING:
             raise BrokenOff(f"HTTP {status} instead of the video")
-        told = {name.lower(): value for name, value in headers.items()}
-        codings, unknown = codings_of(told)
+        named = {name.lower(): value for name, value in headers.items()}
+        codings, unknown = codings_of(named)
         if self._asks_for_rest and status in (206, 416):
-            if status == 206 and not codings and self._goes_on(told.get("content-range", "")):
+            if status == 206 and not codings and self._goes_on(named.get("content-range", "")):
                 return False
             self._has_parts = False
             raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
@@ -133,15 +133,15 @@ class Download:
             )
         self._begin()
         self._decoders = [Decoder(name) for name in codings]
-        length, etag = told.get("content-length", ""), told.get("etag", "")
+        length, etag = named.get("content-length", ""), named.get("etag", "")
         # The length of an encoded body is not that of the file, and HTTP ignores it where a transfer coding frames it.
-        is_plain = not codings and "transfer-encoding" not in told
+        is_plain = not codings and "transfer-encoding" not in named
         self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
-        # An HTTP library tells chunks without an end, and a coding has its own.
-        self._is_framed = bool(codings) or "chunked" in told.get("transfer-encoding", "").lower()
+        # The HTTP library reports chunks without an end, and a coding has an end of its own.
+        self._is_framed = bool(codings) or "chunked" in named.get("transfer-encoding", "").lower()
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
-        content_type = told.get("content-type", "").partition(";")[0].strip()
+        content_type = named.get("content-type", "").partition(";")[0].strip()
         self._kind = content_type if _CONTENT_TYPE.fullmatch(content_type) else "of no known type"
         if unknown:
             self._kind += f", in the coding {unknown}" if _CODING.fullmatch(unknown) else ", in an unknown coding"
@@ -185,7 +185,7 @@ class Download:
         Check a piece of the file.
 
         :param chunk: any number of bytes.
-        :return: what to write; nothing as long as the beginning is too short to tell a video from a page.
+        :return: Bytes to write; none until the beginning is long enough to recognize a video.
         :raises ViduDownloadError: when it is no MP4 file, or too large.
         """
         if not self.written:
@@ -216,7 +216,7 @@ class Download:
             raise ViduDownloadError(f"{self.url} gave {self.written:,} bytes, announced: {self.total}.")
         if not all(decoder.is_complete for decoder in self._decoders):
             raise BrokenOff("the connection ended before its coding did")
-        # Only the framing tells where a box without a size ends.
+        # Only the framing of the answer shows where a box without a size ends.
         is_whole = self._boxes.is_whole and (self._is_framed or not self._boxes.has_no_end)
         if self.total is None and not is_whole:
             raise BrokenOff("the connection ended before the video did, and its length was not announced")

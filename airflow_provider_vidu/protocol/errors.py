@@ -39,7 +39,7 @@ _ANY_WORDS = ""
 
 class ErrorRow(NamedTuple):
     """
-    What one kind of answer means. The first row that fits counts, so that a code nobody knows goes by its status.
+    Meaning of one kind of answer. The first matching row counts, so an unknown code falls back to its HTTP status.
 
     :param statuses: HTTP statuses; ``None`` for any.
     :param on_submit: the error of a submit, ``None`` where the row is about reads alone.

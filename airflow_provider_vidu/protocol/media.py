@@ -43,7 +43,7 @@ def read_image(data: bytes) -> Image | None:
     Read format and size from an image file's own bytes.
 
     :param data: the file.
-    :return: ``None`` when it is none of png, jpeg and webp, or is cut off before it tells its size.
+    :return: ``None`` if it is not png, jpeg or webp, or ends before its size.
     """
     for reader in (_png, _jpeg, _webp):
         size = reader(data)
@@ -110,7 +110,7 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
 
     :param first: the first frame's file.
     :param last: the last frame's file.
-    :return: what is wrong, or ``None``; also where one of them is not an image, which is told elsewhere.
+    :return: what is wrong, or ``None``; also if one of them is not an image, which another check reports.
     """
     one, other = read_image(first), read_image(last)
     if one is None or other is None:

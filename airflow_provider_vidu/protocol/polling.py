@@ -143,7 +143,7 @@ class Watch:
         self.expected_seconds = expected_seconds
         self.generating_since = started_at if submitted_at is None else submitted_at
         self._pending_at, self._is_pending = float("-inf"), False
-        self.word = self._told = ""
+        self.word = self._reported = ""
         self._news = 0
         self.last_answer: TaskStatus | ViduError | None = None
         self._faults = 0
@@ -158,7 +158,7 @@ class Watch:
         :param now: epoch seconds.
         :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
         :return: seconds; nothing is asked before a video can be ready. A share of a step where that is past already,
-            so that waits which a restart begins anew are spread too.
+            so that waits after a restart of the triggerer are spread, too.
         """
         ready = -1.0
         if self.expected_seconds is not None:
@@ -250,15 +250,15 @@ class Watch:
 
     def news(self) -> dict[str, Any] | None:
         """
-        Tell how the wait goes on, where the status word has changed since it was told.
+        Return the wait's progress if the status word has changed since the last report.
 
         :return: ``task_id``; ``state``, the status word; ``submitted_at``, epoch seconds at which the generation began
             at the earliest; ``expected_seconds``, ``None`` when unknown. ``None`` where there is no new word, or there
             were too many.
         """
-        if self.word == self._told or self._news == MOST_NEWS:
+        if self.word == self._reported or self._news == MOST_NEWS:
             return None
-        self._told, self._news = self.word, self._news + 1
+        self._reported, self._news = self.word, self._news + 1
         return {
             "task_id": self.vidu_task_id,
             "state": self.word,
@@ -270,7 +270,7 @@ class Watch:
         if self.expected_seconds is None:
             return schedule.spread(self.poll_interval, jitter)
         step = schedule.next_ask(self.expected_seconds, now - self.generating_since, jitter)
-        # When a pending task will begin, nobody knows.
+        # The start of a pending task is unknown.
         return schedule.bounded(step) if self._is_pending else step
 
     def _once(self, key: str, note: str) -> str:

@@ -96,7 +96,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
     :param given: prices in CNY by (vidu_type, model, seconds of video, resolution), or the text of a CSV file with the
         columns of the shipped one: ``vidu_type``, ``model``, ``duration_s``, ``resolution``, ``price_cny`` and, if
         known, ``typical_seconds``. ``None`` or an empty ``duration_s``: the price is for each second of video.
-    :return: the table. Typical times that it does not tell are those of the shipped one.
+    :return: The table. Typical times that it lacks come from the shipped one.
     :raises ViduRequestError: naming the first row that is wrong, by line and column in a file. Nothing was sent.
     """
     rows: dict[Key, Row] = {}

@@ -78,7 +78,7 @@ class Request(NamedTuple):
         """
         Find everything that is wrong with it.
 
-        :param unknown_yet: fields that are given, but whose values a template or a file will tell later.
+        :param unknown_yet: Fields with a value that only a template or a file will provide later.
         :return: one sentence for each problem.
         """
         vidu_type, model = self.vidu_type, self.model

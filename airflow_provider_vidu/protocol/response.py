@@ -31,7 +31,7 @@ RESULT_LIFETIME_SECONDS = 24 * 3600
 
 
 class TaskState(str, Enum):
-    """What a status word means. ``UNKNOWN`` is not terminal: a word that nobody knows is not an error."""
+    """Meaning of a status word. ``UNKNOWN`` is not terminal: a new word of the API is not an error."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -68,15 +68,15 @@ class Submission(NamedTuple):
 
 class TaskStatus(NamedTuple):
     """
-    A task as the API tells of it.
+    A task's status as the API reports it.
 
     :param task_id: Vidu's id of the task.
     :param word: the status word as the server wrote it.
     :param urls: where the video lies, empty before it is ready.
-    :param submit_time: epoch seconds, ``None`` where not told.
-    :param finish_time: epoch seconds, ``None`` where not told.
+    :param submit_time: Epoch seconds, ``None`` if the API did not say.
+    :param finish_time: Epoch seconds, ``None`` if the API did not say.
     :param error_message: the server's reason of a failure, in Chinese or English.
-    :param video_seconds: length of the video (``usage.duration``), ``None`` where not told.
+    :param video_seconds: length of the video (``usage.duration``), ``None`` if the API did not say.
     :param request_id: the API's id of the request; may be empty.
     """
 
@@ -152,14 +152,14 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     :param headers: response headers.
     :param body: response body.
     :param vidu_task_id: the task that was asked for.
-    :return: the task's status; a word that nobody knows is kept as it is.
+    :return: The task's status; an unknown status word stays as it is.
     :raises ViduApiError: one of its kinds, never ``ViduSubmissionUncertainError``.
     """
     answer = _Answer(status, headers, body, vidu_task_id)
     output = answer.section("output")
     word = quote(output.get("task_status"))
-    told_id = identifier(output.get("task_id")) or vidu_task_id
-    if not 200 <= status < 300 or answer.document.get("error") or not word or told_id != vidu_task_id:
+    named_id = identifier(output.get("task_id")) or vidu_task_id
+    if not 200 <= status < 300 or answer.document.get("error") or not word or named_id != vidu_task_id:
         raise answer.error()
     error_message = output.get("error_message")
     # Some servers write an object.
