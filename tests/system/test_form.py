@@ -55,10 +55,10 @@ def test_the_form_shows_the_defaults_and_a_sentence_of_help(form):
     assert form.get_by_label("Login").count() == form.get_by_label("Schema").count() == 0
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     for text in (
-        "How the API key is sent: alone (key) or as a Bearer token (bearer).",
-        "Seconds to wait for an answer to one request; 60 when empty.",
-        "How many requests all triggers of one process may send; any number when empty.",
-        "Whether to check the server's certificate. The path of a CA bundle goes into the JSON below.",
+        "How the hook sends the API key: alone (key) or as a Bearer token (bearer).",
+        "Seconds to wait for the answer to one request; 60 if empty.",
+        "Limit for all triggers of one process together; no limit if empty.",
+        "Whether to verify the server's certificate. To use a CA bundle, set its path in the JSON below.",
     ):
         expect(form.get_by_text(text)).to_be_visible()
     expect(form.get_by_label("Verify TLS")).to_be_checked()
