@@ -94,7 +94,7 @@ class Downloader:
         except ViduError:
             raise
         except _HOPELESS as error:
-            raise ViduDownloadError(f"{download.url} does not lead to a valid host ({_fault(error)}).") from None
+            raise ViduDownloadError(f"{download.name} does not lead to a valid host ({_fault(error)}).") from None
         except (requests.RequestException, HTTPError, ValueError) as error:
             raise BrokenOff(_fault(error)) from None
 
@@ -108,7 +108,7 @@ class Downloader:
                     yield response
                     return
             url = target
-        raise ViduDownloadError(f"{download.url} redirects more than {MAX_REDIRECTS} times.")
+        raise ViduDownloadError(f"{download.name} redirects more than {MAX_REDIRECTS} times.")
 
 
 def _fault(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.coding import Decoder, codings_of, undone
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, Boxes, is_mp4
-from airflow_provider_vidu.protocol.texts import is_url, plain_url
+from airflow_provider_vidu.protocol.texts import is_url, plain_url, without_secrets
 
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). A longer answer would fill a worker's disk."""
@@ -61,7 +61,9 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
     except ValueError:
         is_good = False
     if not is_good:
-        raise ViduDownloadError(f"{url} leads on to something that is no http(s) URL. A retry gets the same answer.")
+        raise ViduDownloadError(
+            f"{without_secrets(url)} leads on to something that is no http(s) URL. A retry gets the same answer."
+        )
     return target
 
 
@@ -74,6 +76,8 @@ class Download:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        # Errors go into logs, XComs and manifests: without what lets a reader open the link.
+        self.name = without_secrets(url)
         self.written = 0
         self.total: int | None = None
         self._requests = 0
@@ -127,7 +131,7 @@ class Download:
             raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
         if status != 200:
             raise ViduDownloadError(
-                f"HTTP {status} instead of the video at {self.url}. Result links are assumed to live 24 hours after "
+                f"HTTP {status} instead of the video at {self.name}. Result links are assumed to live 24 hours after "
                 "the generation finished.",
                 expired=status in _EXPIRED,
             )
@@ -162,7 +166,7 @@ class Download:
     def _check_size(self, size: int) -> None:
         if size > MAX_VIDEO_BYTES:
             raise ViduDownloadError(
-                f"{self.url} gives {size:,} bytes or more, allowed: {MAX_VIDEO_BYTES:,}. No video is that large."
+                f"{self.name} gives {size:,} bytes or more, allowed: {MAX_VIDEO_BYTES:,}. No video is that large."
             )
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -213,7 +217,7 @@ class Download:
         if not self.written and not self.total:
             raise BrokenOff("the answer was empty")
         if self.total not in (None, self.written):
-            raise ViduDownloadError(f"{self.url} gave {self.written:,} bytes, announced: {self.total}.")
+            raise ViduDownloadError(f"{self.name} gave {self.written:,} bytes, announced: {self.total}.")
         if not all(decoder.is_complete for decoder in self._decoders):
             raise BrokenOff("the connection ended before its coding did")
         # Only the framing of the answer shows where a box without a size ends.
@@ -223,7 +227,7 @@ class Download:
 
     def _no_video(self) -> ViduDownloadError:
         # Never any of its content: the link may lead to a host that is nobody else's business.
-        return ViduDownloadError(f"{self.url} gave something else than an MP4 file ({self._kind}).")
+        return ViduDownloadError(f"{self.name} gave something else than an MP4 file ({self._kind}).")
 
     def resume_after(self, reason: str) -> float:
         """
@@ -236,7 +240,7 @@ class Download:
         self._requests += 1
         if self._requests >= MAX_REQUESTS:
             raise ViduDownloadError(
-                f"The download of {self.url} broke off after {self.written:,} bytes, at request {self._requests}: "
+                f"The download of {self.name} broke off after {self.written:,} bytes, at request {self._requests}: "
                 f"{reason}."
             )
         return RESUME_SECONDS * 2.0 ** (self._requests - 1)

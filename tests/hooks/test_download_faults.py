@@ -453,3 +453,12 @@ def test_behind_a_proxy_an_address_in_the_link_is_refused_and_a_name_is_the_prox
                 ViduHook().download(f"http://{address}/a.mp4", io.BytesIO())
         assert downloaded("http://videos.example/a.mp4") == VIDEO
     assert len(proxy.asked) == 1
+
+
+def test_an_error_shows_nothing_that_opens_a_link():
+    with host(lambda handler: Answers(status=404)(handler)) as url:
+        link = url.replace("http://", "http://user:secret@") + "?token=secret&n=1"
+        with pytest.raises(exceptions.ViduDownloadError) as raised:
+            ViduHook().download(link, io.BytesIO())
+    assert str(raised.value).startswith("HTTP 404 instead of the video at http://***@127.0.0.1:")
+    assert "/video?token=***&n=1. Result links" in str(raised.value)

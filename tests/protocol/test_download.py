@@ -6,8 +6,10 @@ import pytest
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download, moved_to
+from airflow_provider_vidu.protocol.texts import without_secrets
 
 URL = "https://videos.example.com/a.mp4?token=t"
+NAME = "https://videos.example.com/a.mp4?token=***"
 VIDEO = b"\0\0\0\x0cftypisom" + b"\0\0\0\x0cmoov\0\0\0\0" + b"\0\0\0\x4cmdat" + bytes(range(68))
 
 
@@ -212,7 +214,9 @@ def test_what_leads_nowhere_is_no_redirect(status, headers):
 def test_a_redirect_to_what_is_no_url_is_refused(location):
     with pytest.raises(ViduDownloadError) as caught:
         moved_to(BASE, 302, {"Location": location})
-    assert str(caught.value) == (f"{BASE} leads on to something that is no http(s) URL. A retry gets the same answer.")
+    assert str(caught.value) == (
+        f"{without_secrets(BASE)} leads on to something that is no http(s) URL. A retry gets the same answer."
+    )
 
 
 def test_pauses_grow_and_end():
@@ -221,7 +225,7 @@ def test_pauses_grow_and_end():
     with pytest.raises(ViduDownloadError) as caught:
         broken.resume_after("the connection was reset")
     assert str(caught.value) == (
-        f"The download of {URL} broke off after 40 bytes, at request 5: the connection was reset."
+        f"The download of {NAME} broke off after 40 bytes, at request 5: the connection was reset."
     )
 
 
