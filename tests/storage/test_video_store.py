@@ -13,6 +13,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol import download
+from airflow_provider_vidu.protocol.texts import without_secrets
 from airflow_provider_vidu.storage.video_store import VideoStore
 from dev.emulator_client import set_connection
 from tests.quick import Store, context_of
@@ -225,7 +226,7 @@ def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path)
     refused = [request for request in emulator.requests if request["path_qs"].startswith("/files/")]
     urls = [f"{emulator.url}{request['path_qs']}" for request in refused]
     assert len(set(urls)) == 2
-    assert all(f"HTTP 403 instead of the video at {url}. " in str(caught.value) for url in urls)
+    assert all(f"HTTP 403 instead of the video at {without_secrets(url)}. " in str(caught.value) for url in urls)
     assert files(tmp_path) == []
 
 
@@ -324,7 +325,9 @@ def test_many_are_stored_together_and_what_fails_stops_no_other(emulator, finish
     lost = {7, 27, 47, 67, 87}
     assert outcomes.keys() == set(range(100))
     assert {index for index, files in outcomes.items() if type(files) is ViduDownloadError} == lost
-    assert all(f"HTTP 403 instead of the video at {url}x" in str(outcomes[index]) for index in lost)
+    assert all(
+        f"HTTP 403 instead of the video at {without_secrets(url + 'x')}" in str(outcomes[index]) for index in lost
+    )
     assert type(outcomes[50]) is ViduRequestError
     stored = {f"sku-{index}.mp4" for index in range(100)} - {f"sku-{index}.mp4" for index in {50, *lost}}
     assert {index: files for index, files in outcomes.items() if index not in {50, *lost}} == {
