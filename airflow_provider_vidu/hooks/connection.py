@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_vidu.exceptions import ViduConnectError, ViduConnectionSettingsError, ViduError
-from airflow_provider_vidu.protocol.texts import named
+from airflow_provider_vidu.protocol.texts import is_usable_url, named
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -247,11 +247,7 @@ def _proxy_of(url: str, given: Mapping[str, str], key: str) -> str | None:
         return None
     # The environment may leave the scheme out, and then means HTTP, as curl reads it.
     whole = found if "://" in found else f"http://{found.lstrip('/')}"
-    try:
-        is_good = bool(_PROXY.fullmatch(whole)) and urlsplit(whole).port != 0
-    except ValueError:
-        is_good = False
-    if not is_good:
+    if not (_PROXY.fullmatch(whole) and is_usable_url(whole)):
         raise ViduConnectionSettingsError(
             f"The proxy for {url} must be an http:// or https:// URL, got one of the form "
             f"{whole.partition('://')[0]}://. Nothing was sent. Set another one as {key} in the connection's extra, or "

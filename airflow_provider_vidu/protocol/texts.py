@@ -103,7 +103,8 @@ def is_usable_url(value: str) -> bool:
         is_good = parts.port != 0 and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     except ValueError:
         return False
-    return is_good and value.isprintable() and not re.search(r"[\s%]", parts.netloc)
+    # User and password may be quoted, the host may not.
+    return is_good and value.isprintable() and not re.search(r"[\s%]", parts.netloc.rpartition("@")[2])
 
 
 def plain_url(url: str) -> str:

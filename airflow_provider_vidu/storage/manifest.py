@@ -21,7 +21,6 @@ from airflow_provider_vidu.storage.destination import before_placeholders
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from airflow.sdk.io.stat import stat_result
 
 
 _VERSION = 1
@@ -205,7 +204,7 @@ def kept(
 
 
 def _is_there(record: Record, is_replaced: Callable[[str, str, Mapping[str, Any]], bool]) -> bool:
-    stats = [(file, _stat(file)) for file in record.files]
+    stats = [(file, places.file_at(places.located(file))) for file in record.files]
     return all(stat and not is_replaced(record.task_id, file, stat) for file, stat in stats)
 
 
@@ -239,20 +238,7 @@ def exists(path: str) -> bool:
     :return: whether it exists.
     :raises ViduDownloadError: if its store cannot be read.
     """
-    return _stat(path) is not None
-
-
-def _stat(path: str) -> stat_result | None:
-    target = places.located(path)
-    try:
-        # The exists() method would report a missing file for every fault of a store.
-        stat = target.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except Exception as error:
-        # Each store's library raises its own exception types.
-        raise ViduDownloadError(f"Could not check whether {path} exists: {named(error)}.") from error
-    return stat if stat.get("type") == "file" else None
+    return places.file_at(places.located(path)) is not None
 
 
 def remove(path: str) -> None:

@@ -23,6 +23,7 @@ from airflow_provider_vidu.storage.destination import name_problem
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.io.stat import stat_result
 
 PART_BYTES = 8 << 20
 """
@@ -177,10 +178,28 @@ def _write_a_byte(path: ObjectStoragePath) -> None:
 
 def _is_there(path: ObjectStoragePath) -> bool:
     try:
-        path.stat()
-    except Exception:
+        return file_at(path) is not None
+    except ViduDownloadError:
         return False
-    return True
+
+
+def file_at(path: ObjectStoragePath) -> stat_result | None:
+    """
+    Find a file.
+
+    :param path: the file.
+    :return: the store's description of it, ``None`` if there is no file.
+    :raises ViduDownloadError: if the store cannot be read.
+    """
+    try:
+        # The exists() method would report a missing file for every fault of a store.
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:
+        # Each store's library raises its own exception types.
+        raise ViduDownloadError(f"Could not check whether {uri_of(path)} exists: {named(error)}.") from error
+    return stat if stat.get("type") == "file" else None
 
 
 def refuse_taken(path: ObjectStoragePath) -> None:

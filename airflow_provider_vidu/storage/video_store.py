@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import is_url, named, plain_url, shown
 from airflow_provider_vidu.storage.destination import Destination
-from airflow_provider_vidu.storage.places import located, note_written, replacing, uri_of
+from airflow_provider_vidu.storage.places import file_at, located, note_written, replacing, uri_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -171,7 +171,7 @@ class VideoStore:
 
     def _store(self, task_id: str, url: str, path: ObjectStoragePath) -> str:
         uri = uri_of(path)
-        there = _stat(path)
+        there = _file_at(path)
         if there and self._stored and self._stored.kept(task_id, uri, there):
             self.log.info("Kept %s, which was stored for Vidu task %s", uri, task_id)
             return uri
@@ -203,13 +203,12 @@ class VideoStore:
             self._stored.add(task_id, uri, stat)
 
 
-def _stat(path: ObjectStoragePath) -> stat_result | None:
+def _file_at(path: ObjectStoragePath) -> stat_result | None:
     try:
-        stat = path.stat()
-    except Exception:
+        return file_at(path)
+    except ViduDownloadError:
         # A store may refuse this request; the write then shows the fault.
         return None
-    return stat if stat.get("type") == "file" else None
 
 
 def place_of(context: Context) -> int:

@@ -62,7 +62,7 @@ def test_a_destination_that_does_not_tell_what_is_stored_makes_a_clear_pay_for_n
 
     def located(path):
         is_hit = fault == "cat_file" or str(path).endswith("kite-001.mp4")
-        place = SimpleNamespace(**{fault: away}, path=path)
+        place = SimpleNamespace(**{fault: away}, path=path, protocol="file")
         place.fs = place
         return place if is_hit else really_locate(path)
 
