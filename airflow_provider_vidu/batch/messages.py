@@ -8,11 +8,13 @@ They say what was paid and what a retry would pay.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.protocol.texts import few
@@ -60,6 +62,30 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -
         f"{len(missed)} of {len(found)} items have no video ({counts}). {retry} See {uri} for all items; the first "
         f"without a video: {without_video(found)}"
     )
+
+
+@contextmanager
+def naming_paid_tasks(records: Iterable[Record], log: Logger) -> Iterator[None]:
+    """
+    Add the submitted tasks to the error of a store that takes no manifest.
+
+    :param records: the records of the batch.
+    :param log: logger for the complete list.
+    :raises ViduDownloadError: in place of the store's error.
+    """
+    try:
+        yield
+    except ViduDownloadError as error:
+        paid = {record.custom_id: record.task_id for record in records if record.task_id}
+        if not paid:
+            raise
+        log.error("Submitted and billed, by custom id: %s", paid)
+        first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
+        raise ViduDownloadError(
+            f"{error} {len(paid)} Vidu tasks of this batch are submitted and billed: {first}; the log lists all. Fix "
+            "the destination, then fetch the videos at no cost: retry or clear this task, or fetch each with "
+            "ViduTaskSensor(vidu_task_id=…)."
+        ) from error
 
 
 def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:

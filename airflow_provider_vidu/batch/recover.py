@@ -128,15 +128,16 @@ class Recovery:
 
     def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
         """Refuse items whose videos would replace paid videos of other items."""
-        owners = {file: name for name, record in kept.items() for file in record.files}
+        owners = {_real(located(file)): name for name, record in kept.items() for file in record.files}
         clashes = []
         for item in self._records.items if owners else ():
             attempt = self._memory.attempts.get(item.custom_id)
             vidu_task_id = attempt.vidu_task_id if attempt else ""
             # The task id of a new item is unknown but unique: 64 digits stand in for it.
             uri = self._store.uri(vidu_task_id or f"{item.index:064}", item.custom_id, item.index)
-            if item.custom_id not in kept and owners.get(uri, item.custom_id) != item.custom_id:
-                clashes.append(f"{item.custom_id} over {owners[uri]} at {uri}")
+            owner = owners.get(_real(located(uri)), item.custom_id)
+            if item.custom_id not in kept and owner != item.custom_id:
+                clashes.append(f"{item.custom_id} over {owner} at {uri}")
         if clashes:
             raise AirflowFailException(
                 "The file of an item must stay the same between tries, got videos that would replace others: "
@@ -146,22 +147,25 @@ class Recovery:
 
     def refuse_taken_places(self, manifest: str) -> None:
         """
-        Refuse new items whose file could not be written, and a manifest in the place of a video.
+        Refuse new items whose file could not be written, or is that of another item or of the manifest.
+
+        Two paths can lead to one file where a directory is a link to another one.
 
         :param manifest: Path or URI of the manifest.
-        :raises ViduRequestError: If another kind of file, or the manifest, has a video's name. Nothing was sent.
+        :raises ViduRequestError: If something else has a video's name. Nothing was sent.
         :raises ViduDownloadError: If a directory could not be made. Nothing was sent; a retry can help.
         """
-        own = _real(located(manifest))
+        owners = {_real(located(manifest)): "the manifest"}
         for item in self._records.new:
             # The task id of a new item is unknown: 64 digits stand in for it, which no other file has as its name.
             place = located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index))
             refuse_taken(place)
             refuse_below_file(place)
-            if _real(place) == own:
+            owner = owners.setdefault(_real(place), item.custom_id)
+            if owner != item.custom_id:
                 raise ViduRequestError(
-                    f"manifest must differ from every video's file, got {manifest}, which is that of "
-                    f"{item.custom_id}. Nothing was sent or paid. Choose another name."
+                    f"destination and manifest must give each item a file of its own, got {uri_of(place)} for "
+                    f"{item.custom_id}, which is the file of {owner}. Nothing was sent or paid. Choose another name."
                 )
 
     def attach(self) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.batch.items import Item
-    from airflow_provider_vidu.batch.records import Records
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
 NO_RECORD = "The first visit to a worker stored no record of it: it was refused or not submitted."
@@ -34,25 +33,6 @@ def tasks_of(records: Iterable[Record]) -> dict[str, str]:
     :return: Vidu's ids by custom id.
     """
     return {record.custom_id: record.task_id for record in records if record.outcome == SUBMITTED}
-
-
-def leave_for_second_visit(waiting: str, records: Records) -> None:
-    """
-    Write the submitted tasks to a file beside the videos, for the second visit.
-
-    :param waiting: path of the file.
-    :param records: one record for each item.
-    :raises ViduDownloadError: if the store cannot write it; the error names the billed tasks.
-    """
-    try:
-        manifests.write(waiting, records)
-    except ViduDownloadError as error:
-        accepted = [f"{one.custom_id}: Vidu task {one.task_id}" for one in records.running]
-        records.log.error("Submitted: %s", accepted)
-        raise ViduDownloadError(
-            f"{error} {len(accepted)} tasks are submitted and billed ({few(accepted)}); the log lists all. On Airflow "
-            "3.3 and newer, retry or clear the task to re-attach to them at no cost."
-        ) from error
 
 
 def left_by_first_visit(

@@ -12,11 +12,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.batch.items import Item, read_items
-from airflow_provider_vidu.batch.messages import failure, paid_by_earlier_tries, without_video
+from airflow_provider_vidu.batch.messages import failure, naming_paid_tasks, paid_by_earlier_tries, without_video
 from airflow_provider_vidu.batch.records import Records
 from airflow_provider_vidu.batch.recover import Recovery
 from airflow_provider_vidu.batch.results import Answer, ask_all, collect
-from airflow_provider_vidu.batch.resume import leave_for_second_visit, left_by_first_visit, refuse_to_forget, tasks_of
+from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.costs import check_cost, prices_of
 from airflow_provider_vidu.durable.batch_record import BatchRecord
@@ -125,16 +125,18 @@ class BatchRun:
             recovery.attach()
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
-            for path in (hop.path, hop.waiting):
-                # Nothing may be paid if no manifest can be written.
-                probe(located(path))
-            manifests.write(hop.waiting, records)
-            if new:
-                self._is_submitted = True
-                try:
-                    self._submits.submit(new, estimates)
-                finally:
-                    leave_for_second_visit(hop.waiting, records)
+            with naming_paid_tasks(records, self._log):
+                for path in (hop.path, hop.waiting):
+                    # Nothing may be paid if no manifest can be written.
+                    probe(located(path))
+                manifests.write(hop.waiting, records)
+                if new:
+                    self._is_submitted = True
+                    try:
+                        self._submits.submit(new, estimates)
+                    finally:
+                        # The second visit may run on another worker.
+                        manifests.write(hop.waiting, records)
             if records.running:
                 self._wait(hop, records, began)
                 records.answers.clear()
@@ -268,7 +270,8 @@ class BatchRun:
         }
         answers = answers | hop.loop.run(lambda hook: ask_all(hook, asked_for))
         found = collect(records, answers, hop.store, self._log.info)
-        uri = manifests.write(hop.path, found)
+        with naming_paid_tasks(found, self._log):
+            uri = manifests.write(hop.path, found)
         manifests.remove(hop.waiting)
         for before, after in zip(records, found, strict=True):
             if before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:

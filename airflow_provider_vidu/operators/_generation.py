@@ -215,8 +215,13 @@ class Generation:
         return store.store(result, index=place_of(self._context))
 
     def _stored_before(self, vidu_task_id: str) -> list[str]:
-        files = StoredFiles(self._context, self._log).files_of(vidu_task_id)
-        return files if files and manifests.are_there(files) else []
+        try:
+            files = StoredFiles(self._context, self._log).files_of(vidu_task_id)
+            return files if files and manifests.are_there(files) else []
+        except ViduError as error:
+            # The reader needs the reason why the wait ended.
+            self._log.warning("Could not check whether the video is stored already: %s", error)
+            return []
 
     def _fail(self, outcome: Outcome, vidu_task_id: str) -> NoReturn:
         from airflow_provider_vidu.hooks.vidu import ViduHook

@@ -14,6 +14,7 @@ from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage import places
 from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -226,7 +227,7 @@ def test_what_was_submitted_is_named_where_it_cannot_be_noted(emulator, videos, 
         patched.setattr(manifests, "write", full)
         with pytest.raises(ViduDownloadError) as raised:
             tried(store, videos, many(2))
-    assert "The disk is full. 2 tasks are submitted and billed (kite-000: Vidu task" in str(raised.value)
+    assert "The disk is full. 2 Vidu tasks of this batch are submitted and billed: kite-000: " in str(raised.value)
     assert tried(store, videos, many(2))["counts"] == {"success": 2}
     assert len(emulator.tasks) == 2
 
@@ -256,10 +257,58 @@ def test_the_reason_of_a_failure_is_shown(emulator, videos):
 )
 def test_a_manifest_in_the_place_of_a_video_is_refused(emulator, videos, manifest):
     with pytest.raises(
-        AirflowFailException, match=r"manifest must differ from every video's file, got .*, which is that of b"
+        AirflowFailException, match=r"destination and manifest must give each item .* for b, .* file of the manifest"
     ):
         tried(Store(), videos, [asked("a"), asked("b")], manifest=manifest.format(videos=videos))
     assert posts(emulator) == []
+
+
+@pytest.fixture
+def one_directory_of_two_names(videos):
+    (videos / "a").mkdir(parents=True)
+    (videos / "b").symlink_to("a", target_is_directory=True)
+
+
+BY_DIRECTORY = "{custom_id}/v.mp4"
+
+
+@pytest.mark.usefixtures("one_directory_of_two_names")
+def test_two_items_whose_directories_are_one_are_refused_with_nothing_paid(emulator, videos):
+    with pytest.raises(AirflowFailException, match=f"got file://{videos}/b/v.mp4 for b, which is the file of a"):
+        tried(Store(), videos, [asked("a"), asked("b")], destination=f"{videos}/{BY_DIRECTORY}")
+    assert posts(emulator) == []
+
+
+@pytest.mark.usefixtures("one_directory_of_two_names")
+def test_an_item_whose_directory_is_that_of_a_stored_video_is_refused_with_nothing_paid(emulator, videos):
+    store, destination = Store(), f"{videos}/{BY_DIRECTORY}"
+    unfit = asked("c", prompt="fail-by-moderation")
+    with pytest.raises(AirflowFailException, match="1 failed"):
+        tried(store, videos, [asked("a"), unfit], destination=destination)
+    with pytest.raises(AirflowFailException, match="b over a at"):
+        tried(store, videos, [asked("a"), unfit, asked("b")], max_tries=2, destination=destination)
+    assert len(posts(emulator)) == 2
+
+
+def test_a_disk_that_takes_nothing_more_is_reported_with_what_is_paid(emulator, videos, monkeypatch):
+    store, given = Store(), many(2)
+    really = places.replacing
+
+    def is_full(path):
+        if store:
+            raise ViduDownloadError(f"Could not write to {path}: OSError: Read-only file system.")
+        return really(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(places, "replacing", is_full)
+        for number in (1, 2):
+            with pytest.raises(
+                ViduDownloadError, match="2 Vidu tasks of this batch are submitted and billed"
+            ) as raised:
+                tried(store, videos, given, try_number=number)
+            assert all(task["task_id"] in str(raised.value) for task in emulator.tasks)
+    assert tried(store, videos, given, try_number=3)["counts"] == {"success": 2}
+    assert len(posts(emulator)) == 2
 
 
 def broken(path, how):

@@ -255,6 +255,6 @@ def test_below_airflow_3_3_a_retry_that_cannot_know_what_was_submitted_sends_not
 
 def test_below_airflow_3_3_a_retry_knows_of_a_try_on_this_machine_that_submitted_nothing(emulator, videos):
     with pytest.raises(AirflowFailException, match="prices"):
-        tried(None, videos, many(1), prices=str(videos / "none.csv"), max_cost=1)
-    assert tried(None, videos, many(1), try_number=2)["counts"] == {"success": 1}
+        tried(None, videos, many(1), prices=str(videos / "none.csv"), max_cost=1, retries=1)
+    assert tried(None, videos, many(1), try_number=2, retries=1)["counts"] == {"success": 1}
     assert len(posts(emulator)) == 1

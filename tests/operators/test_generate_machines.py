@@ -6,12 +6,14 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_vidu.durable import stored_files
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.protocol import response
+from airflow_provider_vidu.protocol.polling import LOST, Outcome
 from tests.quick import QUICK, Store, context_of, posts
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
@@ -87,3 +89,22 @@ def test_a_retry_whose_destination_is_none_names_what_was_paid(emulator, videos)
         operator.execute(context_of(store) | {"task_state_store": store})
     assert f"An earlier try submitted Vidu task {task['task_id']} at " in str(raised.value)
     assert f'vidu_task_id="{task["task_id"]}"' in str(raised.value)
+
+
+def test_the_reason_of_a_failure_is_raised_where_the_state_store_has_gone(emulator, videos):
+    class Gone(Store):
+        is_gone = False
+
+        def get(self, key, default=None):
+            if self.is_gone and key.startswith(stored_files.KEY):
+                raise ConnectionError("Airflow is away")
+            return super().get(key, default)
+
+    store = Gone()
+    tried(store, videos)
+    store.is_gone = True
+    context = context_of(store)
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, destination=str(videos))
+    event = Outcome(LOST, "The server does not know the task.").event()
+    with pytest.raises(AirflowException, match="The server does not know the task"):
+        operator.execute_complete(context, event)
