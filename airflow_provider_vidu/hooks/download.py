@@ -7,6 +7,7 @@ Downloads of results into files.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -25,6 +26,8 @@ from urllib3.exceptions import (
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
 from airflow_provider_vidu.protocol.download import MAX_REDIRECTS, BrokenOff, Download, moved_to
 from airflow_provider_vidu.protocol.texts import is_url, plain_url, shown
+
+log = logging.getLogger(__name__)
 
 # If the connection breaks in the middle of a chunk, the bytes of that chunk are lost.
 _CHUNK_BYTES = 1 << 14
@@ -80,6 +83,13 @@ class Downloader:
                 for piece in download.pieces(chunk):
                     target.write(piece)
         download.ended()
+        if download.lacks_boxes:
+            log.warning(
+                "%s gave all %s bytes that its host announced, but they are not a whole MP4 file. Play the stored "
+                "video before the link expires.",
+                download.name,
+                f"{download.written:,}",
+            )
         return download.written
 
     def _chunks(self, download: Download, target: BinaryIO) -> Generator[bytes, None, None]:

@@ -216,7 +216,6 @@ class ViduHook(HttpHook):
             with _Session() as session:
                 # The adapter chooses proxy and CA bundle for each host, also among the environment's.
                 session.trust_env = False
-                session.auth = _unauthorized
                 session.mount("http://", adapter)
                 session.mount("https://", adapter)
                 with session.get(url, headers=dict(headers), stream=True, timeout=timeout) as response:

@@ -11,12 +11,12 @@ import re
 import string
 import zlib
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.coding import Decoder, codings_of, undone
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, Boxes, is_mp4
-from airflow_provider_vidu.protocol.texts import is_url, plain_url, without_secrets
+from airflow_provider_vidu.protocol.texts import is_url, is_usable_url, plain_url, without_secrets
 
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). A longer answer would fill a worker's disk."""
@@ -27,11 +27,14 @@ MAX_REDIRECTS = 20
 RESUME_SECONDS = 1.0
 """How long the pause after a break is; twice as long after each further one."""
 
+_WHOLE = (200, 203)
+"""203 is a 200 that a proxy has changed, by its headers for example."""
 _MOVED = (301, 302, 303, 307, 308)
 _EXPIRED = (403, 404, 410)
 _PASSING = (408, 429, *range(500, 600))
 _COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", re.ASCII)
+_ALL = re.compile(r"bytes 0-(\d{1,15})/(\d{1,15})", re.ASCII)
 _CONTENT_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,60}", re.ASCII)
 _CODING = re.compile(r"[\w.+-]{1,20}", re.ASCII)
 
@@ -57,10 +60,9 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
     quoted = quote(location.encode("latin-1", "replace"), safe=string.punctuation + string.whitespace)
     try:
         target = plain_url(urljoin(url, plain_url(quoted)))
-        is_good = is_url(target) and urlsplit(target).port != 0
     except ValueError:
-        is_good = False
-    if not is_good:
+        target = ""
+    if not (is_url(target) and is_usable_url(target)):
         raise ViduDownloadError(
             f"{without_secrets(url)} leads on to something that is no http(s) URL. A retry gets the same answer."
         )
@@ -129,7 +131,7 @@ class Download:
                 return False
             self._has_parts = False
             raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
-        if status != 200:
+        if status not in _WHOLE and not (status == 206 and self._is_all(named.get("content-range", ""))):
             raise ViduDownloadError(
                 f"HTTP {status} instead of the video at {self.name}. Result links are assumed to live 24 hours after "
                 "the generation finished.",
@@ -150,6 +152,11 @@ class Download:
         if unknown:
             self._kind += f", in the coding {unknown}" if _CODING.fullmatch(unknown) else ", in an unknown coding"
         return True
+
+    def _is_all(self, content_range: str) -> bool:
+        """Check whether a part is the whole file, which some hosts send although no part was requested."""
+        match = _ALL.fullmatch(content_range)
+        return match is not None and not self._asks_for_rest and int(match[1]) + 1 == int(match[2])
 
     def _goes_on(self, content_range: str) -> bool:
         match = _CONTENT_RANGE.fullmatch(content_range)
@@ -224,6 +231,11 @@ class Download:
         is_whole = self._boxes.is_whole and (self._is_framed or not self._boxes.has_no_end)
         if self.total is None and not is_whole:
             raise BrokenOff("the connection ended before the video did, and its length was not announced")
+
+    @property
+    def lacks_boxes(self) -> bool:
+        """Whether all announced bytes came, but do not make a whole MP4 file, so that it may not play."""
+        return not self._boxes.is_whole
 
     def _no_video(self) -> ViduDownloadError:
         # Never any of its content: the link may lead to a host that is nobody else's business.

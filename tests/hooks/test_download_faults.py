@@ -462,3 +462,44 @@ def test_an_error_shows_nothing_that_opens_a_link():
             ViduHook().download(link, io.BytesIO())
     assert str(raised.value).startswith("HTTP 404 instead of the video at http://***@127.0.0.1:")
     assert "/video?token=***&n=1. Result links" in str(raised.value)
+
+
+def test_all_announced_bytes_that_are_no_whole_video_are_stored_with_a_warning(caplog):
+    with Answers(VIDEO[:25_000], Content_Length="25000").url() as url:
+        assert downloaded(url) == VIDEO[:25_000]
+        assert f"{url} gave all 25,000 bytes that its host announced, but they are not a whole MP4" in caplog.text
+    caplog.clear()
+    with Answers(Content_Length="50000").url() as url:
+        assert downloaded(url) == VIDEO
+    assert caplog.text == ""
+
+
+# Status, its Content-Range, and whether all of the video came.
+UNASKED = {
+    "a proxy's copy": (203, None, True),
+    "all of it as a part": (206, f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}", True),
+    "a first part": (206, f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO) + 1}", False),
+    "a later part": (206, f"bytes 1-{len(VIDEO)}/{len(VIDEO) + 1}", False),
+    "a part of unknown size": (206, f"bytes 0-{len(VIDEO) - 1}/*", False),
+    "no content": (204, None, False),
+}
+
+
+@pytest.mark.parametrize(("status", "content_range", "is_whole"), UNASKED.values(), ids=list(UNASKED))
+def test_a_whole_video_counts_under_another_status(status, content_range, is_whole):
+    headers = {"Content_Range": content_range} if content_range else {}
+    with Answers(status=status, Content_Length=str(len(VIDEO)), **headers).url() as url:
+        if is_whole:
+            assert downloaded(url) == VIDEO
+        else:
+            with pytest.raises(exceptions.ViduDownloadError, match=f"HTTP {status} instead of the video"):
+                ViduHook().download(url, io.BytesIO())
+
+
+def test_user_and_password_in_a_link_open_it_and_are_never_shown(caplog):
+    answers = Answers(VIDEO[:1000], Content_Length="1000")
+    with answers.url() as url:
+        assert downloaded(url.replace("http://", "http://reader:p%40ss@")) == VIDEO[:1000]
+    assert [asked["Authorization"] for asked in answers.asked] == ["Basic cmVhZGVyOnBAc3M="]
+    assert "reader" not in caplog.text
+    assert "gave all 1,000 bytes" in caplog.text
