@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from datetime import timedelta
 from types import SimpleNamespace
@@ -21,7 +23,6 @@ from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS, Submits
 from airflow_provider_vidu.durable.batch_record import DELIVERED_KEY, BatchRecord
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduTaskNotFoundError
-from airflow_provider_vidu.hooks.loop import HookLoop
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome
@@ -131,30 +132,37 @@ def test_ids_that_cannot_be_stored_are_logged_stand_in_the_manifest_and_stop_the
     assert "Could not store the accepted submits" in capfd.readouterr().out
 
 
-def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emulator, videos, monkeypatch):
-    really_run, runs = HookLoop.run, []
+@pytest.fixture
+def over_at_post(monkeypatch):
+    """End the task at its nth POST by a signal to the main thread, as Airflow's timeout does."""
 
-    def over_while_posting(self, work):
-        runs.append(work)
-        # Each chunk is read first and posted then.
-        if len(runs) == 4:
-            self._running = self._pool.submit(self._runner.run, self._remember(work))
-            raise AirflowTaskTimeout("Time is over")
-        return really_run(self, work)
+    def end(number: int, frame: object) -> None:
+        raise AirflowTaskTimeout("Time is over")
 
-    really_submit = ViduAsyncHook.submit
+    really_submit, sent = ViduAsyncHook.submit, []
 
-    async def slowly(self, body):
-        accepted = await really_submit(self, body)
-        await asyncio.sleep(0.5)
-        return accepted
+    def arm(number: int) -> None:
+        async def submit(self, body):
+            sent.append(body)
+            if len(sent) == number:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            accepted = await really_submit(self, body)
+            # The main thread has noticed before the answers come.
+            await asyncio.sleep(0.5)
+            return accepted
 
+        monkeypatch.setattr(ViduAsyncHook, "submit", submit)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    yield arm
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emulator, videos, over_at_post):
     store = Store()
-    with monkeypatch.context() as patched:
-        patched.setattr(ViduAsyncHook, "submit", slowly)
-        patched.setattr(HookLoop, "run", over_while_posting)
-        with pytest.raises(AirflowTaskTimeout):
-            tried(store, videos, many(20))
+    over_at_post(CONCURRENT_SUBMITS + 1)
+    with pytest.raises(AirflowTaskTimeout):
+        tried(store, videos, many(20))
     (notes,) = videos.glob("*.waiting")
     assert notes.read_text().count('"outcome": "submitted"') == 16
     assert len(posts(emulator)) == 16
@@ -162,23 +170,13 @@ def test_time_that_is_over_during_the_posts_loses_nothing_that_was_accepted(emul
     assert len(emulator.tasks) == 20
 
 
-def test_a_post_without_an_answer_when_time_is_over_is_uncertain(emulator, videos, monkeypatch):
-
+def test_a_post_without_an_answer_when_time_is_over_is_uncertain(emulator, videos, monkeypatch, over_at_post):
     emulator.arm({"on": "submit", "fault": "accept_then_hang"})
-    monkeypatch.setattr(batch_submits, "LAST_ANSWERS_SECONDS", 0.5)
-    really_run = HookLoop.run
-
-    def over(self, work):
-        if self._running is None:
-            return really_run(self, work)
-        self._running = self._pool.submit(self._runner.run, self._remember(work))
-        raise AirflowTaskTimeout("Time is over")
-
+    monkeypatch.setattr(batch_submits, "LAST_ANSWERS_SECONDS", 2.0)
     store = Store()
-    with monkeypatch.context() as patched:
-        patched.setattr(HookLoop, "run", over)
-        with pytest.raises(AirflowTaskTimeout):
-            tried(store, videos, many(3))
+    over_at_post(3)
+    with pytest.raises(AirflowTaskTimeout):
+        tried(store, videos, many(3))
     with pytest.raises(AirflowFailException):
         tried(store, videos, many(3))
     assert sorted(outcomes(videos).values()) == ["success", "success", "uncertain"]

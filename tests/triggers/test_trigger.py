@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
+import weakref
+from math import floor
 
 import pytest
 
@@ -173,33 +176,39 @@ async def test_a_deadline_that_comes_before_its_turn_is_told_as_such(emulator, s
     assert [task["polls"] for task in emulator.tasks] == [1]
 
 
-@pytest.mark.parametrize(("now", "pause"), [(100.0, 0.05), (100.04, 0.06), (100.1, 5.0), (0.0, 0.0)])
-def test_what_is_due_within_a_tick_goes_together_and_never_early(monkeypatch, now, pause):
-    loop, timers = asyncio.new_event_loop(), []
-    monkeypatch.setattr(loop, "time", lambda: now)
-    monkeypatch.setattr(loop, "call_at", lambda when, wake, *arguments: timers.append((when, wake, arguments)))
-    monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
-    one, other, later = (triggers.until_a_tick(pause + more) for more in (0.0, 0.0, triggers.TICK_SECONDS))
-    loop.close()
-    (when, wake, arguments), (next_when, *_) = timers
-    assert pause - 1e-9 <= when - now < pause + triggers.TICK_SECONDS
-    assert next_when - when == pytest.approx(triggers.TICK_SECONDS)
-    one.cancel()
-    wake(*arguments)
-    assert (one.cancelled(), other.done(), other.cancelled(), later.done()) == (True, True, False, False)
-    again = triggers.until_a_tick(pause)
-    assert len(timers) == 3
-    timers[2][1](*timers[2][2])
-    assert again.done()
+async def test_sleepers_that_are_due_within_a_tick_wake_together_and_never_early():
+    loop = asyncio.get_running_loop()
+    # Two moments of one tick, and one of the next.
+    due = (floor(loop.time() / triggers.TICK_SECONDS) + 2) * triggers.TICK_SECONDS
+    early, late, next_tick = (due + share * triggers.TICK_SECONDS for share in (0.1, 0.9, 1.5))
+    woken: list[tuple[str, bool]] = []
+
+    async def sleep(name: str, until: float) -> None:
+        await triggers.until_a_tick(until - loop.time())
+        woken.append((name, loop.time() >= until))
+
+    cancelled = triggers.until_a_tick(early - loop.time())
+    sleepers = [sleep("next", next_tick), sleep("late", late), sleep("early", early)]
+    tasks = [asyncio.create_task(one) for one in sleepers]
+    cancelled.cancel()
+    await tasks[2]
+    assert tasks[1].done()
+    await asyncio.gather(*tasks)
+    assert woken == [("late", True), ("early", True), ("next", True)]
+    await triggers.until_a_tick(0.0)
 
 
-def test_what_an_ended_loop_left_waiting_is_dropped():
+def test_a_loop_that_ended_with_sleepers_is_freed_with_the_next_sleeper():
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
     async def leave_something() -> None:
         triggers.until_a_tick(60)
+        loops.append(weakref.ref(asyncio.get_running_loop()))
 
     for _ in range(3):
         asyncio.run(leave_something())
-    assert sum(loop.is_closed() for loop in triggers._WAITING) == 1
+    gc.collect()
+    assert [loop() is None for loop in loops] == [True, True, False]
 
 
 async def test_cancelling_is_not_swallowed(slow_emulator):
