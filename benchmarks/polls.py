@@ -220,7 +220,7 @@ def plot(path: str) -> None:
         right.plot(times, [simulate(asks, expected).lag for expected in times], label=name)
     some = times[::12]
     left.plot(
-        some, [least_polls(expected, simulate(ours, expected).lag) for expected in some], "k.", label="least polls"
+        some, [least_polls(expected, simulate(ours, expected).lag) for expected in some], "k.", label="fewest polls"
     )
     right.plot(times, [allowed_lag(expected) for expected in times], "k:", label="bound")
     for axes, title in ((left, "requests per video"), (right, "mean seconds until a finished video is noticed")):
