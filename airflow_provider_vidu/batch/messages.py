@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.durable.batch_record import BatchRecord
     from airflow_provider_vidu.storage.manifest import Record
 
+NO_RETRY = (
+    "This Airflow keeps nothing of a try, so a retry would pay again and the task is not retried. Find the accepted "
+    "tasks in the manifest, in the file beside it, or in the log."
+)
+
 
 def without_video(found: Sequence[Record]) -> str:
     """
@@ -65,7 +70,7 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -
 
 
 @contextmanager
-def naming_paid_tasks(records: Iterable[Record], log: Logger) -> Iterator[None]:
+def naming_tasks(records: Iterable[Record], log: Logger) -> Iterator[None]:
     """
     Add the submitted tasks to the error of a store that takes no manifest.
 

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.batch.items import Item, read_items
-from airflow_provider_vidu.batch.messages import failure, naming_paid_tasks, paid_by_earlier_tries, without_video
+from airflow_provider_vidu.batch.messages import NO_RETRY, failure, naming_tasks, paid_by_earlier_tries, without_video
 from airflow_provider_vidu.batch.records import Records
 from airflow_provider_vidu.batch.recover import Recovery
 from airflow_provider_vidu.batch.results import Answer, ask_all, collect
@@ -46,10 +46,6 @@ _WAITING = ".waiting"
 """Suffix of the file that lists the submitted tasks until the manifest is written."""
 _WAITING_SHARE = 0.9
 """Share of ``execution_timeout`` that a wait on the worker may take; the rest is for storing."""
-_NOT_RETRIED = (
-    "This Airflow keeps nothing of a try, so a retry would pay again and the task is not retried. Find the accepted "
-    "tasks in the manifest, in the file beside it, or in the log."
-)
 
 
 class Hop(NamedTuple):
@@ -125,7 +121,7 @@ class BatchRun:
             recovery.attach()
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
-            with naming_paid_tasks(records, self._log):
+            with naming_tasks(records, self._log):
                 for path in (hop.path, hop.waiting):
                     # Nothing may be paid if no manifest can be written.
                     probe(located(path))
@@ -173,7 +169,7 @@ class BatchRun:
 
         memory = BatchRecord(self._context, log=self._log)
         with (
-            no_blind_retry(lambda: memory.remembers or not self._is_submitted, _NOT_RETRIED),
+            no_blind_retry(lambda: memory.remembers or not self._is_submitted, NO_RETRY),
             HookLoop(self._options.vidu_conn_id) as loop,
         ):
             stored = StoredFiles(self._context, self._log)
@@ -270,7 +266,7 @@ class BatchRun:
         }
         answers = answers | hop.loop.run(lambda hook: ask_all(hook, asked_for))
         found = collect(records, answers, hop.store, self._log.info)
-        with naming_paid_tasks(found, self._log):
+        with naming_tasks(found, self._log):
             uri = manifests.write(hop.path, found)
         manifests.remove(hop.waiting)
         for before, after in zip(records, found, strict=True):
