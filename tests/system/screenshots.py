@@ -38,7 +38,7 @@ def test_the_form_of_a_connection(page: Page) -> None:
     # Both parts open at once do not fit into Airflow's form, so there is a picture of each.
     form.screenshot(path=IMAGES / "form.png")
     form.get_by_role("button", name="Extra Fields", exact=True).click()
-    form.get_by_text("Whether to check").wait_for()
+    form.get_by_text("Whether to verify").wait_for()
     form.screenshot(path=IMAGES / "form-extra.png")
 
 
