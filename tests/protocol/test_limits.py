@@ -109,7 +109,7 @@ PAST = [
     (PAIR_Q3, "duration", 1.5, "1.5", "a whole number"),
     (EXTEND, "duration", 8, "8", "a whole number from 1 to 7 (default 5)"),
     (IMG, "seed", 1.5, "1.5", "a whole number"),
-    (IMG, "seed", 10**5000, "a int that is too large to show", "a whole number"),
+    (IMG, "seed", 10**5000, "an int that is too large to show", "a whole number"),
     (IMG, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
     (IMG, "prompt", [5], "[5]", TO_2000),
     (TXT, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
