@@ -137,8 +137,11 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
             "(there is no such file). Nothing was sent or paid. Put the",
         ),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
-        "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
-        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
+        "not an image": (
+            {"first_frame_url": str(text)},
+            "must be in an image format (png, jpeg, webp), got a file that begins with b'no image'",
+        ),
+        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "from 1:4 to 4:1, got 401×100 pixels"),
         "strange data": (
             {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
             "a data URI of 38 char",
@@ -164,7 +167,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
                 "prompt": "a cat",
                 "images": [picture(tmp_path / "small.png", 127, 128)],
             },
-            "127×128 pixels given, allowed: at least 128×128 pixels",
+            "images must have at least 128×128 pixels, got 127×128 pixels",
         ),
         "frames": (
             {
@@ -172,7 +175,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
                 "first_frame_url": picture(tmp_path / "first.png", 200, 100),
                 "last_frame_url": picture(tmp_path / "last.png", 100, 100),
             },
-            "200×100 and 100×100 pixels given, allowed: resolutions within 0.8 to 1.25",
+            "with a ratio from 0.8 to 1.25, got 200×100 and 100×100 pixels",
         ),
     }
 
