@@ -155,7 +155,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
         ({"fail_on": 2}, "fail_on: 2 given"),
         ({"on_uncertain": "ask"}, "on_uncertain must be 'fail' or 'resubmit', got 'ask'"),
         ({"max_cost": -1}, "None for no limit, got -1"),
-        ({"prices": {"viduq2": 1}}, "prices: ValueError"),
+        ({"prices": {"viduq2": 1}}, "at or after the row 'viduq2' (ValueError: "),
         ({"timeout": timedelta(0)}, "or such a timedelta, got datetime.timedelta(0)"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],
