@@ -121,4 +121,4 @@ def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices
         cause, step = "", "Raise max_cost"
     else:
         return
-    raise refusal([f"max_cost must be {rule}, got ¥{max_cost:g}{cause}. {step}, or leave max_cost out"])
+    raise refusal([f"max_cost must be {rule}, got ¥{max_cost:g}{cause}"], f"{step}, or leave max_cost out")

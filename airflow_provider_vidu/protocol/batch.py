@@ -70,7 +70,7 @@ def fail_on_problem(fail_on: Any) -> str | None:
     """
     if fail_on in ("any", "all") or (isinstance(fail_on, float) and 0 < fail_on < 1):
         return None
-    return f"fail_on: {fail_on!r} given, allowed: 'any', 'all' or a share between 0 and 1, such as 0.05"
+    return f"fail_on must be 'any', 'all' or a share between 0 and 1, such as 0.05, got {fail_on!r}"
 
 
 def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can be asked for: one row for each pair of ``vidu_type`` and model, with its fields and their limits.
+The capability table: the fields and limits of each pair of ``vidu_type`` and model.
 
-Two sources stand behind the rows: ``SPECIFICATION``, which governs, and ``DOCUMENTATION``. When the API's pages
-change, a row here and a sample in the tests change and nothing else. Prices and times are in ``prices``.
+The rows have two sources, ``SPECIFICATION`` and ``DOCUMENTATION``; the former takes precedence. A change of the API's
+pages changes one row here and one sample in the tests. Prices and times are in ``prices``.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, a
 _BOTH = f"{SPECIFICATION}; {DOCUMENTATION}"
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
-"""Documented for one-click/mv; kept for all, since no type documents that it takes more."""
+"""Documented for one-click/mv. It applies to all types, because no type documents a higher limit."""
 LARGE_IMAGE_BYTES = 10 * 1024 * 1024
-"""Decoded size above which an image had better be passed as a URL: no base64 limit is documented."""
+"""Decoded size above which a log line recommends a URL for an image: no base64 limit is documented."""
 MAX_IMAGE_BYTES = 50 * 1024 * 1024
 IMAGE_FORMATS = ("png", "jpeg", "webp")
 IMAGE_RATIO = (1 / 4, 4.0)
-"""The least and the greatest width divided by height."""
+"""Lowest and highest width divided by height."""
 FRAME_PAIR_RATIO = (0.8, 1.25)
-"""The least and the greatest resolution of the first frame divided by the last one's (start-end2video)."""
+"""Lowest and highest resolution of the first frame divided by that of the last (start-end2video)."""
 MIN_REFERENCE_SIDE = 128
-"""The least width and height, in pixels, of a reference2video image."""
+"""Minimum width and height, in pixels, of a reference2video image."""
 
 
 class Capability(NamedTuple):
     """
     One row of the table.
 
-    :param vidu_type: the job.
-    :param model: the model that does it.
-    :param fields: the fields it takes, by name.
-    :param source: where that is written.
-    :param one_of: groups of fields of which at least one has to be given.
-    :param exclusive: whether more than one field of a group is refused.
+    :param vidu_type: type of the job.
+    :param model: name of the model.
+    :param fields: the allowed fields by name.
+    :param source: document that defines the row.
+    :param one_of: groups of fields; a request needs at least one field of each group.
+    :param exclusive: whether a request must not have more than one field of a group.
     """
 
     vidu_type: str
@@ -185,28 +185,28 @@ _ROWS = (
 
 CAPABILITIES: Mapping[tuple[str, str], Capability] = {(row.vidu_type, row.model): row for row in _ROWS}
 FIELDS: Mapping[str, Field] = {name: field for row in reversed(_ROWS) for name, field in row.fields.items()}
-"""Every field by its name, as its first row has it: for its place, which no two rows disagree about."""
+"""Every field by its name, from its first row. All rows agree on the section of a field."""
 
 
 def find(vidu_type: str, model: str) -> Capability | None:
     """
-    Look a pair up.
+    Return the row of a pair.
 
-    :param vidu_type: the job.
-    :param model: the model.
-    :return: its row, or ``None`` when the table does not hold the pair; such a request is sent unchecked.
+    :param vidu_type: type of the job.
+    :param model: name of the model.
+    :return: ``None`` if the table does not know the pair; the operator sends such a request unchecked.
     """
     return CAPABILITIES.get((vidu_type, model))
 
 
 def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
     """
-    Tell whether a file may stand in for a field's URL.
+    Check whether a file may replace a field's URL.
 
-    :param vidu_type: the job.
-    :param model: the model.
-    :param name: the field.
-    :return: what the pair's row says; for a pair that the table does not hold, whether any row says so.
+    :param vidu_type: type of the job.
+    :param model: name of the model.
+    :param name: name of the field.
+    :return: the rule of the pair's row. For a pair that the table does not know, whether any row allows a file.
     """
     row = CAPABILITIES.get((vidu_type, model))
     return any(found.fields[name].takes_files for found in ((row,) if row else _ROWS) if name in found.fields)
@@ -214,10 +214,10 @@ def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
 
 def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Flatten a submit body.
+    Return the fields of a submit body.
 
     :param body: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
-    :return: the fields of both parts by name, without ``vidu_type``.
+    :return: the fields of both sections by name, without ``vidu_type``.
     """
     merged = {**body.get("input", {}), **body.get("parameters", {})}
     merged.pop("vidu_type", None)
@@ -225,18 +225,17 @@ def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def row_of(body: Mapping[str, Any]) -> Capability | None:
-    """Look the pair of a submit body up."""
+    """Return the row of a submit body, ``None`` if the table does not know its pair."""
     return find(body.get("parameters", {}).get("vidu_type", ""), body.get("model", ""))
 
 
 def check(body: Mapping[str, Any], *, unknown_yet: Collection[str] = ()) -> list[str]:
     """
-    Check a whole submit body by the table.
+    Check a submit body against the table.
 
     :param body: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
-    :param unknown_yet: fields that will be given, but not in this body.
-    :return: one sentence for each problem: what was given, what is allowed, where that is written. A pair that
-        the table does not hold has none.
+    :param unknown_yet: fields that this body omits, because their values are supplied later.
+    :return: one sentence for each problem, with rule, value and source; none if the table does not know the pair.
     """
     row = row_of(body)
     if row is None:
@@ -255,32 +254,33 @@ def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[
             if problem := field.problem(values[field.name]):
                 yield problem
         elif field.required and field.name not in given:
-            yield f"{field.name}: nothing given, required: {field.allowed}"
+            yield f"{field.name} must be {field.allowed}, got nothing"
     for group in row.one_of:
         members = [name for name in group if name in given]
         if not members:
-            yield f"{' or '.join(group)}: nothing given, one of them is required"
+            yield f"{' or '.join(group)} must be given, got neither"
         elif len(members) > 1 and row.exclusive:
-            yield f"{' and '.join(members)}: both given, allowed: one of them"
+            yield f"{' or '.join(members)} must be given alone, got both"
     if row.vidu_type == "reference2video" and values.get("audio") is True and "images" in given:
-        yield "audio: True given, allowed: only with subjects"
+        yield "audio must be false or omitted without subjects, got True"
 
 
 def notes(body: Mapping[str, Any]) -> list[str]:
     """
-    Name what is sent although it changes nothing or could not be checked.
+    List the fields without effect, or the reason why a body is unchecked.
 
-    :param body: a submit body.
-    :return: one sentence each, for the log.
+    :param body: a submit body, which the operator sends all the same.
+    :return: one log message each.
     """
     row = row_of(body)
     if row is None:
         vidu_type, model = body.get("parameters", {}).get("vidu_type"), body.get("model")
-        known = ", ".join(found.model for found in _ROWS if found.vidu_type == vidu_type)
-        known = known or f"none, since its jobs are {', '.join(dict.fromkeys(found.vidu_type for found in _ROWS))}"
+        models = [found.model for found in _ROWS if found.vidu_type == vidu_type]
+        known = models or dict.fromkeys(found.vidu_type for found in _ROWS)
         return [
-            f"Nothing was checked: {shown(vidu_type)} with {shown(model)} is not in this version's table (models that "
-            f"it has: {known}). If the name is mistyped, stop here: an accepted submit is billed."
+            f"Sending an unchecked request: this version does not know {shown(vidu_type)} with {shown(model)}. Known "
+            f"{'models of this type' if models else 'types'}: {', '.join(known)}. If a name is mistyped, stop the task "
+            "now: Vidu bills an accepted submit."
         ]
     values = fields_of(body)
     found = [
@@ -290,10 +290,10 @@ def notes(body: Mapping[str, Any]) -> list[str]:
     ]
     unheard = row.vidu_type == "img2video" and not row.fields["voice_id"].no_effect and not values.get("audio")
     if unheard and "voice_id" in values:
-        found.append("voice_id has no effect: it counts only with audio=True.")
+        found.append("voice_id has no effect without audio=True.")
     if row.vidu_type == "lip-sync" and "audio_url" in values:
         found += [
-            f"{name} has no effect: audio_url wins."
+            f"{name} has no effect: audio_url takes precedence."
             for name in ("text", "speed", "voice_id", "volume")
             if name in values
         ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One field of a request: what it is, which values it takes and where that is written."""
+"""Fields of a request: their kinds, their limits and the checks of their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, is_usable_url, shown
 
-# Patterns are compiled at their first use: a DAG file is parsed again and again, and most are for what goes wrong.
+# Compiled at first use, because most patterns serve errors, and Airflow parses DAG files again and again.
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
 _PAUSE = r"<#(.*?)#>"
 _MAX_REFERENCE_IMAGES = 3
@@ -36,18 +36,21 @@ _TEXTS = (Kind.TEXT, Kind.SPEECH)
 
 class Field(NamedTuple):
     """
-    What the API says about one field. A limit that is ``None`` or empty is unknown and is not checked.
+    The API's rules for one field.
 
-    :param name: the API's own name of the field.
+    A limit that is ``None`` or empty is unknown, and the field does not check it.
+
+    :param name: the API's name of the field.
     :param kind: the shape of its value.
-    :param section: the part of the body that holds it, ``input`` or ``parameters``.
-    :param required: whether a request without it is refused.
-    :param default: what the API assumes when it is left out.
-    :param choices: the values it takes.
-    :param low: the smallest value, the least units of a spoken text, or the fewest items of a list.
-    :param high: the largest value, the most characters or units of a text, or the most items of a list.
-    :param no_effect: why a value changes nothing; such a value is sent all the same and mentioned once.
-    :param max_data_bytes: the most bytes of a data URI, decoded.
+    :param section: the part of the body that contains the field, ``input`` or ``parameters``.
+    :param required: whether a request must have the field.
+    :param default: value that the API assumes if a request omits the field.
+    :param choices: the allowed values.
+    :param low: lowest value, fewest units of a spoken text, or fewest items of a list.
+    :param high: highest value, most characters or units of a text, or most items of a list.
+    :param no_effect: reason why the field has no effect, empty if it has one. The operator still sends such a field and
+        logs a warning.
+    :param max_data_bytes: highest decoded size of a data URI in bytes.
     """
 
     name: str
@@ -63,19 +66,19 @@ class Field(NamedTuple):
 
     @property
     def takes_files(self) -> bool:
-        """Whether a local file may stand in for a URL: it is read and sent as a data URI."""
+        """Whether a file may replace a URL; the worker reads it and sends a data URI."""
         return self.kind in (Kind.MEDIA, Kind.IMAGES, Kind.SUBJECTS)
 
     def coerce(self, value: Any) -> Any:
         """
-        Read what a rendered template made of a value; leave all else alone.
+        Convert a rendered template to the type of the field.
 
-        A template gives texts: of a number, a truth value or, by ``| tojson``, a list. Where Airflow renders native
-        objects it gives numbers and truth values for texts that look like them.
+        A template renders numbers, booleans and (with ``| tojson``) lists as texts. With native rendering, Airflow
+        turns a text that looks like a number or a boolean into one.
 
-        :param value: the value as the author or a template gave it.
-        :return: an ``int``, ``float``, ``bool`` or ``list`` where the field is one and the text spells one, and a text
-            where the field is one and the value is a number or a truth value.
+        :param value: the value from the author or a template.
+        :return: an ``int``, ``float``, ``bool`` or ``list`` if the field is one and the text spells one. A text if the
+            field is one and the value is a number or a boolean. Any other value stays unchanged.
         """
         if self.kind in _TEXTS and isinstance(value, (bool, int, float)):
             return str(value)
@@ -95,39 +98,40 @@ class Field(NamedTuple):
 
     def problem(self, value: Any) -> str | None:
         """
-        Say what is wrong with a value.
+        Check a value.
 
-        :param value: the value, already coerced.
-        :return: ``None`` when the API takes it, else the beginning of a sentence: what was given and what
-            is allowed.
+        :param value: the value, already converted by :meth:`coerce`.
+        :return: ``None`` if the API accepts it; otherwise a sentence with the rule and the value, without a full stop.
         """
         fault = _FAULTS[self.kind](self, value)
-        # What Python writes of a list, as a template without the filter gives it.
+        # A template without the filter renders a list as Python's own notation, which is not JSON.
         is_written = (
             isinstance(value, str) and self.kind in (Kind.IMAGES, Kind.SUBJECTS) and re.match(r"\s*[\[{]", value)
         )
-        hint = "; a template gives a list by | tojson" if is_written else ""
-        return f"{self.name}: {fault} given, allowed: {self.allowed}{hint}" if fault else None
+        hint = ", as a template with | tojson renders it" if is_written else ""
+        return f"{self.name} must be {self.allowed}{hint}, got {fault}" if fault else None
 
     @property
     def allowed(self) -> str:
-        """What the field takes, in words."""
+        """The rule for the field's value, as it follows "must be" in an error."""
         if self.choices:
             text = "one of " + ", ".join(self.choices)
         elif self.kind is Kind.TEXT and self.high is not None:
-            text = f"a text of at most {self.high:,.0f} characters"
+            text = f"a {'non-blank ' if self.required else ''}text of at most {self.high:,.0f} characters"
         elif self.kind is Kind.SPEECH:
             text = (
-                f"a text of {self.low:,.0f} to {self.high:,.0f} units (a Han character counts two), "
-                "pauses as <#0.01#> to <#99.99#> seconds"
+                f"a text of {self.low:,.0f} to {self.high:,.0f} units (a Han character counts as two) with pauses "
+                "from <#0.01#> to <#99.99#> seconds"
             )
         elif self.kind is Kind.SUBJECTS:
             text = (
-                f"{self.low} to {self.high} subjects, each {{'id': text, 'images': 1 to "
-                f"{_MAX_REFERENCE_IMAGES} images, 'voice_id': text}}, and no other keys"
+                f"a list of {self.low} to {self.high} subjects, each {{'id': text, 'images': 1 to "
+                f"{_MAX_REFERENCE_IMAGES} images, 'voice_id': text}} without other keys"
             )
         elif self.kind is Kind.IMAGES:
             text = f"a list of {self.low} to {self.high} images, each an http(s) URL or a data URI"
+        elif self.max_data_bytes is not None:
+            text = f"{self.kind.value} of at most {self.max_data_bytes:,} decoded bytes"
         elif self.low is not None:
             text = f"{self.kind.value} from {self.low:g} to {self.high:g}"
         else:
@@ -136,7 +140,7 @@ class Field(NamedTuple):
 
 
 def _named_by_texts(subject: Any) -> Any:
-    """Read a subject's names, which may look like numbers, as texts; leave all else alone."""
+    """Convert a subject's id and voice id to texts if native rendering made them numbers."""
     if isinstance(subject, str):
         subject = listed(subject.strip(), subject)
     if not isinstance(subject, dict):
@@ -147,10 +151,10 @@ def _named_by_texts(subject: Any) -> Any:
 
 def listed(text: str, otherwise: Any) -> Any:
     """
-    Read JSON text of a list or a mapping, as ``| tojson`` writes it.
+    Parse a JSON text of a list or a mapping, as ``| tojson`` renders it.
 
     :param text: the text.
-    :param otherwise: what to return where it is none.
+    :param otherwise: value to return for any other text.
     """
     if not text.startswith(("[", "{")):
         return otherwise
@@ -162,10 +166,12 @@ def listed(text: str, otherwise: Any) -> Any:
 
 def spoken_units(text: str) -> int:
     """
-    Count the units of a text to be spoken: a Han character counts two, a pause none.
+    Count the units of a spoken text.
 
-    Whether the API counts pauses is not documented; not counting them never refuses a text that it takes for
-    being too long.
+    A Han character counts as two units, any other character as one and a pause as none. The documentation does not say
+    whether the API counts pauses. Without them, the limit never refuses a text that the API accepts as short enough.
+
+    :param text: the text.
     """
     plain = re.sub(_PAUSE, "", text)
     return len(plain) + len(re.findall(_HAN, plain))
@@ -181,9 +187,9 @@ def _text(field: Field, value: Any) -> str | None:
     if field.choices and value not in field.choices:
         return shown(value)
     if field.required and not value.strip():
-        return "an empty text"
+        return shown(value)
     if field.high is not None and len(value) > field.high:
-        return f"a text of {len(value):,} characters"
+        return f"{len(value):,} characters"
     return None
 
 
@@ -195,7 +201,7 @@ def _speech(field: Field, value: Any) -> str | None:
             return f"the pause <#{pause[:20]}#>"
     units = spoken_units(value)
     if (field.low is not None and units < field.low) or (field.high is not None and units > field.high):
-        return f"a text of {units:,} units"
+        return f"{units:,} units"
     return None
 
 
@@ -203,7 +209,7 @@ def _number(field: Field, value: Any) -> str | None:
     types = int if field.kind is Kind.INTEGER else (int, float)
     if isinstance(value, bool) or not isinstance(value, types):
         return shown(value)
-    # Written so that NaN, which no comparison holds for, is refused as well.
+    # Every comparison with NaN is false, so this form refuses NaN, too.
     in_range = (field.low is None or value >= field.low) and (field.high is None or value <= field.high)
     return None if in_range and abs(value) < _INFINITE else shown(value)
 
@@ -222,7 +228,7 @@ def _media(field: Field, value: Any) -> str | None:
     if not is_data_uri(value):
         return shown(value)
     if field.max_data_bytes is not None and data_uri_bytes(value) > field.max_data_bytes:
-        return f"a data URI of {data_uri_bytes(value):,} bytes (at most {field.max_data_bytes:,})"
+        return f"a data URI of {data_uri_bytes(value):,} bytes"
     return None
 
 

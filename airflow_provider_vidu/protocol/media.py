@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image bytes: format, size and data URI, read from the file's first bytes before anything is sent."""
+"""Image and audio files: format, size and completeness, and their data URIs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4
 
 class Image(NamedTuple):
     """
-    What an image file says of itself.
+    Format and size of an image file, from its own bytes.
 
     :param format: ``png``, ``jpeg`` or ``webp``.
     :param width: pixels.
@@ -40,10 +40,10 @@ class Image(NamedTuple):
 
 def read_image(data: bytes) -> Image | None:
     """
-    Read format and size from an image file's own bytes.
+    Read the format and size of an image file from its bytes.
 
-    :param data: the file.
-    :return: ``None`` if it is not png, jpeg or webp, or ends before its size.
+    :param data: content of the file.
+    :return: ``None`` if the file is not png, jpeg or webp, or ends before its size.
     """
     for reader in (_png, _jpeg, _webp):
         size = reader(data)
@@ -54,19 +54,21 @@ def read_image(data: bytes) -> Image | None:
 
 def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     """
-    Check an image file and turn it into a data URI.
+    Check an image file and convert it to a data URI.
 
-    :param data: the file.
-    :param name: what to call it in an error text.
-    :param least_side: the least width and height in pixels.
+    :param data: content of the file.
+    :param name: name of the argument for the error.
+    :param least_side: minimum width and height in pixels, 1 by default.
     :return: ``data:image/…;base64,…``.
-    :raises ViduRequestError: when the API would refuse it. Nothing was sent.
+    :raises ViduRequestError: if the API would refuse the image. Nothing was sent.
     """
     if len(data) > MAX_IMAGE_BYTES:
-        raise _refused(name, f"{len(data):,} bytes", f"at most {MAX_IMAGE_BYTES:,} bytes")
+        raise _refused(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
     image = read_image(data)
     if image is None:
-        raise _refused(name, f"a file that begins with {data[:8]!r}", f"an image file: {', '.join(IMAGE_FORMATS)}")
+        raise _refused(
+            name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", f"a file that begins with {data[:8]!r}"
+        )
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
             f"{name} must be a whole image, got a {image.format} file of {len(data):,} bytes whose end is missing or "
@@ -75,27 +77,27 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     size = f"{image.width}×{image.height} pixels"
     low, high = IMAGE_RATIO
     if not low <= image.width / image.height <= high:
-        raise _refused(name, size, "a ratio of width to height between 1:4 and 4:1")
+        raise _refused(name, "have a ratio of width to height from 1:4 to 4:1", size)
     if min(image.width, image.height) < least_side:
-        raise _refused(name, size, f"at least {least_side}×{least_side} pixels")
+        raise _refused(name, f"have at least {least_side}×{least_side} pixels", size)
     return f"data:image/{image.format};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def audio_data_uri(data: bytes, name: str) -> str:
     """
-    Turn an audio file into a data URI.
+    Check an audio file and convert it to a data URI.
 
-    :param data: the file.
-    :param name: what to call it in an error text.
+    :param data: content of the file.
+    :param name: name of the argument for the error.
     :return: ``data:audio/…;base64,…``.
-    :raises ViduRequestError: when it is none of mp3, wav, aac and m4a. Nothing was sent.
+    :raises ViduRequestError: if the file is not mp3, wav, aac or m4a, or its end is missing. Nothing was sent.
     """
     kind = next((kind for at, magic, kind in _AUDIO_SIGNATURES if data[at : at + len(magic)] == magic), None)
     if kind is None and data[:1] == b"\xff" and len(data) > 1:
-        # A frame header: eleven bits of sync, two of version, two of layer (MP3 is 01, AAC's ADTS is 00).
+        # A frame header: 11 bits of sync, 2 of version, 2 of layer (01 for MP3, 00 for AAC's ADTS).
         kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
     if kind is None:
-        raise _refused(name, f"a file that begins with {data[:8]!r}", "an audio file: mp3, wav, aac, m4a")
+        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", f"a file that begins with {data[:8]!r}")
     if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
         raise ViduRequestError(
             f"{name} must be a whole audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
@@ -106,11 +108,12 @@ def audio_data_uri(data: bytes, name: str) -> str:
 
 def frame_pair_problem(first: bytes, last: bytes) -> str | None:
     """
-    Compare the two frames of start-end2video.
+    Compare the resolutions of the two frames of start-end2video.
 
-    :param first: the first frame's file.
-    :param last: the last frame's file.
-    :return: what is wrong, or ``None``; also if one of them is not an image, which another check reports.
+    :param first: content of the first frame's file.
+    :param last: content of the last frame's file.
+    :return: the problem without a full stop, or ``None``. Also ``None`` if a file is not an image, which another check
+        reports.
     """
     one, other = read_image(first), read_image(last)
     if one is None or other is None:
@@ -120,13 +123,15 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
     if low <= ratio <= high:
         return None
     return (
-        f"first_frame_url and last_frame_url: {one.width}×{one.height} and {other.width}×{other.height} pixels given, "
-        f"allowed: resolutions within {low:g} to {high:g} of each other (source: {DOCUMENTATION})"
+        f"first_frame_url and last_frame_url must have resolutions with a ratio from {low:g} to {high:g}, got "
+        f"{one.width}×{one.height} and {other.width}×{other.height} pixels (source: {DOCUMENTATION})"
     )
 
 
-def _refused(name: str, given: str, allowed: str) -> ViduRequestError:
-    return ViduRequestError(f"{name}: {given} given, allowed: {allowed} (source: {DOCUMENTATION}). Nothing was sent.")
+def _refused(name: str, rule: str, given: str) -> ViduRequestError:
+    return ViduRequestError(
+        f"{name} must {rule}, got {given} (source: {DOCUMENTATION}). Nothing was sent or paid. Use another file."
+    )
 
 
 def _png(data: bytes) -> tuple[int, int] | None:
@@ -174,8 +179,8 @@ def _is_whole_png(data: bytes) -> bool:
     while at + 12 <= len(data):
         size, kind = struct.unpack(">I4s", data[at : at + 8])
         end = at + 8 + size
-        # What is left of a chunk, or has become zeros, does not add up to its checksum. Decoders do not look at that of
-        # a chunk that they may leave out, which has a small letter first.
+        # The checksum of a truncated or zeroed chunk is wrong. Decoders do not verify that of an optional chunk, whose
+        # type begins with a lowercase letter.
         if end + 4 > len(data):
             return False
         is_whole = zlib.crc32(memoryview(data)[at + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
@@ -190,14 +195,14 @@ def _is_whole_png(data: bytes) -> bool:
 
 def _is_whole_jpeg(data: bytes) -> bool:
     at, has_pixels = 2, False
-    # Stuffed and fill bytes are no markers, nor is what stands between two segments; decoders leave it out.
+    # Stuffed bytes and fill bytes are not markers. Decoders skip any bytes between two segments.
     next_marker = re.compile(rb"\xff([^\x00\xff])")
     while found := next_marker.search(data, at):
         marker, at = found[1][0], found.end()
         if marker == 0xD9:
             return has_pixels
         if marker not in _JPEG_BARE_MARKERS:
-            # The pixels of a scan follow its head, up to a marker that is none of their restarts.
+            # The pixels of a scan follow its header, up to a marker that is not one of their restart markers.
             at += int.from_bytes(data[at : at + 2], "big")
             has_pixels |= marker == 0xDA
     return False
@@ -210,14 +215,14 @@ def _is_whole_webp(data: bytes) -> bool:
         if not kind.isascii() or not kind.decode("ascii").isprintable():
             return False
         has_pixels |= kind in (b"VP8 ", b"VP8L", b"ANMF")
-        # Chunks have an even length.
+        # RIFF pads chunks to an even length.
         at += 8 + size + size % 2
     return has_pixels and at >= end and end <= len(data) + end % 2
 
 
 def _is_whole_wav(data: bytes) -> bool:
     size = int.from_bytes(data[4:8], "little")
-    # What was recorded into a pipe does not know its size.
+    # A recorder that writes into a pipe cannot know the size and sets one of these two values.
     return size in (0, 0xFFFFFFFF) or 8 + size <= len(data) + size % 2
 
 

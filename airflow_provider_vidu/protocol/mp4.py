@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MP4 files, seen from outside: whether one begins like a video, and whether its boxes add up."""
+"""MP4 files: checks of their first bytes and of the sizes of their boxes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _LARGE_HEAD_BYTES = 16
 
 def is_mp4(head: bytes) -> bool:
     """
-    Tell a video from a gateway's page by its first bytes.
+    Check whether a file begins like an MP4 video, and not like a gateway's page.
 
-    :param head: the beginning of a file, at least ``HEAD_BYTES`` of it.
+    :param head: at least the first ``HEAD_BYTES`` bytes of the file.
     """
     return head[4:8] == b"ftyp"
 
 
 class Boxes:
     """
-    Walks along the top-level boxes of a file while it comes, and keeps nothing of it.
+    Tracks the top-level boxes of a file while it arrives, without storing the content.
 
-    A file that was cut at the end of a box, between two fragments, looks whole.
+    It cannot detect a file that was truncated between two fragments, at the end of a box.
     """
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class Boxes:
 
     @property
     def has_no_end(self) -> bool:
-        """Whether the last box goes to the end of the file, wherever that is."""
+        """Whether the last box extends to the end of the file, so that its size is unknown."""
         return self._is_open and not self._head
 
     @property
     def is_whole(self) -> bool:
-        """Whether all boxes have come, the index and the pictures among them. Less than a box may follow."""
+        """Whether all boxes are complete, including the index and the pictures. A partial header may follow."""
         return {b"moov", b"mdat"} <= self._types and self._left == 0
 
     def take(self, data: bytes) -> None:
         """
-        Walk on.
+        Track the boxes in the next bytes of the file.
 
-        :param data: the next bytes of the file.
+        :param data: the bytes that follow those of the last call.
         """
         at = 0
         while at < len(data) and not self._is_open:
@@ -65,11 +65,11 @@ class Boxes:
         if size == 1:
             size = int.from_bytes(self._head[HEAD_BYTES:], "big")
         if 0 < size < head:
-            # No box is smaller than its head: what follows is no part of the video.
+            # A box is never smaller than its header, so the rest of the file is not part of the video.
             self._is_open = True
             return
         self._types.add(self._head[4:8])
-        # A box without a size goes to the end of the file.
+        # A box of size 0 extends to the end of the file.
         self._is_open = size == 0
         self._left = max(0, size - head)
         self._head = b""

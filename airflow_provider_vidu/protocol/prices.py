@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a request will probably cost and how long it will take, by the operator's price page or by a table of one's own.
+Estimates of cost and generation time, from the shipped price table or the author's own.
 
-Source of the former: github.com/UCloudDoc-Team/modelverse, price.md, as of ``PRICES_AS_OF``. Never a bill: prices
-change.
+Source of the shipped table: github.com/UCloudDoc-Team/modelverse, price.md, as of ``PRICES_AS_OF``. Prices change, so
+an estimate is not a bill.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_vidu.protocol.texts import shown
 
 Key = tuple[str, str, int | None, str]
 GivenPrices = Mapping[tuple[str, str, Any, str], float]
-"""Prices as an author gives them. A mapping is invariant in its keys, so the seconds are of any type here."""
+"""Prices from a DAG's author. A mapping is invariant in its keys, so the type of the seconds is ``Any``."""
 Row = tuple[float, float | None]
 
 PRICES_AS_OF = "2026-04-15"
@@ -35,19 +35,19 @@ PRICES_PER_SECOND: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("one-click/mv", "vidu-mv"): _MV_RATES,
     ("one-click/mv", "vidu-one-click-mv"): _MV_RATES,
 }
-"""CNY for each second of video, by resolution."""
+"""CNY per second of video, by resolution."""
 LIP_SYNC_PRICE_PER_5_SECONDS = 0.625
 AUDIO_PRICE = 0.46875
-"""Added by ``audio=true`` on img2video and reference2video of the q2 models."""
+"""CNY that ``audio=true`` adds on img2video and reference2video of the q2 models."""
 
 
 class Estimate(NamedTuple):
     """
-    What a request will probably cost and how long it will take.
+    Estimated price and typical generation time of a request.
 
-    :param price_cny: CNY, or ``None`` where no price is known.
-    :param typical_seconds: seconds of generation, or ``None`` where none are known.
-    :param missing: which price is missing; empty when there is one.
+    :param price_cny: CNY, ``None`` if no price is known.
+    :param typical_seconds: seconds of generation, ``None`` if unknown.
+    :param missing: a text that names the missing price, empty if a price is known.
     """
 
     price_cny: float | None
@@ -60,8 +60,8 @@ class Prices(NamedTuple):
     A price table.
 
     :param rows: (price in CNY, typical seconds of generation or ``None``) by (vidu_type, model, seconds of video,
-        resolution). ``None`` in place of the seconds: the price is for each second of video.
-    :param source: which prices they are, in words.
+        resolution). If the seconds of video are ``None``, the price is per second of video.
+    :param source: name of the table for logs and errors.
     """
 
     rows: Mapping[Key, Row]
@@ -71,16 +71,16 @@ class Prices(NamedTuple):
 @cache
 def price_table() -> Mapping[Key, Row]:
     """
-    Read the table that ships with the package.
+    Read the shipped price file.
 
-    :return: its rows, as in :class:`Prices`.
+    :return: the rows, as in :class:`Prices`.
     """
     text = resources.files(__package__).joinpath(f"prices_{PRICES_AS_OF}.csv").read_text("utf-8")
     return {key: row for key, row, _ in _csv_rows(text)}
 
 
 def shipped_prices() -> Prices:
-    """Give the table that ships with the package, with what is paid by the second."""
+    """Return the shipped price table, including the prices per second."""
     rates: dict[Key, Row] = {
         (vidu_type, model, None, resolution): (rate, None)
         for (vidu_type, model), by_resolution in PRICES_PER_SECOND.items()
@@ -91,13 +91,13 @@ def shipped_prices() -> Prices:
 
 def own_prices(given: str | GivenPrices) -> Prices:
     """
-    Read a price table that replaces the one that ships with the package.
+    Read the author's own price table, which replaces the shipped one.
 
     :param given: prices in CNY by (vidu_type, model, seconds of video, resolution), or the text of a CSV file with the
         columns of the shipped one: ``vidu_type``, ``model``, ``duration_s``, ``resolution``, ``price_cny`` and, if
-        known, ``typical_seconds``. ``None`` or an empty ``duration_s``: the price is for each second of video.
-    :return: The table. Typical times that it lacks come from the shipped one.
-    :raises ViduRequestError: naming the first row that is wrong, by line and column in a file. Nothing was sent.
+        known, ``typical_seconds``. If the seconds are ``None`` or empty, the price is per second of video.
+    :return: the table. Missing typical times come from the shipped table.
+    :raises ViduRequestError: if a row is wrong. It names the first one, by line and column in a file. Nothing was sent.
     """
     rows: dict[Key, Row] = {}
     pairs = _csv_rows(given) if isinstance(given, str) else ((key, (price, None), 0) for key, price in given.items())
@@ -111,7 +111,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
             if price is None or isinstance(price, (bool, str)) or not 0 <= price < float("inf"):
                 raise ViduRequestError(
                     f"prices: the price of {shown(key)} must be a number from 0, got {shown(price)}. Nothing was sent "
-                    "or paid. Correct it."
+                    "or paid. Correct the price."
                 )
             known = seconds or price_table().get(key, (0.0, None))[1]
             first = lines.setdefault(key, line)
@@ -121,18 +121,21 @@ def own_prices(given: str | GivenPrices) -> Prices:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise ViduRequestError(
-            f"prices: {type(error).__name__} ({shown(str(error))}) at or after the row {shown(key)} given, allowed: "
-            "CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with the columns "
-            "vidu_type, model, duration_s, resolution, price_cny, typical_seconds. Nothing was sent."
+            "prices must be CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with "
+            "the columns vidu_type, model, duration_s, resolution, price_cny, typical_seconds, got an error at or "
+            f"after the row {shown(key)} ({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. "
+            "Correct that row."
         ) from None
     return Prices(rows, "the prices given")
 
 
 def text_of(data: bytes) -> str:
     """
-    Decode a price file as spreadsheets save it, too: UTF-8, UTF-16 with its mark, or a Chinese Windows' own code.
+    Decode a price file in any encoding in which spreadsheets save it.
 
-    :param data: the file.
+    These are UTF-8, UTF-16 with a byte order mark, and GB18030 of Chinese Windows.
+
+    :param data: content of the file.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
@@ -147,13 +150,13 @@ _COLUMNS = ("vidu_type", "model", "duration_s", "resolution", "price_cny")
 
 def _csv_rows(text: str) -> Iterator[tuple[Key, Row, int]]:
     lines = text.splitlines()
-    # Before the names of the columns stand empty rows perhaps, and Excel's own hint at the separator.
+    # Empty rows and Excel's line that names the separator may precede the column names.
     skipped = next((at for at, line in enumerate(lines) if not re.fullmatch(r"sep=.|[,;\s]*", line.strip())), 0)
     separator = max(",;\t", key=lines[skipped].count) if lines[skipped:] else ","
     reader = csv.reader(lines[skipped:], delimiter=separator, skipinitialspace=True)
     header = [name.strip().lower() for name in next(reader, [])]
     if missing := [name for name in _COLUMNS if name not in header]:
-        raise _wrong_cell(1 + skipped, missing[0], "there", header)
+        raise _wrong_cell(1 + skipped, missing[0], "present", header)
     for values in reader:
         row = {name: value.strip() for name, value in zip(header, values, strict=False) if name}
         if any(row.values()):
@@ -162,7 +165,7 @@ def _csv_rows(text: str) -> Iterator[tuple[Key, Row, int]]:
 
 
 class _Cells(NamedTuple):
-    """A row of a price file, with where it stands, and whether commas are decimal points in it."""
+    """A row of a price file, its line number, and whether its numbers have decimal commas."""
 
     row: Mapping[str, str]
     line: int
@@ -202,11 +205,11 @@ def _wrong_cell(line: int, column: str, rule: str, got: object) -> ViduRequestEr
 
 def estimate(body: Mapping[str, Any], prices: Prices | None = None) -> Estimate:
     """
-    Estimate a request's price and its time of generation.
+    Estimate the price and the generation time of a request.
 
-    :param body: a submit body; what it leaves out counts with the API's default.
-    :param prices: the table, the shipped one by default.
-    :return: the estimate; ``None`` for what is unknown, with the missing price named.
+    :param body: a submit body; the API's defaults replace omitted fields.
+    :param prices: the price table, the shipped one by default.
+    :return: the estimate. An unknown value is ``None``, and ``missing`` names an unknown price.
     """
     rows = (prices or shipped_prices()).rows
     vidu_type, model = str(body.get("parameters", {}).get("vidu_type")), str(body.get("model"))
@@ -228,10 +231,11 @@ def estimate(body: Mapping[str, Any], prices: Prices | None = None) -> Estimate:
 
 def _missing(vidu_type: str, model: str, duration: object, resolution: object, rate: float | None) -> str:
     text = f"no price is known for {vidu_type} with {model}, duration {duration}, resolution {resolution}"
+    unknown = "and its length is not known beforehand"
     if rate is not None:
-        return f"{text}: it costs ¥{rate:g} for each second of a video whose length is not known beforehand"
+        return f"{text}: it costs ¥{rate:g} per second of video, {unknown}"
     if vidu_type == "lip-sync":
-        return f"{text}: it costs ¥{LIP_SYNC_PRICE_PER_5_SECONDS:g} for every 5 s of a video of unknown length"
+        return f"{text}: it costs ¥{LIP_SYNC_PRICE_PER_5_SECONDS:g} per 5 s of video, {unknown}"
     if row_of({"model": model, "parameters": {"vidu_type": vidu_type}}) is None:
         return f"{text} (this version does not know that pair; is it mistyped?)"
     return text

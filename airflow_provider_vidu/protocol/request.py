@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keyword arguments become a validated JSON body."""
+"""Requests for one video: checks, JSON body and fingerprint."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ Body = dict[str, Any]
 
 class Request(NamedTuple):
     """
-    One video, as its author asks for it. Nothing in it is checked until it is asked to be.
+    A request for one video, as its author wrote it.
 
-    :param vidu_type: the job, e.g. ``img2video``.
-    :param model: the model, e.g. ``viduq2-turbo``.
-    :param values: the API's fields by name; ``None`` leaves one out.
-    :param extra_input: what to add to ``input`` although the table does not know it.
-    :param extra_parameters: what to add to ``parameters`` although the table does not know it.
+    The constructor checks nothing; :meth:`problems` and :meth:`body` do.
+
+    :param vidu_type: type of the job, e.g. ``img2video``.
+    :param model: name of the model, e.g. ``viduq2-turbo``.
+    :param values: the API's fields by name; ``None`` omits a field.
+    :param extra_input: fields that the capability table does not know, added to ``input``; ``None`` adds none.
+    :param extra_parameters: fields that the table does not know, added to ``parameters``; ``None`` adds none.
     """
 
     vidu_type: Any
@@ -35,29 +37,29 @@ class Request(NamedTuple):
 
     def body(self) -> Body:
         """
-        Build and check the body of a submit. A pair of job and model that the table does not hold is built unchecked.
+        Build and check the body of a submit.
+
+        If the table does not know the pair of ``vidu_type`` and ``model``, this method checks only the names of fields
+        and whether JSON can represent the values.
 
         :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
-        :raises ViduRequestError: with every problem found. Nothing was sent; a retry alone cannot help.
+        :raises ViduRequestError: if there are problems; it names all of them. Nothing was sent; a retry alone cannot
+            help.
         """
         if found := self.problems():
             raise refusal(found)
         body = self.assembled()
         size = len(encode(body))
         if size > MAX_BODY_BYTES:
-            raise refusal(
-                [
-                    f"the body has {size:,} bytes, allowed: {MAX_BODY_BYTES:,} (source: {DOCUMENTATION}). "
-                    "Pass files as URLs instead"
-                ]
-            )
+            problem = f"body must have at most {MAX_BODY_BYTES:,} bytes, got {size:,} (source: {DOCUMENTATION})"
+            raise refusal([problem], "Pass files as URLs")
         return body
 
     def assembled(self) -> Body:
         """
         Build the body without any check.
 
-        :return: as :meth:`body`.
+        :return: a body of the same form as :meth:`body` returns.
         """
         body: Body = {"model": self.model, "input": {}, "parameters": {"vidu_type": self.vidu_type}}
         for name, value in _given(self.values).items():
@@ -68,29 +70,32 @@ class Request(NamedTuple):
 
     def as_asked(self) -> Body:
         """
-        Build the body as its author gave it, for logs and XCom: files by their names, data URIs in a few words.
+        Build the body for logs and XCom, without the content of files.
 
-        :return: as :meth:`body`.
+        Files appear by their names, and data URIs as a short description.
+
+        :return: a body of the same form as :meth:`body` returns.
         """
         return {key: without_data(value) for key, value in self.assembled().items()}
 
     def problems(self, unknown_yet: Collection[str] = ()) -> list[str]:
         """
-        Find everything that is wrong with it.
+        List the problems of the request.
 
-        :param unknown_yet: Fields with a value that only a template or a file will provide later.
-        :return: one sentence for each problem.
+        :param unknown_yet: fields whose value a template or a file supplies later.
+        :return: one sentence for each problem, without a full stop.
         """
         vidu_type, model = self.vidu_type, self.model
         values = {name: value for name, value in self.values.items() if value is not None}
         found = [
-            f"{name}: {shown(value)} given, allowed: a text without blanks around it, such as {example}"
+            f"{name} must be a non-empty, printable text without spaces around it, such as {example}, got "
+            f"{shown(value)}"
             for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
             if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable()
         ]
         found += [
-            f"{name}: not a field of this version{_nearest(name)}. To send it all the same, put it into extra_input or "
-            "extra_parameters"
+            f"{name} is not a field of this version{_nearest(name)}; to send it all the same, put it into extra_input "
+            "or extra_parameters"
             for name in values
             if name not in FIELDS
         ]
@@ -102,14 +107,14 @@ class Request(NamedTuple):
         known = {name: value for name, value in _given(values).items() if name not in unknown_yet}
         if row is None:
             return [
-                f"{name}: {shown(value)} given, allowed: what JSON can hold"
+                f"{name} must be a value that JSON can represent, got {shown(value)}"
                 for name, value in known.items()
                 if not _is_json(value)
             ]
         strangers = [name for name in values if name not in row.fields]
         found = [
-            f"{name}: not a field of {vidu_type} with {model}, allowed: {', '.join(row.fields)} (source: {row.source})."
-            f" To send it all the same, put it into extra_{FIELDS[name].section}"
+            f"{name} is not a field of {vidu_type} with {model}, which takes: {', '.join(row.fields)} (source: "
+            f"{row.source}); to send it all the same, put it into extra_{FIELDS[name].section}"
             for name in strangers
         ]
         checked = {name: value for name, value in known.items() if name not in strangers}
@@ -125,43 +130,59 @@ def build(
     extra_parameters: Mapping[str, Any] | None = None,
 ) -> Body:
     """
-    Build and check the body of a submit in one call, see :class:`Request` for the arguments.
+    Build and check the body of a submit in one call.
 
-    :return: as :meth:`Request.body`.
-    :raises ViduRequestError: with every problem found. Nothing was sent; a retry alone cannot help.
+    :param vidu_type: see :class:`Request`, as for the other arguments.
+    :param model: see :class:`Request`.
+    :param values: see :class:`Request`.
+    :param extra_input: see :class:`Request`.
+    :param extra_parameters: see :class:`Request`.
+    :return: the same as :meth:`Request.body`.
+    :raises ViduRequestError: if there are problems; it names all of them. Nothing was sent; a retry alone cannot help.
     """
     return Request(vidu_type, model, values, extra_input, extra_parameters).body()
 
 
-def refusal(found: Collection[str]) -> ViduRequestError:
-    """Put problems into one error."""
-    return ViduRequestError("Refused before anything was sent or paid: " + "; ".join(found) + ".")
+def refusal(found: Collection[str], step: str = "Correct the arguments") -> ViduRequestError:
+    """
+    Make one error of all problems of a request.
+
+    :param found: one sentence for each problem, without a full stop.
+    :param step: the next step as an imperative, without a full stop.
+    """
+    return ViduRequestError(f"{'; '.join(found)}. Nothing was sent or paid. {step}.")
 
 
 def encode(body: Body) -> bytes:
-    """Write a body as it goes over the wire: JSON, escaped to ASCII so that every text can be written."""
+    """
+    Encode a body as the JSON that a submit sends.
+
+    Non-ASCII characters are escaped, so that every text can be encoded.
+    """
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def fingerprint(body: Body, vidu_conn_id: str) -> str:
     """
-    Tell whether two requests are the same: a hash over all that is sent, files by their content.
+    Compute a hash that is equal for equal requests.
 
-    :param body: a body of a submit.
-    :param vidu_conn_id: the connection's id; its key, host and extra may change without making another request.
-    :return: a SHA-256 in hexadecimal digits.
+    It covers everything that the submit sends, including the content of files.
+
+    :param body: body of a submit.
+    :param vidu_conn_id: id of the connection. Its key, host and extra are not part of the hash.
+    :return: SHA-256 in hexadecimal digits.
     """
-    # Read back from what is sent, where every key is a text and keys can be sorted.
+    # After a round trip through JSON all keys are texts, so they can be sorted.
     canonical = json.dumps([vidu_conn_id, json.loads(encode(body))], sort_keys=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
 def without_data(value: Any) -> Any:
     """
-    Replace every data URI by a few words about it, and hide the secrets of URLs, for logs, XCom and manifests.
+    Describe data URIs and hide secrets of URLs, for logs, XCom and manifests.
 
     :param value: a body or a part of one.
-    :return: the same with data URIs replaced and without signatures in URLs.
+    :return: a copy with a short description in place of each data URI, and without signatures in URLs.
     """
     if isinstance(value, Mapping):
         return {key: without_data(item) for key, item in value.items()}
@@ -173,7 +194,7 @@ def without_data(value: Any) -> Any:
 
 
 def _nearest(name: str) -> str:
-    # Only here: it is a mistake that calls for it.
+    # Imported here because only an error needs it.
     from difflib import get_close_matches
 
     return "".join(f" (is {near} meant?)" for near in get_close_matches(name, FIELDS, n=1))
@@ -184,7 +205,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _always_with_voice(subjects: Any) -> Any:
-    """Documented for subjects: ``voice_id`` is always sent, empty for automatic."""
+    """Add the ``voice_id`` that the documentation requires for each subject; empty means automatic."""
     if not isinstance(subjects, (list, tuple)):
         return subjects
     return [{"voice_id": "", **subject} if isinstance(subject, dict) else subject for subject in subjects]
@@ -194,12 +215,10 @@ def _extra_problems(argument: str, section: str, extra: Any, values: Mapping[str
     if extra is None:
         return []
     if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra) or not _is_json(dict(extra)):
-        return [f"{argument}: {shown(extra)} given, allowed: a mapping of names to what JSON can hold"]
+        return [f"{argument} must be a mapping of names to values that JSON can represent, got {shown(extra)}"]
     taken = {"vidu_type", *(name for name in values if name in FIELDS and FIELDS[name].section == section)}
     return [
-        f"{argument}: {name} is given as an argument of its own, allowed: one of the two"
-        for name in extra
-        if name in taken
+        f"{argument} must not contain {name}, which is already given as an argument" for name in extra if name in taken
     ]
 
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a text is, and how a value is shown in one. It stands apart from the fields, since all modules need it."""
+"""
+Helpers for texts: URLs, data URIs, and values in errors and logs.
+
+They have their own module, because all modules need them and few need the fields.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
-# A store's connection id, as in s3://conn@bucket, is no secret.
+# Without s3 and other stores: the connection id in s3://conn@bucket is not a secret.
 _USERINFO = r"(?i)(\b(?:https?|socks[45]?h?|ftp)://)[^/\s@'\"]+(?::[^/\s'\"]*)?@"
-# The parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, UCloud and CDNs.
+# Parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, UCloud and CDNs.
 _HIDDEN_VALUES = (
     r"(?i)([?&;](?:x-(?:amz|goog|oss|cos)-(?:signature|credential|security-token)|(?:aws|oss|google)?access(?:key)?_?id"
     r"|(?:access_?|auth_?|security-?)?token|signature|sig|sign|ucloudpublickey|q-(?:signature|ak)|api_?key|key|password"
@@ -24,18 +28,18 @@ _SHOWN_TEXTS = 5
 
 def shown(value: Any) -> str:
     """
-    Show a value in an error text: short, and never the content of a data URI.
+    Show a value in an error text, shortened and without the content of data URIs.
 
     :param value: any value.
-    :return: its representation, cut where it is long.
+    :return: its ``repr`` without secrets of URLs, truncated if it is long. For a data URI, a short description.
     """
     if looks_like_data_uri(value):
         head = re.match(_DATA_URI, value)
         return f"a data URI of {len(value):,} characters" + (f" ({head[0]!r})" if head else "")
     try:
         text = without_secrets(repr(value))
-    except (ValueError, RecursionError):  # an integer of over 4,300 digits; a list in a list in a list …
-        return f"a {type(value).__name__} that is too large to show"
+    except (ValueError, RecursionError):  # an integer of over 4,300 digits; deeply nested lists
+        return f"{'an' if isinstance(value, int) else 'a'} {type(value).__name__} that is too large to show"
     if "data:" in text[: 10 * _SHOWN_CHARACTERS].lower():
         return f"a {type(value).__name__} that holds a data URI"
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
@@ -43,19 +47,21 @@ def shown(value: Any) -> str:
 
 def without_secrets(text: str) -> str:
     """
-    Hide what lets a reader of a URL open it or log in with it: signatures, tokens, key ids, user and password.
+    Hide the secrets of URLs: signatures, tokens, key ids, user names and passwords.
 
-    :param text: a URL, or a text that holds some.
-    :return: the same with ``***`` in place of these values.
+    A reader of the text could open a URL or log in with them.
+
+    :param text: a URL, or a text that contains URLs.
+    :return: the text with ``***`` in place of each secret.
     """
     return re.sub(_HIDDEN_VALUES, r"\1***", re.sub(_USERINFO, r"\1***@", text))
 
 
 def one_line(text: str) -> str:
     """
-    Escape what would begin another line of a log or steer a terminal.
+    Escape characters that would start a new log line or control a terminal.
 
-    :param text: a text from outside, such as an exception's.
+    :param text: a text from outside, such as that of an exception.
     """
     if text.isprintable():
         return text
@@ -64,36 +70,37 @@ def one_line(text: str) -> str:
 
 def named(error: BaseException) -> str:
     """
-    Name what a library raised, in one line without the secrets of URLs and without a full stop.
+    Describe a library's error in one line, without secrets of URLs.
 
-    :param error: what it raised.
+    :param error: the error.
+    :return: its type and text without a full stop.
     """
     return f"{type(error).__name__}: {one_line(without_secrets(str(error))).rstrip('.')}"
 
 
 def few(texts: Collection[str], separator: str = ", ") -> str:
     """
-    Show the first few of many texts.
+    Join the first few of many texts.
 
-    :param texts: all of them.
-    :param separator: what stands between two.
+    :param texts: all texts; the result shows 5 of them, and ``…`` if there are more.
+    :param separator: text between two of them, a comma and a space by default.
     """
     return separator.join([*islice(texts, _SHOWN_TEXTS), *["…"] * (len(texts) > _SHOWN_TEXTS)])
 
 
 def looks_like_data_uri(value: Any) -> bool:
-    """Whether a value is meant as a data URI, well-formed or not."""
+    """Check whether the author meant a value as a data URI, well-formed or not."""
     return isinstance(value, str) and re.match(r"\s*data:\S", value, re.IGNORECASE) is not None
 
 
 def is_url(value: Any) -> bool:
-    """Whether a value is an http(s) URL with a host."""
+    """Check whether a value is an http(s) URL with a host."""
     return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
 
 
 def is_usable_url(value: str) -> bool:
     """
-    Check whether an http(s) URL leads to a host at all, as every HTTP library reads it.
+    Check whether every HTTP library can read the host and port of an http(s) URL.
 
     :param value: an http(s) URL.
     """
@@ -109,12 +116,13 @@ def is_usable_url(value: str) -> bool:
 
 def plain_url(url: str) -> str:
     """
-    Read a link as a browser does: without blanks around it, line feeds and tabs in it, and with slashes only.
+    Clean a link as a browser does.
 
-    A ``%`` that quotes nothing is quoted itself: HTTP libraries would take it for a sign that nothing in the URL is
-    quoted, and quote the rest, its signature included, twice.
+    This removes spaces around the link, and line feeds and tabs in it. Backslashes before the query become slashes. A
+    ``%`` that begins no percent-encoding becomes ``%25``. Otherwise HTTP libraries would treat the whole URL as not
+    encoded, and encode the rest twice, including its signature. Source: the URL standard of WHATWG.
 
-    :param url: an http(s) URL, whole or relative to another one. Source: the URL standard of WHATWG.
+    :param url: an http(s) URL, absolute or relative to another one.
     """
     url = re.sub(r"[\t\r\n]", "", url.strip("".join(map(chr, range(33)))))
     before, mark, after = url.partition("?")
@@ -122,11 +130,11 @@ def plain_url(url: str) -> str:
 
 
 def is_data_uri(value: Any) -> bool:
-    """Whether a value is a base64 data URI."""
+    """Check whether a value is a base64 data URI."""
     return isinstance(value, str) and re.match(_DATA_URI, value) is not None
 
 
 def data_uri_bytes(value: str) -> int:
-    """How many bytes the base64 of a data URI stands for."""
+    """Return the decoded size of a base64 data URI in bytes."""
     encoded = value.partition(",")[2]
     return len(encoded) * 3 // 4 - encoded[-2:].count("=")

@@ -52,7 +52,7 @@ def with_files_read(request: Request, warn: Warn) -> Request:
     if vidu_type == "start-end2video" and frames[0] and frames[1]:
         problem = frame_pair_problem(frames[0], frames[1])
         if problem:
-            raise ViduRequestError(f"{problem}. Nothing was sent.")
+            raise ViduRequestError(f"{problem}. Nothing was sent or paid. Resize one of the frames.")
     return request._replace(values=found)
 
 

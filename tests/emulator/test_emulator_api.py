@@ -145,8 +145,8 @@ def test_a_body_with_problems_is_a_param_error_that_names_all_of_them(api, img2v
     assert response.status_code == 400
     error = response.json()["error"]
     assert error["code"] == "param_error"
-    assert "duration: 99 given" in error["message"]
-    assert "resolution: '8K' given" in error["message"]
+    assert "duration must be a whole number from 1 to 10 (default 5), got 99" in error["message"]
+    assert "resolution must be one of 360p, 540p, 720p, 1080p (default 720p), got '8K'" in error["message"]
     assert api.control("GET", "tasks") == []
 
 

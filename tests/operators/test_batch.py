@@ -109,10 +109,16 @@ WRONG = {
     "no custom id": ([QUICK], "item 0 (None): custom_id must be a string of 1 to 180"),
     "twice": ([asked("a"), asked("a")], "custom_id must be unique, got 'a' for 2 items (0, 1)"),
     "a name that no file may have": ([asked("a/b")], "item 0: custom_id must be 1 to 180 bytes"),
-    "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour: not a field of this version"),
-    "a misspelt field": ([asked("a", promt="x")], "promt: not a field of this version (is prompt meant?). To send it"),
-    "a wrong value": ([asked("a", duration=99)], "item 0 ('a'): duration: 99 given"),
-    "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration: 99 given"),
+    "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour is not a field of this version"),
+    "a misspelt field": (
+        [asked("a", promt="x")],
+        "promt is not a field of this version (is prompt meant?); to send it",
+    ),
+    "a wrong value": (
+        [asked("a", duration=99)],
+        "item 0 ('a'): duration must be a whole number from 1 to 10 (default 5), got 99 (",
+    ),
+    "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration must be a whole number"),
     "no list": ([1], "requests must be a list of mappings, or JSON text"),
     "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
     "of unknown price": (
@@ -132,7 +138,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
         ViduGenerateBatchOperator(task_id="batch", requests=given, **arguments)
     assert text in str(raised.value)
     if name == "many":
-        assert str(raised.value).endswith("; and 2 more.")
+        assert str(raised.value).endswith("; and 2 more. Nothing was sent or paid. Correct the arguments.")
     later = "{{ params.batch | tojson }}"
     ran = run_dag(
         lambda: ViduGenerateBatchOperator(task_id="batch", requests=later, retries=1, **arguments),
@@ -146,10 +152,10 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"fail_on": 2}, "fail_on: 2 given"),
+        ({"fail_on": 2}, "fail_on must be 'any', 'all' or a share between 0 and 1, such as 0.05, got 2"),
         ({"on_uncertain": "ask"}, "on_uncertain must be 'fail' or 'resubmit', got 'ask'"),
         ({"max_cost": -1}, "None for no limit, got -1"),
-        ({"prices": {"viduq2": 1}}, "prices: ValueError"),
+        ({"prices": {"viduq2": 1}}, "at or after the row 'viduq2' (ValueError: "),
         ({"timeout": timedelta(0)}, "or such a timedelta, got datetime.timedelta(0)"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],

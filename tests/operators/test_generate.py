@@ -190,7 +190,7 @@ def test_metrics_count_money_videos_and_failures(generate, emulator, counted, pr
         ),
         ({"destination": "/videos/{custom_id}.mp4"}, "destination must use {task_id} or {index}, since this"),
         ({"destination": "/videos/{name}.mp4"}, "(custom_id in batches only), got '{name}'"),
-        ({"duration": 99}, "duration: 99 given"),
+        ({"duration": 99}, "duration must be a whole number from 1 to "),
     ],
 )
 def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(arguments, text):

@@ -137,16 +137,28 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
             "(there is no such file). Nothing was sent or paid. Put the",
         ),
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
-        "not an image": ({"first_frame_url": str(text)}, r"begins with b'no image' given, allowed: an image file"),
-        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "401×100 pixels given, allowed: a"),
+        "not an image": (
+            {"first_frame_url": str(text)},
+            "must be in an image format (png, jpeg, webp), got a file that begins with b'no image'",
+        ),
+        "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "from 1:4 to 4:1, got 401×100 pixels"),
         "strange data": (
             {"first_frame_url": "{{ ' data:image/png;name=x;base64,c2VjcmV0' }}"},
             "a data URI of 38 char",
         ),
         "bad base64": ({"first_frame_url": "data:image/png;base64,%%%"}, "got one that is not base64"),
-        "templated duration": ({"duration": "{{ 11 }}"}, "duration: 11 given, allowed: a whole number from 1 to 10"),
-        "templated text": ({"duration": "{{ 'long' }}"}, "duration: 'long' given"),
-        "templated prompt": ({"prompt": "{{ 'x' * 2001 }}"}, "prompt: a text of 2,001 characters given"),
+        "templated duration": (
+            {"duration": "{{ 11 }}"},
+            "duration must be a whole number from 1 to 10 (default 5), got 11",
+        ),
+        "templated text": (
+            {"duration": "{{ 'long' }}"},
+            "duration must be a whole number from 1 to 10 (default 5), got 'long'",
+        ),
+        "templated prompt": (
+            {"prompt": "{{ 'x' * 2001 }}"},
+            "prompt must be a text of at most 2,000 characters, got 2,001 characters",
+        ),
         "small reference": (
             {
                 "vidu_type": "reference2video",
@@ -155,7 +167,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
                 "prompt": "a cat",
                 "images": [picture(tmp_path / "small.png", 127, 128)],
             },
-            "127×128 pixels given, allowed: at least 128×128 pixels",
+            "images must have at least 128×128 pixels, got 127×128 pixels",
         ),
         "frames": (
             {
@@ -163,7 +175,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
                 "first_frame_url": picture(tmp_path / "first.png", 200, 100),
                 "last_frame_url": picture(tmp_path / "last.png", 100, 100),
             },
-            "200×100 and 100×100 pixels given, allowed: resolutions within 0.8 to 1.25",
+            "with a ratio from 0.8 to 1.25, got 200×100 and 100×100 pixels",
         ),
     }
 
@@ -188,16 +200,22 @@ def test_what_only_the_worker_can_see_is_refused_before_the_call_and_not_retried
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"duration": 11}, r"duration: 11 given, allowed: a whole number from 1 to 10 \(default 5\)"),
-        ({"resolution": "4K"}, "resolution: '4K' given, allowed: one of 360p, 540p, 720p, 1080p"),
-        ({"first_frame_url": None}, "first_frame_url: nothing given, required"),
-        ({"first_frame_url": 5}, "first_frame_url: 5 given"),
-        ({"aspect_ratio": "1:1"}, "aspect_ratio: not a field of img2video .* put it into extra_parameters"),
-        ({"bgm": "yes"}, "bgm: 'yes' given, allowed: true or false"),
-        ({"model": ""}, "model: '' given"),
-        ({"extra_parameters": {"duration": 3}}, "extra_parameters: duration is given as an argument of its own"),
-        ({"extra_parameters": {"vidu_type": "x"}}, "extra_parameters: vidu_type is given as an argument of its own"),
-        ({"extra_input": [1]}, "extra_input: .* given, allowed: a mapping"),
+        ({"duration": 11}, r"duration must be a whole number from 1 to 10 \(default 5\), got 11"),
+        ({"resolution": "4K"}, r"resolution must be one of 360p, 540p, 720p, 1080p \(default 720p\), got '4K'"),
+        ({"first_frame_url": None}, r"first_frame_url must be an http\(s\) URL or a data URI, got nothing"),
+        ({"first_frame_url": 5}, "first_frame_url must be .*, got 5"),
+        ({"aspect_ratio": "1:1"}, "aspect_ratio is not a field of img2video .* put it into extra_parameters"),
+        ({"bgm": "yes"}, r"bgm must be true or false \(default false\), got 'yes'"),
+        ({"model": ""}, "model must be .*, got ''"),
+        (
+            {"extra_parameters": {"duration": 3}},
+            "extra_parameters must not contain duration, which is already given as an argument",
+        ),
+        (
+            {"extra_parameters": {"vidu_type": "x"}},
+            "extra_parameters must not contain vidu_type, which is already given as an argument",
+        ),
+        ({"extra_input": [1]}, r"extra_input must be a mapping .*, got \[1\]"),
     ],
 )
 def test_a_wrong_literal_is_refused_when_the_dag_is_parsed(arguments, text):
@@ -325,7 +343,7 @@ def test_a_wrong_value_of_a_mapped_submit_is_final_too(run_dag, emulator):
     quick = {"task_id": "submit", "retries": 1, "retry_delay": timedelta(0), "model": "viduq2-turbo"}
     ran = run_dag(lambda: ViduSubmitOperator.partial(**quick, first_frame_url=URL).expand(duration=[11]))
     assert type(ran.error) is AirflowFailException
-    assert "duration: 11 given" in str(ran.error)
+    assert "duration must be a whole number from 1 to 10 (default 5), got 11" in str(ran.error)
 
 
 def test_the_outputs_of_a_mapped_task_are_a_list_of_images(run_dag, emulator):

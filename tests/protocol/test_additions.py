@@ -21,9 +21,9 @@ def test_a_pair_that_is_not_in_the_table_is_built_unchecked():
 def test_a_pair_that_is_not_in_the_table_still_has_to_be_json():
     values = {"prompt": b"x", "seed": float("nan"), "duration": object, "voice_id": "v"}
     assert problems("img2video", "viduq9", values) == [
-        "prompt: b'x' given, allowed: what JSON can hold",
-        "seed: nan given, allowed: what JSON can hold",
-        "duration: <class 'object'> given, allowed: what JSON can hold",
+        "prompt must be a value that JSON can represent, got b'x'",
+        "seed must be a value that JSON can represent, got nan",
+        "duration must be a value that JSON can represent, got <class 'object'>",
     ]
     assert problems("img2video", "viduq9", values, unknown_yet={"prompt", "seed", "duration"}) == []
 
@@ -32,8 +32,8 @@ def test_a_field_of_another_job_is_refused_with_the_way_round():
     row = CAPABILITIES["img2video", "viduq2-turbo"]
     fields = ", ".join(row.fields)
     assert problems(*IMG[:2], {**IMG[2], "aspect_ratio": "16:9", "video_url": VIDEO, "language": None}) == [
-        f"{name}: not a field of img2video with viduq2-turbo, allowed: {fields} (source: {row.source}). "
-        f"To send it all the same, put it into extra_{place}"
+        f"{name} is not a field of img2video with viduq2-turbo, which takes: {fields} (source: {row.source}); "
+        f"to send it all the same, put it into extra_{place}"
         for name, place in (("aspect_ratio", "parameters"), ("video_url", "input"))
     ]
 
@@ -43,8 +43,8 @@ def test_a_name_that_no_job_has_is_refused_with_the_way_round(model):
     with pytest.raises(ViduRequestError) as caught:
         build("img2video", model, {"first_frame_url": FRAME, "fps": 60, "off_peak": None})
     assert str(caught.value) == (
-        "Refused before anything was sent or paid: fps: not a field of this version. "
-        "To send it all the same, put it into extra_input or extra_parameters."
+        "fps is not a field of this version; to send it all the same, put it into extra_input or extra_parameters. "
+        "Nothing was sent or paid. Correct the arguments."
     )
 
 
@@ -74,8 +74,8 @@ def test_an_addition_that_is_no_mapping_or_no_json_is_refused(argument, extra, t
     with pytest.raises(ViduRequestError) as caught:
         build(*IMG, **{argument: extra})
     assert str(caught.value) == (
-        f"Refused before anything was sent or paid: {argument}: {text} given, "
-        "allowed: a mapping of names to what JSON can hold."
+        f"{argument} must be a mapping of names to values that JSON can represent, got {text}. "
+        "Nothing was sent or paid. Correct the arguments."
     )
 
 
@@ -86,10 +86,10 @@ def test_an_addition_nested_without_end_is_refused():
     for _ in range(100_000):
         nested = [nested]
     assert problems(*IMG, extra_input={"a": endless}) == [
-        "extra_input: {'a': [[...]]} given, allowed: a mapping of names to what JSON can hold"
+        "extra_input must be a mapping of names to values that JSON can represent, got {'a': [[...]]}"
     ]
     assert problems(*IMG, extra_input={"a": nested}) == [
-        "extra_input: a dict that is too large to show given, allowed: a mapping of names to what JSON can hold"
+        "extra_input must be a mapping of names to values that JSON can represent, got a dict that is too large to show"
     ]
 
 
@@ -100,7 +100,7 @@ def test_an_addition_does_not_replace_an_argument():
         "extra_parameters": {"vidu_type": "x", "seed": 1, "duration": 6},
     }
     assert problems("img2video", "viduq2-turbo", values, **extras) == [
-        f"{argument}: {name} is given as an argument of its own, allowed: one of the two"
+        f"{argument} must not contain {name}, which is already given as an argument"
         for argument, name in (
             ("extra_input", "first_frame_url"),
             ("extra_input", "vidu_type"),
@@ -110,22 +110,25 @@ def test_an_addition_does_not_replace_an_argument():
     ]
 
 
+A_NAME = "must be a non-empty, printable text without spaces around it, such as"
+
+
 @pytest.mark.parametrize(
     ("vidu_type", "model", "found"),
     [
-        ("", "viduq2-turbo", ["vidu_type: '' given, allowed: a text without blanks around it, such as img2video"]),
+        ("", "viduq2-turbo", [f"vidu_type {A_NAME} img2video, got ''"]),
         (
             "img2video",
             "viduq2 ",
-            ["model: 'viduq2 ' given, allowed: a text without blanks around it, such as viduq2-turbo"],
+            [f"model {A_NAME} viduq2-turbo, got 'viduq2 '"],
         ),
-        ("img2video", " ", ["model: ' ' given, allowed: a text without blanks around it, such as viduq2-turbo"]),
+        ("img2video", " ", [f"model {A_NAME} viduq2-turbo, got ' '"]),
         (
             None,
             ["viduq2"],
             [
-                "vidu_type: None given, allowed: a text without blanks around it, such as img2video",
-                "model: ['viduq2'] given, allowed: a text without blanks around it, such as viduq2-turbo",
+                f"vidu_type {A_NAME} img2video, got None",
+                f"model {A_NAME} viduq2-turbo, got ['viduq2']",
             ],
         ),
     ],

@@ -193,14 +193,14 @@ def test_check_names_every_problem_with_its_source():
     row = CAPABILITIES["img2video", "viduq2-turbo"]
     where = f"(img2video with viduq2-turbo; source: {row.source})"
     assert check(body_of("img2video", "viduq2-turbo", {}, duration=11)) == [
-        f"first_frame_url: nothing given, required: an http(s) URL or a data URI {where}",
-        f"duration: 11 given, allowed: a whole number from 1 to 10 (default 5) {where}",
+        f"first_frame_url must be an http(s) URL or a data URI, got nothing {where}",
+        f"duration must be a whole number from 1 to 10 (default 5), got 11 {where}",
     ]
 
 
 FRAME = {"first_frame_url": "https://h/a.png"}
 Q2_AMPLITUDE = "movement_amplitude has no effect: viduq2-turbo ignores it."
-SILENT = "voice_id has no effect: it counts only with audio=True."
+SILENT = "voice_id has no effect without audio=True."
 
 
 @pytest.mark.parametrize(
@@ -230,23 +230,23 @@ SILENT = "voice_id has no effect: it counts only with audio=True."
         (body_of("lip-sync", "vidu-lip-sync", {"video_url": "u", "text": "four"}, speed=1, voice_id="v"), []),
         (
             body_of("lip-sync", "vidu-lip-sync", {"audio_url": "u", "text": "four"}, speed=1, voice_id="v", volume=1),
-            [f"{name} has no effect: audio_url wins." for name in ("text", "speed", "voice_id", "volume")],
+            [f"{name} has no effect: audio_url takes precedence." for name in ("text", "speed", "voice_id", "volume")],
         ),
         (body_of("lip-sync", "vidu-lip-sync", {"audio_url": "u"}), []),
         (
             body_of("img2video", "unknown-model", {}, movement_amplitude="auto"),
             [
-                "Nothing was checked: 'img2video' with 'unknown-model' is not in this version's table (models that it "
-                f"has: {', '.join(model for vidu_type, model in CAPABILITIES if vidu_type == 'img2video')}). If the "
-                "name is mistyped, stop here: an accepted submit is billed."
+                "Sending an unchecked request: this version does not know 'img2video' with 'unknown-model'. Known "
+                f"models of this type: {', '.join(model for kind, model in CAPABILITIES if kind == 'img2video')}. If a "
+                "name is mistyped, stop the task now: Vidu bills an accepted submit."
             ],
         ),
         (
             {},
             [
-                "Nothing was checked: None with None is not in this version's table (models that it has: none, since "
-                "its jobs are img2video, text2video, reference2video, start-end2video, extend, lip-sync, "
-                "one-click/mv). If the name is mistyped, stop here: an accepted submit is billed."
+                "Sending an unchecked request: this version does not know None with None. Known types: img2video, "
+                "text2video, reference2video, start-end2video, extend, lip-sync, one-click/mv. If a name is mistyped, "
+                "stop the task now: Vidu bills an accepted submit."
             ],
         ),
     ],

@@ -87,11 +87,12 @@ def test_the_edge_of_a_limit_is_allowed(case, name, values):
 
 TO_10, TO_8 = "a whole number from 1 to 10 (default 5)", "a whole number from 1 to 8 (default 5)"
 TO_2000 = "a text of at most 2,000 characters"
+NEEDED_TO_2000 = "a non-blank text of at most 2,000 characters"
 HD = "one of 540p, 720p, 1080p (default 720p)"
 URL_OR_DATA = "an http(s) URL or a data URI"
-SUBJECTS = "1 to 7 subjects, each {'id': text, 'images': 1 to 3 images, 'voice_id': text}, and no other keys"
+SUBJECTS = "a list of 1 to 7 subjects, each {'id': text, 'images': 1 to 3 images, 'voice_id': text} without other keys"
 IMAGES = "a list of 1 to 7 images, each an http(s) URL or a data URI"
-SPEECH = "a text of 4 to 2,000 units (a Han character counts two), pauses as <#0.01#> to <#99.99#> seconds"
+SPEECH = "a text of 4 to 2,000 units (a Han character counts as two) with pauses from <#0.01#> to <#99.99#> seconds"
 
 
 PAST = [
@@ -109,16 +110,16 @@ PAST = [
     (PAIR_Q3, "duration", 1.5, "1.5", "a whole number"),
     (EXTEND, "duration", 8, "8", "a whole number from 1 to 7 (default 5)"),
     (IMG, "seed", 1.5, "1.5", "a whole number"),
-    (IMG, "seed", 10**5000, "a int that is too large to show", "a whole number"),
-    (IMG, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
+    (IMG, "seed", 10**5000, "an int that is too large to show", "a whole number"),
+    (IMG, "prompt", "x" * 2001, "2,001 characters", TO_2000),
     (IMG, "prompt", [5], "[5]", TO_2000),
-    (TXT, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
-    (TXT, "prompt", " \n", "an empty text", TO_2000),
-    (REF, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
-    (REF, "prompt", "", "an empty text", TO_2000),
-    (PAIR, "prompt", "x" * 2001, "a text of 2,001 characters", TO_2000),
+    (TXT, "prompt", "x" * 2001, "2,001 characters", NEEDED_TO_2000),
+    (TXT, "prompt", " \n", r"' \n'", NEEDED_TO_2000),
+    (REF, "prompt", "x" * 2001, "2,001 characters", NEEDED_TO_2000),
+    (REF, "prompt", "", "''", NEEDED_TO_2000),
+    (PAIR, "prompt", "x" * 2001, "2,001 characters", TO_2000),
     (EXTEND, "prompt", b"x", "b'x'", "a text"),
-    (MV, "prompt", "x" * 3001, "a text of 3,001 characters", "a text of at most 3,000 characters"),
+    (MV, "prompt", "x" * 3001, "3,001 characters", "a text of at most 3,000 characters"),
     (IMG, "resolution", "2K", "'2K'", "one of 360p, 540p, 720p, 1080p (default 720p)"),
     (IMG, "resolution", "720P", "'720P'", "one of 360p, 540p, 720p, 1080p (default 720p)"),
     (FAST, "resolution", "540p", "'540p'", "one of 720p, 1080p (default 720p)"),
@@ -149,17 +150,17 @@ PAST = [
         EXTEND,
         "last_frame_url",
         data_uri(10 * MIB + 1),
-        "a data URI of 10,485,761 bytes (at most 10,485,760)",
-        URL_OR_DATA,
+        "a data URI of 10,485,761 bytes",
+        f"{URL_OR_DATA} of at most 10,485,760 decoded bytes",
     ),
     (EXTEND, "video_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", "an http(s) URL"),
     (LIPS, "ref_photo_url", "a.png", "'a.png'", "an http(s) URL"),
     (LIPS, "audio_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", "an http(s) URL"),
-    (LIPS, "text", "abc", "a text of 3 units", SPEECH),
-    (LIPS, "text", "你a", "a text of 3 units", SPEECH),
-    (LIPS, "text", "x" * 2001, "a text of 2,001 units", SPEECH),
-    (LIPS, "text", "字" * 1000 + "x", "a text of 2,001 units", SPEECH),
-    (LIPS, "text", "abc<#1#>", "a text of 3 units", SPEECH),
+    (LIPS, "text", "abc", "3 units", SPEECH),
+    (LIPS, "text", "你a", "3 units", SPEECH),
+    (LIPS, "text", "x" * 2001, "2,001 units", SPEECH),
+    (LIPS, "text", "字" * 1000 + "x", "2,001 units", SPEECH),
+    (LIPS, "text", "abc<#1#>", "3 units", SPEECH),
     (LIPS, "text", "four<#0#>", "the pause <#0#>", SPEECH),
     (LIPS, "text", "four<#0.00#>", "the pause <#0.00#>", SPEECH),
     (LIPS, "text", "four<#100#>", "the pause <#100#>", SPEECH),
@@ -201,52 +202,51 @@ PAST = [
 def test_past_its_limit_a_value_is_refused_by_name(case, name, value, given_text, allowed):
     vidu_type, model, least = case
     source = CAPABILITIES[vidu_type, model].source
-    expected = f"allowed: {allowed} ({vidu_type} with {model}; source: {source})"
     (problem,) = problems(vidu_type, model, {**least, name: value})
-    assert problem == f"{name}: {given_text} given, {expected}"
+    assert problem == f"{name} must be {allowed}, got {given_text} ({vidu_type} with {model}; source: {source})"
     with pytest.raises(ViduRequestError) as caught:
         build(vidu_type, model, {**least, name: value})
-    assert str(caught.value) == f"Refused before anything was sent or paid: {problem}."
+    assert str(caught.value) == f"{problem}. Nothing was sent or paid. Correct the arguments."
 
 
 @pytest.mark.parametrize(
     ("vidu_type", "model", "values", "found"),
     [
-        ("img2video", "viduq2-pro", {}, [f"first_frame_url: nothing given, required: {URL_OR_DATA}"]),
-        ("text2video", "viduq2", {}, [f"prompt: nothing given, required: {TO_2000}"]),
+        ("img2video", "viduq2-pro", {}, [f"first_frame_url must be {URL_OR_DATA}, got nothing"]),
+        ("text2video", "viduq2", {}, [f"prompt must be {NEEDED_TO_2000}, got nothing"]),
         (
             "reference2video",
             "viduq2",
             {},
             [
-                f"prompt: nothing given, required: {TO_2000}",
-                "subjects or images: nothing given, one of them is required",
+                f"prompt must be {NEEDED_TO_2000}, got nothing",
+                "subjects or images must be given, got neither",
             ],
         ),
         (
             "reference2video",
             "viduq2",
             {"prompt": "p", "subjects": [subject()], "images": [FRAME]},
-            ["subjects and images: both given, allowed: one of them"],
+            ["subjects or images must be given alone, got both"],
         ),
         (
             "reference2video",
             "viduq2",
             {"prompt": "p", "images": [FRAME], "audio": True},
-            ["audio: True given, allowed: only with subjects"],
+            ["audio must be false or omitted without subjects, got True"],
         ),
         (
             "start-end2video",
             "viduq2-pro",
             {},
-            [f"{name}: nothing given, required: {URL_OR_DATA}" for name in ("first_frame_url", "last_frame_url")],
+            [f"{name} must be {URL_OR_DATA}, got nothing" for name in ("first_frame_url", "last_frame_url")],
         ),
-        ("extend", "viduq2-pro", {}, ["video_url: nothing given, required: an http(s) URL"]),
+        ("extend", "viduq2-pro", {}, ["video_url must be an http(s) URL, got nothing"]),
         (
             "lip-sync",
             "vidu-lip-sync",
             {"video_url": VIDEO},
-            ["audio_url or text: nothing given, one of them is required"],
+            ["audio_url or text must be given, got neither"],
         ),
         ("lip-sync", "vidu-lip-sync", {"video_url": VIDEO, "audio_url": SOUND}, []),
         ("lip-sync", "vidu-lip-sync", {"video_url": VIDEO, "audio_url": SOUND, "text": "Hello"}, []),
@@ -255,8 +255,8 @@ def test_past_its_limit_a_value_is_refused_by_name(case, name, value, given_text
             "vidu-mv",
             {},
             [
-                f"images: nothing given, required: {IMAGES}",
-                f"audio_url: nothing given, required: {URL_OR_DATA}",
+                f"images must be {IMAGES}, got nothing",
+                f"audio_url must be {URL_OR_DATA}, got nothing",
             ],
         ),
     ],
@@ -270,7 +270,7 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(ViduRequestError) as caught:
         build("text2video", "viduq2", {"duration": 11, "voice_id": "v", "bgm": 1})
     told = str(caught.value)
-    assert re.findall(r"(\w+): (?:not|nothing|11|1) ", told) == ["voice_id", "prompt", "duration", "bgm"]
+    assert re.findall(r"(\w+) (?:is not|must be) ", told) == ["voice_id", "prompt", "duration", "bgm"]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,8 @@ def test_the_text_of_a_template_is_understood(name, text, value):
 )
 def test_any_other_text_is_refused_by_name(name, text):
     (problem,) = problems(*TXT[:2], {"prompt": "p", name: text})
-    assert problem.startswith(f"{name}: {text!r} given, allowed: ")
+    assert problem.startswith(f"{name} must be ")
+    assert f", got {text!r} (" in problem
 
 
 @pytest.mark.parametrize(("name", "value"), [("prompt", "5"), ("voice_id", "true"), ("resolution", "720p")])

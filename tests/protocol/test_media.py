@@ -137,33 +137,41 @@ def refusal(make, *arguments, **options):
     return str(caught.value)
 
 
-def refused(given_text, allowed):
-    return f"first_frame_url: {given_text} given, allowed: {allowed} (source: {DOCUMENTATION}). Nothing was sent."
+def refused(given_text, rule):
+    return (
+        f"first_frame_url must {rule}, got {given_text} (source: {DOCUMENTATION}). Nothing was sent or paid. "
+        "Use another file."
+    )
 
 
-RATIO = "a ratio of width to height between 1:4 and 4:1"
+RATIO = "have a ratio of width to height from 1:4 to 4:1"
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "given_text", "allowed"),
+    ("data", "options", "given_text", "rule"),
     [
         (file("PNG", (10, 41)), {}, "10×41 pixels", RATIO),
         (file("PNG", (41, 10)), {}, "41×10 pixels", RATIO),
-        (file("PNG", (127, 128)), {"least_side": 128}, "127×128 pixels", "at least 128×128 pixels"),
-        (file("PNG", (128, 127)), {"least_side": 128}, "128×127 pixels", "at least 128×128 pixels"),
-        (b"GIF89a" + bytes(9), {}, "a file that begins with b'GIF89a\\x00\\x00'", "an image file: png, jpeg, webp"),
-        (b"", {}, "a file that begins with b''", "an image file: png, jpeg, webp"),
+        (file("PNG", (127, 128)), {"least_side": 128}, "127×128 pixels", "have at least 128×128 pixels"),
+        (file("PNG", (128, 127)), {"least_side": 128}, "128×127 pixels", "have at least 128×128 pixels"),
+        (
+            b"GIF89a" + bytes(9),
+            {},
+            "a file that begins with b'GIF89a\\x00\\x00'",
+            "be in an image format (png, jpeg, webp)",
+        ),
+        (b"", {}, "a file that begins with b''", "be in an image format (png, jpeg, webp)"),
         (
             file("PNG").ljust(50 * 2**20 + 1, b"\0"),
             {},
             "52,428,801 bytes",
-            "at most 52,428,800 bytes",
+            "have at most 52,428,800 bytes",
         ),
     ],
     ids=range(7),
 )
-def test_an_image_that_the_api_would_refuse_is_not_sent(data, options, given_text, allowed):
-    assert refusal(image_data_uri, data, "first_frame_url", **options) == refused(given_text, allowed)
+def test_an_image_that_the_api_would_refuse_is_not_sent(data, options, given_text, rule):
+    assert refusal(image_data_uri, data, "first_frame_url", **options) == refused(given_text, rule)
 
 
 def test_an_image_of_the_least_side_and_of_50_mib_is_taken():
@@ -209,7 +217,9 @@ def test_a_sound_becomes_a_data_uri_of_its_own_format(data, kind):
 )
 def test_what_is_no_sound_of_the_four_formats_is_not_sent(data):
     begins = f"a file that begins with {data[:8]!r}"
-    assert refusal(audio_data_uri, data, "first_frame_url") == refused(begins, "an audio file: mp3, wav, aac, m4a")
+    assert refusal(audio_data_uri, data, "first_frame_url") == refused(
+        begins, "be in an audio format (mp3, wav, aac, m4a)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,8 +235,8 @@ def test_what_is_no_sound_of_the_four_formats_is_not_sent(data):
 )
 def test_two_frames_have_to_be_of_about_one_resolution(first, last, fits):
     problem = (
-        f"first_frame_url and last_frame_url: {first[0]}×{first[1]} and {last[0]}×{last[1]} pixels given, "
-        f"allowed: resolutions within 0.8 to 1.25 of each other (source: {DOCUMENTATION})"
+        "first_frame_url and last_frame_url must have resolutions with a ratio from 0.8 to 1.25, got "
+        f"{first[0]}×{first[1]} and {last[0]}×{last[1]} pixels (source: {DOCUMENTATION})"
     )
     assert frame_pair_problem(file("PNG", first), file("JPEG", last)) == (None if fits else problem)
 

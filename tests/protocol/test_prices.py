@@ -118,7 +118,8 @@ def test_a_price_is_rounded_to_the_page_s_digits():
 
 
 NO_PRICE = "no price is known for "
-BY_SECOND = "for each second of a video whose length is not known beforehand"
+UNKNOWN = "and its length is not known beforehand"
+BY_SECOND = f"per second of video, {UNKNOWN}"
 
 
 STRANGE = "(this version does not know that pair; is it mistyped?)"
@@ -129,8 +130,7 @@ STRANGE = "(this version does not know that pair; is it mistyped?)"
     [
         (
             body_of("lip-sync", "vidu-lip-sync"),
-            "lip-sync with vidu-lip-sync, duration None, resolution None: it costs ¥0.625 for every 5 s of a video of "
-            "unknown length",
+            f"lip-sync with vidu-lip-sync, duration None, resolution None: it costs ¥0.625 per 5 s of video, {UNKNOWN}",
         ),
         (
             body_of("one-click/mv", "vidu-mv"),
@@ -230,7 +230,9 @@ KEY = ("img2video", "viduq2-turbo", 5, "720p")
     ],
 )
 def test_a_price_table_that_is_none_is_refused(given):
-    with pytest.raises(ViduRequestError, match=r"prices: .* (given, allowed: CNY by .* |got .*)Nothing was sent"):
+    with pytest.raises(
+        ViduRequestError, match=r"prices(: .*| must be CNY by .*), got .*\. Nothing was sent or paid\. Correct "
+    ):
         own_prices(given)
 
 
@@ -272,7 +274,7 @@ def test_a_price_file_is_read_as_spreadsheets_save_it(data):
 
 
 WRONG_CELLS = {
-    TABLE.replace("duration_s,", ""): "line 1, column duration_s must be there, got",
+    TABLE.replace("duration_s,", ""): "line 1, column duration_s must be present, got",
     TABLE.replace("1.25", "cheap"): "line 2, column price_cny must be a number from 0, got 'cheap'",
     TABLE.replace("0.9375", "-1"): "line 3, column price_cny must be a number from 0, got '-1'",
     TABLE.replace("0.9375", "nan"): "line 3, column price_cny must be a number from 0, got 'nan'",
@@ -280,7 +282,7 @@ WRONG_CELLS = {
     TABLE.replace(",5,", ",five,"): "line 2, column duration_s must be a number from 0, got 'five'",
     TABLE.replace(",5,", ",5.5,"): "line 2, column duration_s must be a whole number of seconds, or empty, got '5.5'",
     f"sep=,\n{TABLE}".replace(",26", ",long"): "line 3, column typical_seconds must be a number from 0, got 'long'",
-    "": "line 1, column vidu_type must be there, got []",
+    "": "line 1, column vidu_type must be present, got []",
 }
 
 

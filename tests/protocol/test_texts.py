@@ -25,7 +25,7 @@ SECRET = "c2VjcmV0" * 200
         ({"images": [f"Data:image/png;base64,{SECRET}"]}, "a dict that holds a data URI"),
         ("x" * 78, repr("x" * 78)),
         ("x" * 79, f"'{'x' * 79}… (81 characters)"),
-        (10**5000, "a int that is too large to show"),
+        (10**5000, "an int that is too large to show"),
         (None, "None"),
     ],
     ids=range(10),

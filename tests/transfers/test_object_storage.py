@@ -186,7 +186,11 @@ def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, te
     [
         ("", "destination must be a path or URI, got ''."),
         ("{name}", "{custom_id}, {task_id}, {index} (custom_id in batches only), got '{name}'."),
-        ("{custom_id}.mp4", "use {task_id} or {index}, since this video has no custom_id, got '{custom_id}'."),
+        (
+            "{custom_id}.mp4",
+            "use {task_id} or {index}, since this video has no custom_id, got '{custom_id}'. Nothing was sent or paid. "
+            "Correct the arguments.",
+        ),
     ],
 )
 def test_a_wrong_destination_is_refused_when_the_dag_is_parsed(destination, text):
