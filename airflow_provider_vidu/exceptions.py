@@ -1,61 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Errors of this provider, sorted by the reader's next step.
+Errors of this provider, grouped by the reader's next step.
 
 ::
 
     ViduError
-    ├── ViduRequestError              the request is wrong; nothing was sent, nothing paid: correct the DAG
-    ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent, nothing paid
-    ├── ViduStateError                a store could not be read or written before a submit; nothing was sent: retry
-    ├── ViduApiError                  the API answered, or failed to
-    │   ├── ViduRefusedError          refused for good, nothing paid: correct the request
-    │   │   └── ViduModerationError   refused by content moderation, nothing paid: change the text
-    │   ├── ViduAuthError             bad key, quota or address, nothing paid: fix the connection, then retry
-    │   ├── ViduRateLimitError        too fast, nothing paid: retry later
+    ├── ViduRequestError              the request is wrong; nothing was sent or paid: correct the DAG
+    ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent or paid: fix it
+    ├── ViduStateError                a read or write of a store failed before a submit; nothing was sent: retry
+    ├── ViduApiError                  the API refused a request, or returned no usable answer
+    │   ├── ViduRefusedError          the API refused the request, nothing paid: correct the request
+    │   │   └── ViduModerationError   content moderation refused the text, nothing paid: change the text
+    │   ├── ViduAuthError             bad key, quota or address, nothing paid: fix the cause, then retry
+    │   ├── ViduRateLimitError        too many requests, nothing paid: retry later
     │   ├── ViduConnectError          never sent, nothing paid: retry
-    │   ├── ViduTaskNotFoundError     the server does not know the task yet, or no longer knows it
+    │   ├── ViduTaskNotFoundError     the server does not know the task yet, or not any more
     │   ├── ViduUnavailableError      a poll failed for now; polling again is free
     │   └── ViduSubmissionUncertainError  a submit may have been accepted and paid: check before you resubmit
-    ├── ViduDownloadError             a video could not be stored; it stays at its url until that expires
-    └── ViduEventError                a trigger's event has an unknown format
+    ├── ViduDownloadError             a video could not be stored; it stays at its URL until that expires: retry
+    └── ViduEventError                a trigger's event has an unknown format: resume the wait
 
-Airflow's own exception types appear only where operators and sensors hand these over to Airflow.
+Only operators and sensors raise Airflow's own exception types, in place of these.
 """
 
 from __future__ import annotations
 
 
 class ViduError(Exception):
-    """Base of all errors of this provider."""
+    """Base class of all errors of this provider."""
 
 
 class ViduRequestError(ViduError, ValueError):
-    """The request is wrong. Nothing was sent or paid, and a retry alone cannot help."""
+    """
+    A wrong request. Nothing was sent or paid.
+
+    A retry cannot help until the request is corrected.
+    """
 
 
 class ViduConnectionSettingsError(ViduError, ValueError):
-    """The Airflow connection is missing or holds a wrong value. Nothing was sent; fix it, then retry."""
+    """
+    An Airflow connection that is missing or holds a wrong value. Nothing was sent.
+
+    Fix the connection, then retry.
+    """
 
 
 class ViduStateError(ViduError):
     """
-    A submit depends on a store that could not be read or written: the task state store, or a file with prices.
+    A failed read or write of a store that a submit depends on. Nothing was sent.
 
-    Nothing was sent or paid; a retry can help.
+    The store is the task state store, or holds a file with prices or an input file. Nothing was paid; a retry can help.
     """
 
 
 class ViduApiError(ViduError):
     """
-    The API refused a request, or its answer cannot be used.
+    A request that the API refused, or that got no usable answer.
 
-    :param message: What happened, what was paid and the next step.
+    :param message: The event, the costs and the next step.
     :param status: HTTP status, ``None`` without an answer.
     :param code: The API's own error code, ``None`` if the answer had none.
     :param request_id: The API's id of the request, empty if the answer had none.
     :param vidu_task_id: Vidu's id of the polled task, ``None`` for a submit.
-    :param retry_after: Seconds to wait by the server's Retry-After, ``None`` if it sent none.
+    :param retry_after: Seconds of the server's Retry-After, ``None`` if it sent none.
     """
 
     def __init__(
@@ -77,46 +85,77 @@ class ViduApiError(ViduError):
 
 
 class ViduRefusedError(ViduApiError):
-    """The API refused the request: nothing was accepted or paid. It refuses the same request again."""
+    """
+    A refused request. The API accepted nothing, and nothing was paid.
+
+    The API refuses the same request again.
+    """
 
 
 class ViduModerationError(ViduRefusedError):
-    """Content moderation refused the text. Nothing was paid; only another text can help."""
+    """
+    A text that content moderation refused. Nothing was paid.
+
+    Only another text can help.
+    """
 
 
 class ViduAuthError(ViduApiError):
-    """Bad key, spent quota or an address that is not allowed. Nothing was paid; fix the cause, then retry."""
+    """
+    A bad key, a spent quota or an address that is not allowed. Nothing was paid.
+
+    Fix the cause, then retry.
+    """
 
 
 class ViduRateLimitError(ViduApiError):
-    """The API limits the rate of requests. Nothing was paid; the same request can succeed later."""
+    """
+    A request that exceeded the API's rate limit. Nothing was paid.
+
+    The same request can succeed later.
+    """
 
 
 class ViduConnectError(ViduApiError):
-    """The request never left: refused connection, DNS, connect timeout, TLS. Nothing was paid; a retry can help."""
+    """
+    A request that was never sent: refused connection, DNS, connect timeout, TLS.
+
+    Nothing was paid; a retry can help.
+    """
 
 
 class ViduTaskNotFoundError(ViduApiError):
-    """The server does not know the task: it is new, it has expired, or its id or key belongs elsewhere."""
+    """
+    A task that the server does not know.
+
+    The task is new or has expired, or its id or the key belongs to another account or server.
+    """
 
 
 class ViduUnavailableError(ViduApiError):
-    """A poll failed for now (timeout, 5xx, an unusable answer). Polling again costs nothing and can help."""
+    """
+    A poll that failed for now: timeout, 5xx or an unusable answer.
+
+    Polling again costs nothing and can help.
+    """
 
 
 class ViduSubmissionUncertainError(ViduApiError):
     """
-    A submit was sent and its outcome is unknown: it may have been accepted and will then be billed.
+    A submit that was sent, but whose outcome is unknown.
 
-    Resubmitting may pay twice. Check the account's usage on the ModelVerse console first.
+    It may have been accepted and will then be billed, so resubmitting may pay twice. Check the usage page of the
+    ModelVerse console first.
     """
 
 
 class ViduDownloadError(ViduError):
     """
-    A video could not be fetched or stored completely. It is paid and stays at its link until that expires: retry.
+    A video that could not be downloaded or stored completely.
 
-    :param message: What happened and the next step.
+    It is paid and stays at its link until that expires. Retry; storing costs nothing.
+
+    :param message: The event and the next step.
     :param expired: Whether the host refused the link itself, as it does after the link has expired.
     """
 
@@ -126,4 +165,8 @@ class ViduDownloadError(ViduError):
 
 
 class ViduEventError(ViduError):
-    """A trigger's event has an unknown format. The generation continues: wait again with ``ViduTaskSensor``."""
+    """
+    An event of a trigger that has an unknown format.
+
+    The generation continues. Resume the wait with ``ViduTaskSensor``.
+    """

@@ -121,7 +121,7 @@ def test_an_unknown_outcome_ends_the_task_although_it_has_retries(submit, emulat
     error = submit(durable=durable).error
     assert type(error) is AirflowFailException
     assert str(error).endswith(
-        "look at the usage page of the ModelVerse console before you submit it again. The request was text2video with "
+        "Check the usage page of the ModelVerse console before you resubmit it. The request was text2video with "
         "viduq2. Airflow does not retry the task; clearing it submits and pays again."
     )
     assert len(posts(emulator)) == 1
@@ -284,7 +284,7 @@ def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returne
     assert (
         f"Vidu task {task_id} was accepted, but could not be stored in Airflow's task state store. Clearing this task "
         "would submit and pay again. "
-        f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
+        f'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
     ) in capfd.readouterr().out
 
 

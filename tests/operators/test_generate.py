@@ -84,7 +84,7 @@ def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
 def test_what_failed_since_the_account_is_empty_is_not_paid_again(generate, emulator):
     ran = generate(prompt="fail-by-account")
     assert type(ran.error) is AirflowFailException
-    assert "积分不足. The account is at fault: mend its balance or its rights." in str(ran.error)
+    assert "积分不足. The account is at fault: fix its balance or its permissions." in str(ran.error)
     assert len(posts(emulator)) == 1
 
 
@@ -227,7 +227,7 @@ def test_a_deferred_task_that_dag_test_resumes_with_the_event_alone_stores_its_v
 def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
     operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
     resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}
-    with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
+    with pytest.raises(AirflowFailException, match=r"The event must be one of a Vidu trigger.*vidu_task_id=\"task-7\""):
         operator.resume_execution("execute_complete", resumed, context_of())
 
 

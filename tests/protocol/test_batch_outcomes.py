@@ -39,7 +39,7 @@ def test_an_event_survives_the_database():
     ids=str,
 )
 def test_what_is_not_an_event_of_ours_is_named(event):
-    with pytest.raises(ViduEventError, match="Not an event of a Vidu batch's trigger"):
+    with pytest.raises(ViduEventError, match="The event must be one of a Vidu batch trigger"):
         BatchEvent.from_event(event)
 
 

@@ -188,13 +188,13 @@ def test_ids_may_be_numbers():
     assert read(200, body, task="42") == TaskStatus("42", "Running")
 
 
-CHECK = "look at the usage page of the ModelVerse console before you submit it again."
-UNCERTAIN = f"It may have been accepted and will then be billed: {CHECK}"
-KEY = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
-NO_RIGHT = "This key may not use this model: choose another, or have the model enabled."
+CHECK = "Check the usage page of the ModelVerse console before you resubmit it."
+UNCERTAIN = f"It may have been accepted and will then be billed. {CHECK}"
+KEY = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
+NO_RIGHT = "This key may not use this model. Choose another model, or have this one enabled."
 TOO_LARGE = "The request is too large. Pass files as URLs instead."
-PAID, READ = "Nothing was paid.", "Reading a status costs nothing."
-AGAIN = f"{PAID} The same request will be refused again."
+PAID, READ = "Nothing was paid.", "Polling costs nothing."
+AGAIN = f"{PAID} Correct the request; the API refuses the same one again."
 UNSURE, PASSING = ViduSubmissionUncertainError, ViduUnavailableError
 # HTTP status, code, what a submit raises and advises, what a status request raises and advises
 TABLE = [
@@ -217,9 +217,9 @@ TABLE = [
         429,
         "rate_limit",
         ViduRateLimitError,
-        f"{PAID} Retry later. The server asks to wait 7 s.",
+        f"{PAID} Retry later. The server requests a pause of 7 s.",
         ViduRateLimitError,
-        f"{READ} Retry later. The server asks to wait 7 s.",
+        f"{READ} Retry later. The server requests a pause of 7 s.",
     ),
     (500, "internal_error", UNSURE, UNCERTAIN, PASSING, READ),
     (500, "model_server_error", UNSURE, UNCERTAIN, PASSING, READ),
@@ -231,7 +231,7 @@ TABLE = [
     (101, None, UNSURE, UNCERTAIN, PASSING, READ),
 ]
 MODERATED = f"{PAID} Content moderation refused the text. Change it."
-NOT_KNOWN = f"{READ} The server does not know this task: it is new, expired, or of another key."
+NOT_KNOWN = f"{READ} The server does not know this task: it is new, has expired or belongs to another key."
 IDS = [f"{row[0]}-{row[1]}" for row in TABLE]
 
 
@@ -266,17 +266,17 @@ def test_an_error_of_a_status_request_names_the_task_and_is_never_uncertain(stat
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
 @pytest.mark.parametrize(
     ("headers", "target"),
-    [({"Location": "https://elsewhere.example.com/"}, "https://elsewhere.example.com/"), ({}, "nowhere")],
+    [({"Location": "https://elsewhere.example.com/"}, "to https://elsewhere.example.com/"), ({}, "without a target")],
 )
 def test_a_redirect_is_refused_and_says_where_it_led(status, headers, target):
     advice = "Put the final base URL into the connection's host."
     of_submit, of_read = error_of(submit, status, b"", headers), error_of(read, status, b"", headers)
     assert (type(of_submit), type(of_read)) == (ViduRefusedError, ViduRefusedError)
     assert str(of_submit) == (
-        f"Vidu submit: HTTP {status}: a redirect to {target}. {PAID} A redirect is not followed. {advice}"
+        f"Vidu submit: HTTP {status}: a redirect {target}. {PAID} The provider follows no redirects. {advice}"
     )
     assert str(of_read) == (
-        f"Status of Vidu task {TASK}: HTTP {status}: a redirect to {target}. {READ} A redirect is not followed. "
+        f"Status of Vidu task {TASK}: HTTP {status}: a redirect {target}. {READ} The provider follows no redirects. "
         f"{advice}"
     )
 
@@ -293,7 +293,7 @@ def test_the_documented_refusal_is_read_whole():
     }
 
 
-PAGE = "an HTML page, so probably from a proxy or gateway"
+PAGE = "an HTML page, probably from a proxy or gateway"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -496,7 +496,7 @@ def test_every_answer_is_a_value_or_an_api_error(status, headers, body):
 def test_a_request_that_was_never_sent_costs_nothing():
     assert shape(transport_error("DNS", sent=False, vidu_task_id=None)) == {
         "kind": ViduConnectError,
-        "text": "No connection to the Vidu API: DNS. The request was never sent: nothing was paid, a retry can help.",
+        "text": "Could not connect to the Vidu API: DNS. Nothing was sent or paid. A retry can help.",
         "status": None,
         "code": None,
         "request_id": "",
@@ -509,11 +509,11 @@ def test_a_request_that_was_never_sent_costs_nothing():
 @pytest.mark.parametrize(
     ("task", "kind", "text"),
     [
-        (None, ViduSubmissionUncertainError, f"No answer to the Vidu submit: read time-out. {UNCERTAIN}"),
+        (None, ViduSubmissionUncertainError, f"The API did not answer the Vidu submit: read time-out. {UNCERTAIN}"),
         (
             TASK,
             ViduUnavailableError,
-            f"No answer to the status request of Vidu task {TASK}: read time-out. Reading a status costs nothing.",
+            f"The API did not answer the poll of Vidu task {TASK}: read time-out. Polling costs nothing.",
         ),
     ],
 )
