@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What an error means: the API's answers by status and code, and the reasons of failed generations by their words.
+Tables of errors: answers by HTTP status and code, and failed generations by their reason.
 
-Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15); the codes of failed
-generations are Vidu's own, which the API passes on.
+Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15). The codes of failed
+generations are Vidu's own, and the API passes them on.
 """
 
 from __future__ import annotations
@@ -26,27 +26,29 @@ from airflow_provider_vidu.exceptions import (
 
 NOT_ACCEPTED = "Nothing was paid."
 UNCERTAIN = (
-    "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console before you "
-    "submit it again."
+    "It may have been accepted and will then be billed. Check the usage page of the ModelVerse console before you "
+    "resubmit it."
 )
-FREE = "Reading a status costs nothing."
+FREE = "Polling costs nothing."
 
 _NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|过期"
-# A key, an account or a model may be unknown or expired too, which says nothing about the task.
+# A key, an account or a model may also be unknown or expired, which says nothing about the task.
 _NO_SUCH_TASK = rf"(?is)(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$"
 _ANY_WORDS = ""
 
 
 class ErrorRow(NamedTuple):
     """
-    Meaning of one kind of answer. The first matching row counts, so an unknown code falls back to its HTTP status.
+    Meaning of one kind of answer.
 
-    :param statuses: HTTP statuses; ``None`` for any.
-    :param on_submit: the error of a submit, ``None`` where the row is about reads alone.
-    :param on_read: the error of a status request, ``None`` where the row is about submits alone.
-    :param advice: what to do about it.
-    :param codes: the API's own codes; empty for any.
-    :param words: a pattern of what a JSON answer has to say; ``None`` for anything, JSON or not.
+    The first matching row counts, so an unknown code falls back to its HTTP status.
+
+    :param statuses: HTTP statuses, ``None`` for any.
+    :param on_submit: Error of a submit, ``None`` if the row is only for polls.
+    :param on_read: Error of a poll, ``None`` if the row is only for submits.
+    :param advice: Next step, empty (default) for none.
+    :param codes: The API's own codes, empty (default) for any.
+    :param words: Pattern for the text of a JSON answer, ``None`` (default) for any answer, JSON or not.
     """
 
     statuses: Collection[int] | None
@@ -57,9 +59,9 @@ class ErrorRow(NamedTuple):
     words: str | None = None
 
 
-_AUTH = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
-_UNKNOWN_TASK = "The server does not know this task: it is new, expired, or of another key."
-_AGAIN = "The same request will be refused again."
+_AUTH = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
+_UNKNOWN_TASK = "The server does not know this task: it is new, has expired or belongs to another key."
+_AGAIN = "Correct the request; the API refuses the same one again."
 
 ERRORS: tuple[ErrorRow, ...] = (
     ErrorRow((401, 403), ViduAuthError, ViduAuthError, _AUTH),
@@ -78,7 +80,7 @@ ERRORS: tuple[ErrorRow, ...] = (
         (400,),
         ViduRefusedError,
         None,
-        "This key may not use this model: choose another, or have the model enabled.",
+        "This key may not use this model. Choose another model, or have this one enabled.",
         frozenset({"model_error"}),
     ),
     ErrorRow((400,), ViduRefusedError, None, "The prompt is too long. Shorten it.", frozenset({"tokens_too_long"})),
@@ -90,22 +92,22 @@ ERRORS: tuple[ErrorRow, ...] = (
         range(300, 400),
         ViduRefusedError,
         ViduRefusedError,
-        "A redirect is not followed. Put the final base URL into the connection's host.",
+        "The provider follows no redirects. Put the final base URL into the connection's host.",
     ),
-    # 5xx, and everything that is no answer at all: a 200 with an error, without a task id or without JSON.
+    # 5xx, and every unusable answer: a 200 with an error, without a task id or without JSON.
     ErrorRow(None, ViduSubmissionUncertainError, ViduUnavailableError),
 )
 
 
 def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple[type[ViduApiError], str]:
     """
-    Name the error that an answer means.
+    Find the error that an answer means.
 
     :param status: HTTP status.
-    :param code: the API's own code, empty where it gave none.
-    :param words: what the answer said, ``None`` where it was no JSON.
-    :param submit: whether it answers a submit.
-    :return: the type of the error, and what was paid with what to do next.
+    :param code: The API's own code, empty if it returned none.
+    :param words: Text of the answer, ``None`` if the answer is not JSON.
+    :param submit: Whether it answers a submit.
+    :return: Type of the error, and a text that names the costs and the next step.
     """
     row = next(
         row
@@ -121,7 +123,7 @@ def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple
 
 
 class Family(str, Enum):
-    """Why a generation failed, by what the reader has to do about it."""
+    """Reasons of failed generations, grouped by the reader's next step."""
 
     MODERATION = "moderation"
     INPUT = "input"
@@ -131,21 +133,25 @@ class Family(str, Enum):
 
     @property
     def retry_can_help(self) -> bool:
-        """Whether the same request, submitted and paid again, can succeed without a person's help."""
+        """
+        Whether the same request can succeed without a person's help.
+
+        A retry submits and pays it again.
+        """
         return self in (Family.CAPACITY, Family.UNKNOWN)
 
     @property
     def advice(self) -> str:
-        """What to do next."""
+        """Next step."""
         return _ADVICE[self]
 
 
 _ADVICE = {
     Family.MODERATION: "Content moderation stopped it: change the prompt or the picture.",
-    Family.INPUT: "The input is at fault: mend the picture or the parameters.",
+    Family.INPUT: "The input is wrong: fix the picture or the parameters.",
     Family.CAPACITY: "The service was short of capacity: the same request can succeed later.",
-    Family.ACCOUNT: "The account is at fault: mend its balance or its rights.",
-    Family.UNKNOWN: "The reason is of no known kind; the same request may succeed.",
+    Family.ACCOUNT: "The account is at fault: fix its balance or its permissions.",
+    Family.UNKNOWN: "This version does not know the reason; the same request may succeed.",
 }
 
 FAMILIES: tuple[tuple[Family, str], ...] = (
@@ -180,9 +186,10 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
     ),
 )
 """
-Families by Vidu's codes and then, since the text is free, by words in Chinese and English. The first that fits counts.
+Patterns of the families: first Vidu's codes, then words in Chinese and English, because the text is free.
 
-Among the words those come first that no retry helps: a reason that reads both ways is not paid for again.
+The first match counts. Families that no retry helps come before the words of ``CAPACITY``, so that an ambiguous reason
+is not paid again.
 """
 
 
@@ -190,7 +197,7 @@ def family_of(error_message: str) -> Family:
     """
     Find the family of a failed generation's reason.
 
-    :param error_message: the server's reason: a code, a sentence in Chinese or English, or both.
-    :return: its family.
+    :param error_message: The server's reason: a code, a sentence in Chinese or English, or both.
+    :return: Its family, ``Family.UNKNOWN`` if no pattern matches.
     """
     return next((family for family, pattern in FAMILIES if re.search(pattern, error_message)), Family.UNKNOWN)

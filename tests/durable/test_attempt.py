@@ -74,8 +74,8 @@ def test_a_try_attaches_fails_or_submits_anew(name):
         (
             1,
             UNCERTAIN,
-            "It may have been accepted and will then be billed: look at the usage page of the ModelVerse console "
-            "before you submit it again.",
+            "It may have been accepted and will then be billed. Check the usage page of the ModelVerse console before "
+            "you resubmit it.",
         ),
         (
             3,

@@ -121,7 +121,7 @@ def test_an_unknown_outcome_ends_the_task_although_it_has_retries(submit, emulat
     error = submit(durable=durable).error
     assert type(error) is AirflowFailException
     assert str(error).endswith(
-        "look at the usage page of the ModelVerse console before you submit it again. The request was text2video with "
+        "Check the usage page of the ModelVerse console before you resubmit it. The request was text2video with "
         "viduq2. Airflow does not retry the task; clearing it submits and pays again."
     )
     assert len(posts(emulator)) == 1

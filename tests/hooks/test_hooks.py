@@ -183,7 +183,7 @@ def test_a_submit_without_an_answer_in_time_is_uncertain(hook, listener, monkeyp
 
 def test_a_status_request_without_an_answer_in_time_may_be_repeated(hook, listener, monkeypatch):
     set_connection(monkeypatch, host=listener, extra={"timeout": 0.2})
-    with pytest.raises(exceptions.ViduUnavailableError, match="Reading a status costs nothing"):
+    with pytest.raises(exceptions.ViduUnavailableError, match="Polling costs nothing"):
         hook.get_task("some-task")
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
 def test_what_failed_since_the_account_is_empty_is_not_paid_again(generate, emulator):
     ran = generate(prompt="fail-by-account")
     assert type(ran.error) is AirflowFailException
-    assert "积分不足. The account is at fault: mend its balance or its rights." in str(ran.error)
+    assert "积分不足. The account is at fault: fix its balance or its permissions." in str(ran.error)
     assert len(posts(emulator)) == 1
 
 

@@ -78,7 +78,7 @@ REFUSED, MODERATED, UNKNOWN = (
 )
 DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
 MODERATION = "Content moderation stopped it: change the prompt or the picture."
-NO_FAMILY = "The reason is of no known kind; the same request may succeed."
+NO_FAMILY = "This version does not know the reason; the same request may succeed."
 FREE = (
     "Waiting for it again cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
     "documented."

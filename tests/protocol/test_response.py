@@ -188,13 +188,13 @@ def test_ids_may_be_numbers():
     assert read(200, body, task="42") == TaskStatus("42", "Running")
 
 
-CHECK = "look at the usage page of the ModelVerse console before you submit it again."
-UNCERTAIN = f"It may have been accepted and will then be billed: {CHECK}"
-KEY = "Check the API key, its quota and its address allow-list, and the connection's auth_scheme; then retry."
-NO_RIGHT = "This key may not use this model: choose another, or have the model enabled."
+CHECK = "Check the usage page of the ModelVerse console before you resubmit it."
+UNCERTAIN = f"It may have been accepted and will then be billed. {CHECK}"
+KEY = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
+NO_RIGHT = "This key may not use this model. Choose another model, or have this one enabled."
 TOO_LARGE = "The request is too large. Pass files as URLs instead."
-PAID, READ = "Nothing was paid.", "Reading a status costs nothing."
-AGAIN = f"{PAID} The same request will be refused again."
+PAID, READ = "Nothing was paid.", "Polling costs nothing."
+AGAIN = f"{PAID} Correct the request; the API refuses the same one again."
 UNSURE, PASSING = ViduSubmissionUncertainError, ViduUnavailableError
 # HTTP status, code, what a submit raises and advises, what a status request raises and advises
 TABLE = [
@@ -231,7 +231,7 @@ TABLE = [
     (101, None, UNSURE, UNCERTAIN, PASSING, READ),
 ]
 MODERATED = f"{PAID} Content moderation refused the text. Change it."
-NOT_KNOWN = f"{READ} The server does not know this task: it is new, expired, or of another key."
+NOT_KNOWN = f"{READ} The server does not know this task: it is new, has expired or belongs to another key."
 IDS = [f"{row[0]}-{row[1]}" for row in TABLE]
 
 
@@ -273,10 +273,10 @@ def test_a_redirect_is_refused_and_says_where_it_led(status, headers, target):
     of_submit, of_read = error_of(submit, status, b"", headers), error_of(read, status, b"", headers)
     assert (type(of_submit), type(of_read)) == (ViduRefusedError, ViduRefusedError)
     assert str(of_submit) == (
-        f"Vidu submit: HTTP {status}: a redirect to {target}. {PAID} A redirect is not followed. {advice}"
+        f"Vidu submit: HTTP {status}: a redirect to {target}. {PAID} The provider follows no redirects. {advice}"
     )
     assert str(of_read) == (
-        f"Status of Vidu task {TASK}: HTTP {status}: a redirect to {target}. {READ} A redirect is not followed. "
+        f"Status of Vidu task {TASK}: HTTP {status}: a redirect to {target}. {READ} The provider follows no redirects. "
         f"{advice}"
     )
 
@@ -513,7 +513,7 @@ def test_a_request_that_was_never_sent_costs_nothing():
         (
             TASK,
             ViduUnavailableError,
-            f"No answer to the status request of Vidu task {TASK}: read time-out. Reading a status costs nothing.",
+            f"No answer to the status request of Vidu task {TASK}: read time-out. Polling costs nothing.",
         ),
     ],
 )
