@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What an answer means: ``(status, headers, body)`` becomes a value or one typed error.
+Meaning of answers: ``(status, headers, body)`` becomes a value or one typed error.
 
-One table serves submit and status. They differ in one thing: a submit whose outcome is unknown may have been
-accepted and will then be paid, while a read that failed in passing is simply done again.
+One table serves submits and polls. They differ in one thing: a submit whose outcome is unknown may have been accepted
+and will then be billed. A failed poll costs nothing, and the next poll replaces it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, famil
 from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
-"""How long a result link is assumed to live after ``finish_time``; Vidu says 24 hours, ModelVerse says nothing."""
+"""Assumed lifetime of a result link after ``finish_time``. Vidu documents 24 hours, ModelVerse nothing."""
 
 
 class TaskState(str, Enum):
-    """Meaning of a status word. ``UNKNOWN`` is not terminal: a new word of the API is not an error."""
+    """
+    Meaning of a status word.
+
+    ``UNKNOWN`` does not end a wait, because a new word of the API is not an error.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -45,7 +49,7 @@ STATUS_WORDS: Mapping[str, TaskState] = {
     "running": TaskState.RUNNING,
     "success": TaskState.SUCCESS,
     "failure": TaskState.FAILURE,
-    # The ends of other models on the same endpoint.
+    # Final words of other models on the same endpoint.
     "failed": TaskState.FAILURE,
     "expired": TaskState.FAILURE,
     "cancelled": TaskState.FAILURE,
@@ -59,7 +63,7 @@ class Submission(NamedTuple):
     An accepted submit.
 
     :param task_id: Vidu's id of the task.
-    :param request_id: the API's id of the request; may be empty.
+    :param request_id: The API's id of the request, empty if it returned none.
     """
 
     task_id: str
@@ -71,13 +75,13 @@ class TaskStatus(NamedTuple):
     A task's status as the API reports it.
 
     :param task_id: Vidu's id of the task.
-    :param word: the status word as the server wrote it.
-    :param urls: where the video lies, empty before it is ready.
-    :param submit_time: Epoch seconds, ``None`` if the API did not say.
-    :param finish_time: Epoch seconds, ``None`` if the API did not say.
-    :param error_message: the server's reason of a failure, in Chinese or English.
-    :param video_seconds: length of the video (``usage.duration``), ``None`` if the API did not say.
-    :param request_id: the API's id of the request; may be empty.
+    :param word: Status word as the server wrote it.
+    :param urls: URLs of the videos, empty before they are ready.
+    :param submit_time: Epoch seconds, ``None`` if the API returned none.
+    :param finish_time: Epoch seconds, ``None`` if the API returned none.
+    :param error_message: The server's reason of a failure, in Chinese or English.
+    :param video_seconds: Length of the video in seconds (``usage.duration``), ``None`` if the API returned none.
+    :param request_id: The API's id of the request, empty if it returned none.
     """
 
     task_id: str
@@ -89,30 +93,30 @@ class TaskStatus(NamedTuple):
     video_seconds: float | None = None
     request_id: str = ""
     whole_family: Family | None = None
-    """The family by the whole reason, where ``error_message`` holds less of it."""
+    """Family of the whole reason, if that of the shortened ``error_message`` differs; otherwise ``None``."""
 
     @property
     def state(self) -> TaskState:
-        """What the status word means, compared without case."""
+        """Meaning of the status word, upper or lower case."""
         return STATUS_WORDS.get(self.word.lower(), TaskState.UNKNOWN)
 
     @property
     def family(self) -> Family:
-        """The family of a failed generation's reason."""
+        """Family of a failed generation's reason."""
         return self.whole_family or family_of(self.error_message)
 
     @property
     def reason(self) -> str:
-        """Why a generation failed, and what to do next."""
+        """Reason of a failed generation, and the next step."""
         words = (self.error_message or "the API gave no reason").rstrip(".")
         return f"{words}. {self.family.advice}"
 
     def result(self) -> dict[str, Any]:
         """
-        What a finished wait returns.
+        Return the result of a finished wait.
 
-        :return: JSON types only; ``expires_at`` is the finish time plus the 24 hours that result links are
-            assumed to live.
+        :return: JSON types only. ``expires_at`` is the finish time plus the 24 hours that result links are assumed to
+            live.
         """
         return {
             "task_id": self.task_id,
@@ -130,11 +134,11 @@ def parse_submission(status: int, headers: Mapping[str, str], body: bytes) -> Su
     Read the answer to a submit.
 
     :param status: HTTP status.
-    :param headers: response headers.
-    :param body: response body.
-    :return: the accepted submission.
-    :raises ViduSubmissionUncertainError: the outcome is unknown; sending again may pay twice.
-    :raises ViduApiError: one of its other kinds: surely not accepted, nothing was paid.
+    :param headers: Response headers.
+    :param body: Response body.
+    :return: The accepted submission.
+    :raises ViduSubmissionUncertainError: If the outcome is unknown. Resubmitting may pay twice.
+    :raises ViduApiError: One of its other types, if the API certainly did not accept the submit. Nothing was paid.
     """
     answer = _Answer(status, headers, body, None)
     output = answer.section("output")
@@ -146,14 +150,14 @@ def parse_submission(status: int, headers: Mapping[str, str], body: bytes) -> Su
 
 def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu_task_id: str) -> TaskStatus:
     """
-    Read the answer to a status request.
+    Read the answer to a poll.
 
     :param status: HTTP status.
-    :param headers: response headers.
-    :param body: response body.
-    :param vidu_task_id: the task that was asked for.
-    :return: The task's status; an unknown status word stays as it is.
-    :raises ViduApiError: one of its kinds, never ``ViduSubmissionUncertainError``.
+    :param headers: Response headers.
+    :param body: Response body.
+    :param vidu_task_id: Vidu's id of the polled task.
+    :return: The task's status; an unknown status word stays unchanged.
+    :raises ViduApiError: One of its types, never ``ViduSubmissionUncertainError``.
     """
     answer = _Answer(status, headers, body, vidu_task_id)
     output = answer.section("output")
@@ -162,7 +166,7 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     if not 200 <= status < 300 or answer.document.get("error") or not word or named_id != vidu_task_id:
         raise answer.error()
     error_message = output.get("error_message")
-    # Some servers write an object.
+    # Some servers write an object instead of a text.
     whole = error_message if isinstance(error_message, str) else json.dumps(error_message, ensure_ascii=False)
     shown = quote(whole if error_message else "")
     return TaskStatus(
@@ -180,28 +184,28 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
 
 def transport_error(reason: str, *, sent: bool, vidu_task_id: str | None) -> ViduApiError:
     """
-    Name a request that got no answer.
+    Make the error of a request that got no answer.
 
-    :param reason: what the HTTP library said, without anything secret.
-    :param sent: whether any of the request may have reached the server.
-    :param vidu_task_id: the task that was asked for, ``None`` for a submit.
-    :return: the error to raise.
+    :param reason: Error text of the HTTP library, without secrets.
+    :param sent: Whether any part of the request may have reached the server.
+    :param vidu_task_id: Vidu's id of the polled task, ``None`` for a submit.
+    :return: The error to raise.
     """
     if not sent:
         return ViduConnectError(
-            f"No connection to the Vidu API: {reason}. The request was never sent: nothing was paid, a retry can help.",
+            f"Could not connect to the Vidu API: {reason}. Nothing was sent or paid. A retry can help.",
             vidu_task_id=vidu_task_id,
         )
     if vidu_task_id is None:
-        return ViduSubmissionUncertainError(f"No answer to the Vidu submit: {reason}. {UNCERTAIN}")
+        return ViduSubmissionUncertainError(f"The API did not answer the Vidu submit: {reason}. {UNCERTAIN}")
     return ViduUnavailableError(
-        f"No answer to the status request of Vidu task {vidu_task_id}: {reason}. {FREE}",
+        f"The API did not answer the poll of Vidu task {vidu_task_id}: {reason}. {FREE}",
         vidu_task_id=vidu_task_id,
     )
 
 
 class _Answer:
-    """One answer, read without trusting any of it."""
+    """One answer, read without trust in any part of it."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, vidu_task_id: str | None) -> None:
         self.status = status
@@ -233,22 +237,23 @@ class _Answer:
 
     @property
     def words(self) -> str:
-        """The server's own words, or what came instead of them."""
+        """The server's own words, or a description of the answer without any."""
         if 300 <= self.status < 400:
-            return f"a redirect to {quote(self.headers.get('location')) or 'nowhere'}"
+            target = quote(self.headers.get("location"))
+            return f"a redirect to {target}" if target else "a redirect without a target"
         message = quote(self.fault.get("message"))
         if message or self.code:
             return ": ".join(filter(None, (self.code, message)))
         if self._is_too_large:
-            return f"more than {MAX_ANSWER_BYTES:,} bytes, which no answer of the API has"
+            return f"more than {MAX_ANSWER_BYTES:,} bytes, too many for an answer of the API"
         if not self.body:
             return "an empty body"
         if b"<html" in self.body[:1000].lower():
-            return "an HTML page, so probably from a proxy or gateway"
+            return "an HTML page, probably from a proxy or gateway"
         return quote(self.body.decode("utf-8", "replace"))
 
     def error(self) -> ViduApiError:
-        """The one error that this answer means."""
+        """Make the one error that this answer means."""
         words = self.words if self.document else None
         kind, advice = meaning(self.status, self.code, words, submit=self.vidu_task_id is None)
         subject = "Vidu submit" if self.vidu_task_id is None else f"Status of Vidu task {self.vidu_task_id}"
@@ -257,7 +262,7 @@ class _Answer:
         asked = (
             ""
             if retry_after is None or kind is not ViduRateLimitError
-            else f" The server asks to wait {retry_after:g} s."
+            else f" The server requests a pause of {retry_after:g} s."
         )
         return kind(
             f"{subject}: HTTP {self.status}{request}: {self.words.rstrip('.')}. {advice}{asked}",
@@ -273,7 +278,7 @@ class _Answer:
         if re.fullmatch(r"\d{1,9}", value, re.ASCII):
             return float(value)
         try:
-            # A date counts from the server's own clock, so that no clock is needed here.
+            # The header Date holds the server's own time, so no clock is needed here.
             then, now = (parsedate_to_datetime(text) for text in (value, self.headers.get("date", "")))
             return max(0.0, (then - now).total_seconds())
         except (ValueError, TypeError, IndexError, OverflowError):

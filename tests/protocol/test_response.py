@@ -217,9 +217,9 @@ TABLE = [
         429,
         "rate_limit",
         ViduRateLimitError,
-        f"{PAID} Retry later. The server asks to wait 7 s.",
+        f"{PAID} Retry later. The server requests a pause of 7 s.",
         ViduRateLimitError,
-        f"{READ} Retry later. The server asks to wait 7 s.",
+        f"{READ} Retry later. The server requests a pause of 7 s.",
     ),
     (500, "internal_error", UNSURE, UNCERTAIN, PASSING, READ),
     (500, "model_server_error", UNSURE, UNCERTAIN, PASSING, READ),
@@ -266,17 +266,17 @@ def test_an_error_of_a_status_request_names_the_task_and_is_never_uncertain(stat
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
 @pytest.mark.parametrize(
     ("headers", "target"),
-    [({"Location": "https://elsewhere.example.com/"}, "https://elsewhere.example.com/"), ({}, "nowhere")],
+    [({"Location": "https://elsewhere.example.com/"}, "to https://elsewhere.example.com/"), ({}, "without a target")],
 )
 def test_a_redirect_is_refused_and_says_where_it_led(status, headers, target):
     advice = "Put the final base URL into the connection's host."
     of_submit, of_read = error_of(submit, status, b"", headers), error_of(read, status, b"", headers)
     assert (type(of_submit), type(of_read)) == (ViduRefusedError, ViduRefusedError)
     assert str(of_submit) == (
-        f"Vidu submit: HTTP {status}: a redirect to {target}. {PAID} The provider follows no redirects. {advice}"
+        f"Vidu submit: HTTP {status}: a redirect {target}. {PAID} The provider follows no redirects. {advice}"
     )
     assert str(of_read) == (
-        f"Status of Vidu task {TASK}: HTTP {status}: a redirect to {target}. {READ} The provider follows no redirects. "
+        f"Status of Vidu task {TASK}: HTTP {status}: a redirect {target}. {READ} The provider follows no redirects. "
         f"{advice}"
     )
 
@@ -293,7 +293,7 @@ def test_the_documented_refusal_is_read_whole():
     }
 
 
-PAGE = "an HTML page, so probably from a proxy or gateway"
+PAGE = "an HTML page, probably from a proxy or gateway"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -496,7 +496,7 @@ def test_every_answer_is_a_value_or_an_api_error(status, headers, body):
 def test_a_request_that_was_never_sent_costs_nothing():
     assert shape(transport_error("DNS", sent=False, vidu_task_id=None)) == {
         "kind": ViduConnectError,
-        "text": "No connection to the Vidu API: DNS. The request was never sent: nothing was paid, a retry can help.",
+        "text": "Could not connect to the Vidu API: DNS. Nothing was sent or paid. A retry can help.",
         "status": None,
         "code": None,
         "request_id": "",
@@ -509,11 +509,11 @@ def test_a_request_that_was_never_sent_costs_nothing():
 @pytest.mark.parametrize(
     ("task", "kind", "text"),
     [
-        (None, ViduSubmissionUncertainError, f"No answer to the Vidu submit: read time-out. {UNCERTAIN}"),
+        (None, ViduSubmissionUncertainError, f"The API did not answer the Vidu submit: read time-out. {UNCERTAIN}"),
         (
             TASK,
             ViduUnavailableError,
-            f"No answer to the status request of Vidu task {TASK}: read time-out. Polling costs nothing.",
+            f"The API did not answer the poll of Vidu task {TASK}: read time-out. Polling costs nothing.",
         ),
     ],
 )
