@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Content and transfer codings of an answer, undone piece by piece so that a small body cannot fill the memory."""
+"""
+Decoders of content and transfer codings.
+
+They decode piece by piece, so that a small body cannot fill the memory.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,24 @@ from collections.abc import Iterator, Mapping
 
 PIECE_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 1 << 20
-"""The largest answer that is read, decoded. Those that are known have some hundred bytes."""
+"""
+Largest decoded answer that the provider reads, in bytes.
+
+The known answers of the API have some hundred bytes.
+"""
 _GZIP = ("gzip", "x-gzip")
 _NAMES = (*_GZIP, "deflate")
 
 
 def codings_of(headers: Mapping[str, str]) -> tuple[list[str], str]:
     """
-    List the codings of a body, the last applied first. Chunks are the HTTP library's business.
+    List the codings of a body, the last applied first.
 
-    A coding that is not known is passed over, as browsers do: stores keep the ``aws-chunked`` or ``utf-8`` of an upload
-    as a header of plain files.
+    The list leaves out ``chunked``, because the HTTP library joins the chunks. It also leaves out unknown codings, as
+    browsers do: stores keep the ``aws-chunked`` or ``utf-8`` of an upload as a header of plain files.
 
-    :param headers: response headers.
-    :return: those that can be undone, in lower case, and the first that is not known, empty where all are.
+    :param headers: Response headers.
+    :return: The known codings in lower case, and the first unknown one, empty if all are known.
     """
     found = {name.lower(): value for name, value in headers.items()}
     listed = f"{found.get('content-encoding', '')},{found.get('transfer-encoding', '')}".lower().split(",")
@@ -31,9 +39,9 @@ def codings_of(headers: Mapping[str, str]) -> tuple[list[str], str]:
 
 class Decoder:
     """
-    Undoes one coding.
+    Decoder of one coding.
 
-    :param name: ``gzip``, ``x-gzip`` or ``deflate``.
+    :param name: Name of the coding: ``gzip``, ``x-gzip`` or ``deflate``.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,16 +52,16 @@ class Decoder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the coded body has come to its own end."""
+        """Whether the encoded body has reached its own end."""
         return self._is_complete and self._stream is None
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """
-        Undo the coding of the next part of a body.
+        Decode the next part of a body.
 
-        :param data: any number of bytes.
-        :return: pieces of at most 1 MiB.
-        :raises zlib.error: if it is broken.
+        :param data: Any number of encoded bytes.
+        :return: Decoded pieces of at most 1 MiB.
+        :raises zlib.error: If the body is broken.
         """
         data, self._rest = self._rest + data, b""
         while data and not self._is_over:
@@ -70,26 +78,30 @@ class Decoder:
             yield piece
 
     def _begin(self, data: bytes) -> None:
-        """Begin the body, or the next member of a gzip file; anything else after its end is left out."""
+        """
+        Begin the body, or the next member of a gzip file.
+
+        The decoder ignores anything else after the end.
+        """
         is_gzip = data.startswith(b"\x1f\x8b")
         if self._is_complete and not (self._is_gzip and is_gzip):
             self._is_over = True
         elif self._is_gzip:
             self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
         else:
-            # Some servers leave out the two bytes that begin a zlib stream.
+            # Some servers leave out the two bytes at the start of a zlib stream.
             is_bare = data[0] & 0x0F != 8 or int.from_bytes(data[:2], "big") % 31
             self._stream = zlib.decompressobj(-zlib.MAX_WBITS if is_bare else zlib.MAX_WBITS)
 
 
 def undone(decoders: list[Decoder], data: bytes) -> Iterator[bytes]:
     """
-    Undo several codings, one after the other.
+    Decode the next part of a body through several codings.
 
-    :param decoders: the last applied first.
-    :param data: the next part of the body.
-    :return: pieces of at most 1 MiB.
-    :raises zlib.error: if one of them is broken.
+    :param decoders: Decoders, the one of the last applied coding first.
+    :param data: The next part of the body.
+    :return: Decoded pieces of at most 1 MiB; without decoders, the part itself.
+    :raises zlib.error: If the body is broken.
     """
     if not decoders:
         yield data
@@ -101,12 +113,11 @@ def undone(decoders: list[Decoder], data: bytes) -> Iterator[bytes]:
 
 def decoded(headers: Mapping[str, str], content: bytes) -> bytes:
     """
-    Undo the content coding of an answer, within bounds.
+    Decode an answer of limited size.
 
-    :param headers: response headers.
-    :param content: response body as it came.
-    :return: the body; of a larger one than ``MAX_ANSWER_BYTES`` one byte more than that, and an empty one where it
-        cannot be decoded.
+    :param headers: Response headers.
+    :param content: Raw response body.
+    :return: The decoded body, cut one byte above ``MAX_ANSWER_BYTES``; empty if it cannot be decoded.
     """
     try:
         codings, unknown = codings_of(headers)

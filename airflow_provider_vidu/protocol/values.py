@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that come from outside, read without trusting any of them: bounded, and of the type they should be."""
+"""
+Readers of untrusted values.
+
+Each reader bounds the size of a value and checks its type.
+"""
 
 from __future__ import annotations
 
@@ -16,37 +20,53 @@ _LONGEST_QUOTE = 300
 
 def identifier(value: object) -> str:
     """
-    Read an id that a server or a template gave.
+    Read an id from a server or a template.
 
-    :param value: a text, perhaps with blanks around it, or a number.
-    :return: the id, empty if there is none: no text of over 256 characters or with one that cannot be printed is an id.
+    :param value: A text, perhaps with blanks around it, or a number.
+    :return: The id, empty if the value is not an id. An id has at most 256 characters, all of them printable.
     """
     text = plain(value)
     return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
 
 
 def plain(value: object) -> str:
-    """Read a text without the blanks around it, or a whole number as one; anything else is empty."""
+    """
+    Read a text without the blanks around it, or a whole number as a text.
+
+    Anything else becomes an empty text.
+    """
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else ""
 
 
 def number(value: object) -> float | None:
-    """Read a number that a database and a calendar can hold; anything else is ``None``."""
+    """
+    Read a number that a database and a calendar can hold.
+
+    Anything else becomes ``None``.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if abs(value) < 10**15 else None
 
 
 def urls_in(value: object) -> tuple[str, ...]:
-    """Read a list of URLs as a browser would; what is too long or too much is left out."""
+    """
+    Read a list of URLs as a browser reads them.
+
+    The list leaves out URLs of over 8,192 characters, and all URLs after the hundredth.
+    """
     urls = (plain_url(url) for url in (value if isinstance(value, list) else ()) if isinstance(url, str))
     return tuple(islice((url for url in urls if 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
 
 
 def moment(value: object) -> float | None:
-    """Read epoch seconds. Some servers write 0 or a text for a time that they do not know."""
+    """
+    Read epoch seconds.
+
+    Some servers write the number as a text, or write 0 or a word for an unknown time. An unknown time becomes ``None``.
+    """
     if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value, re.ASCII):
         value = int(value)
     seconds = number(value)
@@ -54,7 +74,11 @@ def moment(value: object) -> float | None:
 
 
 def quote(value: object) -> str:
-    """Read a text for people: in one line, of bounded length, without what cannot be printed."""
+    """
+    Read a text for people.
+
+    The result is one line of at most 300 printable characters, plus an ellipsis if it was cut.
+    """
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
