@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When to ask again, what is a passing fault and when a wait is over.
+Rules of a wait: the time of the next poll, temporary faults, and the end of the wait.
 
-Every decision is a value and ``now`` is passed in, so that trigger and sensor share one rule and tests need no clock.
+Every decision is a value, and callers pass ``now``. So trigger and sensor share one rule, and tests need no clock.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
 EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
 
 GRACE_SECONDS = 60.0
-"""How long after the wait began an unknown task id is taken for a new one."""
+"""Seconds after the start of a wait during which the server may not know a new task yet."""
 CONFIRM_SECONDS = 2.0
-"""How soon an answer that would end the wait badly is asked for again; twice as long after each further one."""
+"""Seconds before the next poll after an answer that would end the wait badly, doubled after each further one."""
 
 PROGRESS_KEY = "vidu_progress"
-"""The XCom that :meth:`Watch.news` goes to, for Airflow's UI."""
+"""Key of the XCom that holds :meth:`Watch.news`, for Airflow's UI."""
 MOST_NEWS = 3
-"""How often a wait has news, so that a server whose status words alternate does not fill the database."""
+"""Highest number of progress reports of a wait, so that alternating status words do not fill the database."""
 
 _SUSPICIOUS = (ViduRequestError, ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
-"""What ends a wait when it does not pass. All other errors are ridden out to the deadline."""
+"""Errors that end a wait if they persist. After all other errors, polling continues to the deadline."""
 TIMES_BELIEVED = 4
-"""How often in a row it has to come before it is believed: a key may be being rotated, a gateway stumbling."""
+"""Number of such errors in a row that end a wait. Fewer may be temporary: a key rotation, a fault of a gateway."""
 
 
 _NOTHING: tuple[type, int] = (object, 0)
@@ -45,12 +45,12 @@ _NOTHING: tuple[type, int] = (object, 0)
 
 class Wait(NamedTuple):
     """
-    Ask again later.
+    Decision to poll again later.
 
-    :param seconds: how much later.
-    :param note: something to warn about, empty for nothing.
-    :param confirm: whether the last answer would end the wait if it came again, so that a poke should ask again
-        instead of returning.
+    :param seconds: Seconds until the next poll.
+    :param note: Warning to log, empty (default) for none.
+    :param confirm: Whether the last answer would end the wait if it persists. A poke should then poll again instead of
+        returning. ``False`` by default.
     """
 
     seconds: float
@@ -60,11 +60,11 @@ class Wait(NamedTuple):
 
 class Outcome(NamedTuple):
     """
-    How a wait ended.
+    End of a wait.
 
     :param status: ``success``, ``failed``, ``timeout`` or ``lost``.
-    :param message: what happened, with the task id and how to resume.
-    :param task: the result of a success, else ``None``.
+    :param message: Text for people, with the task id and the way to resume.
+    :param task: The result of a success, otherwise ``None``.
     """
 
     status: str
@@ -72,17 +72,20 @@ class Outcome(NamedTuple):
     task: dict[str, Any] | None = None
 
     def event(self) -> dict[str, Any]:
-        """Write the payload of a trigger's event: JSON types only."""
+        """Return the payload of a trigger's event: JSON types only."""
         return {"status": self.status, "task": self.task, "message": self.message}
 
     @classmethod
     def from_event(cls, event: Any) -> Outcome:
         """
-        Read the payload of a trigger's event, which has crossed a database.
+        Read the payload of a trigger's event.
 
-        :param event: what Airflow handed over.
-        :return: the outcome. A key that another version adds is dropped, one that it lacks takes its default.
-        :raises ViduEventError: when it is not one that :meth:`event` writes.
+        The event was stored in a database, perhaps by another version. A key that this version does not know is
+        ignored, and a missing key gets its default.
+
+        :param event: Event that Airflow passed.
+        :return: The outcome.
+        :raises ViduEventError: If :meth:`event` does not write such a payload.
         """
         if isinstance(event, dict):
             status, task, message = event.get("status"), event.get("task"), event.get("message")
@@ -90,11 +93,15 @@ class Outcome(NamedTuple):
             fits = result is not None or (status in EVENT_WORDS and status != SUCCESS and task is None)
             if isinstance(status, str) and fits and isinstance(message, str):
                 return cls(status, message, result)
-        raise ViduEventError(f"Not an event of a Vidu trigger: {repr(event)[:300]}")
+        raise ViduEventError(f"The event must be one of a Vidu trigger, got {repr(event)[:300]}")
 
 
 def _result_in(task: Any) -> dict[str, Any] | None:
-    """Read a result as ``TaskStatus.result`` writes it; ``None`` if it is no result."""
+    """
+    Read a result as ``TaskStatus.result`` returns it.
+
+    Anything else becomes ``None``.
+    """
     if not isinstance(task, dict) or "task_id" not in task:
         return None
     result = {name: task.get(name, default) for name, default in TaskStatus("", "").result().items()}
@@ -110,20 +117,24 @@ def _result_in(task: Any) -> dict[str, Any] | None:
 
 
 def how_to_resume(vidu_task_id: str) -> str:
-    """Tell the line that waits for a task again without paying again."""
-    return f'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
+    """
+    Write the sentence that says how to resume the wait for a task.
+
+    :param vidu_task_id: Vidu's id of the task.
+    """
+    return f'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
 
 
 class Watch:
     """
     The wait for one task.
 
-    :param vidu_task_id: the task.
-    :param poll_interval: seconds between two requests where nothing is expected.
-    :param started_at: epoch seconds at which the wait began.
-    :param deadline: epoch seconds at which it ends.
-    :param expected_seconds: seconds that the generation typically takes, ``None`` when unknown.
-    :param submitted_at: epoch seconds of the submit, ``None`` when unknown; the server's answers correct it.
+    :param vidu_task_id: Vidu's id of the task.
+    :param poll_interval: Seconds between two polls without ``expected_seconds``.
+    :param started_at: Epoch seconds of the start of the wait.
+    :param deadline: Epoch seconds of the end of the wait.
+    :param expected_seconds: Typical seconds of the generation, ``None`` (default) when unknown.
+    :param submitted_at: Epoch seconds of the submit, ``None`` (default) when unknown. The server's answers correct it.
     """
 
     def __init__(
@@ -153,12 +164,14 @@ class Watch:
 
     def first_ask(self, now: float, jitter: float) -> float:
         """
-        Say how long to wait before the first request.
+        Compute the pause before the first poll.
 
-        :param now: epoch seconds.
-        :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
-        :return: seconds; nothing is asked before a video can be ready. A share of a step where that is past already,
-            so that waits after a restart of the triggerer are spread, too.
+        The first poll comes when a video can be ready. If that time has passed or is unknown, the pause is a random
+        share of a step. This also spreads the waits that resume after a restart of the triggerer.
+
+        :param now: Epoch seconds.
+        :param jitter: Random number from 0 to 1 that spreads the polls of tasks submitted together.
+        :return: Seconds.
         """
         ready = -1.0
         if self.expected_seconds is not None:
@@ -167,12 +180,12 @@ class Watch:
 
     def observe(self, now: float, answer: TaskStatus | ViduError, jitter: float = 0.5) -> Wait | Outcome:
         """
-        Decide what follows from an answer.
+        Decide how the wait continues after an answer.
 
-        :param now: epoch seconds.
-        :param answer: the status, or the error that came instead of it.
-        :param jitter: a random number from 0 to 1 that spreads the requests of tasks submitted together.
-        :return: wait and ask again, or the end of the wait.
+        :param now: Epoch seconds.
+        :param answer: The status, or the error in its place.
+        :param jitter: Random number from 0 to 1 that spreads the polls of tasks submitted together; 0.5 by default.
+        :return: A pause before the next poll, or the end of the wait.
         """
         self.last_answer = answer
         if isinstance(answer, TaskStatus):
@@ -193,7 +206,7 @@ class Watch:
     def _observe_status(self, now: float, task: TaskStatus, jitter: float) -> Wait | Outcome:
         self._faults, self.word, self._is_pending = 0, task.word, task.state is TaskState.PENDING
         if task.state is TaskState.PENDING:
-            # Its generation has not begun: whatever time has passed says nothing about when it will be ready.
+            # The generation has not begun, so the passed time says nothing about when the video will be ready.
             self.generating_since = self._pending_at = now
         elif task.submit_time is not None:
             self.generating_since = max(min(task.submit_time, now), self._pending_at)
@@ -201,19 +214,21 @@ class Watch:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
             case TaskState.SUCCESS:
-                return self._suspect(now, TaskStatus, "It succeeded, but the API names no urls.")
+                return self._suspect(now, TaskStatus, "It succeeded, but the API returned no URLs.")
             case TaskState.FAILURE:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(
                     FAILED,
-                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {task.reason} Waiting for it again "
-                    "cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
-                    "documented.",
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {task.reason} Polling it again "
+                    "cannot help; resubmitting pays for a new generation. The API does not document whether failed "
+                    "generations are billed.",
                 )
         self._same = _NOTHING
         note = ""
         if task.state is TaskState.UNKNOWN:
-            note = self._once(task.word, f"The status word {task.word!r} is not known; waiting goes on.")
+            note = self._once(
+                task.word, f"This version does not know the status word {task.word!r}; polling continues."
+            )
         return self._wait(now, self._step(now, jitter), note)
 
     def _suspect(self, now: float, kind: type, text: str) -> Wait | Outcome:
@@ -222,8 +237,8 @@ class Watch:
         if count >= TIMES_BELIEVED:
             return Outcome(
                 LOST,
-                f"Vidu task {self.vidu_task_id} is out of reach: {text} Its generation is not affected and may be "
-                f"billed. Mend the cause first. {how_to_resume(self.vidu_task_id)}",
+                f"Lost contact with Vidu task {self.vidu_task_id}: {text} This does not affect the generation, which "
+                f"may be billed. Fix the cause first. {how_to_resume(self.vidu_task_id)}",
             )
         wait = self._wait(now, CONFIRM_SECONDS * 2.0 ** (count - 1), self._once(kind.__name__, text))
         return Wait(wait.seconds, wait.note, confirm=True) if isinstance(wait, Wait) else wait
@@ -235,13 +250,13 @@ class Watch:
 
     def timed_out(self) -> Outcome:
         """
-        End the wait because its time is over.
+        End the wait at its deadline.
 
-        :return: the outcome, which names the last status word and the last fault.
+        :return: The outcome, whose message holds the last status word and the last error.
         """
-        last = f"its last status was {self.word}" if self.word else "its status could never be read"
-        fault = f" Last fault: {self._last_fault}" if self._faults else ""
-        goes_on = ("It" if self.word else "If there is one, it") + " keeps running and will be billed."
+        last = f"its last status was {self.word}" if self.word else "no poll returned its status"
+        fault = f" Last error: {self._last_fault}" if self._faults else ""
+        goes_on = ("It" if self.word else "If it exists, it") + " keeps running and will be billed."
         return Outcome(
             TIMEOUT,
             f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} {goes_on} "
@@ -250,11 +265,11 @@ class Watch:
 
     def news(self) -> dict[str, Any] | None:
         """
-        Return the wait's progress if the status word has changed since the last report.
+        Return the progress if the status word has changed since the last report.
 
-        :return: ``task_id``; ``state``, the status word; ``submitted_at``, epoch seconds at which the generation began
-            at the earliest; ``expected_seconds``, ``None`` when unknown. ``None`` where there is no new word, or there
-            were too many.
+        :return: ``task_id``; ``state``, the status word; ``submitted_at``, epoch seconds of the earliest possible start
+            of the generation; ``expected_seconds``, ``None`` when unknown. The whole is ``None`` without a new word, or
+            after ``MOST_NEWS`` reports.
         """
         if self.word == self._reported or self._news == MOST_NEWS:
             return None
@@ -270,7 +285,7 @@ class Watch:
         if self.expected_seconds is None:
             return schedule.spread(self.poll_interval, jitter)
         step = schedule.next_ask(self.expected_seconds, now - self.generating_since, jitter)
-        # The start of a pending task is unknown.
+        # The start of a pending generation is unknown.
         return schedule.bounded(step) if self._is_pending else step
 
     def _once(self, key: str, note: str) -> str:

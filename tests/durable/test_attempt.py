@@ -105,7 +105,7 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             RUNNING,
             3,
             "other",
-            "was another request. It keeps running and will be billed. Wait for it again, at no cost, with "
+            "was another request. It keeps running and will be billed. Resume it at no cost with "
             'ViduTaskSensor(task_id="resume", vidu_task_id="task-1").',
         ),
         (READY, 3, "same", "was delivered, so clearing the task submits and pays a new video."),

@@ -227,7 +227,7 @@ def test_a_deferred_task_that_dag_test_resumes_with_the_event_alone_stores_its_v
 def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
     operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
     resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}
-    with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
+    with pytest.raises(AirflowFailException, match=r"The event must be one of a Vidu trigger.*vidu_task_id=\"task-7\""):
         operator.resume_execution("execute_complete", resumed, context_of())
 
 

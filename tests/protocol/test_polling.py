@@ -26,7 +26,7 @@ from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.protocol.schedule import first_ask, next_ask
 
 TASK = "8e1f-task"
-RESUME = 'Wait for it again, at no cost, with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
+RESUME = 'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
 START, DEADLINE = 1000.0, 8200.0
 
 
@@ -41,8 +41,8 @@ def told(word, **more):
 def lost(text):
     return Outcome(
         "lost",
-        f"Vidu task {TASK} is out of reach: {text} Its generation is not affected and may be billed. "
-        f"Mend the cause first. {RESUME}",
+        f"Lost contact with Vidu task {TASK}: {text} This does not affect the generation, which may be billed. "
+        f"Fix the cause first. {RESUME}",
     )
 
 
@@ -53,7 +53,7 @@ def timed_out(last, fault="", it="It"):
     )
 
 
-PERHAPS = "If there is one, it"
+PERHAPS = "If it exists, it"
 PENDING, RUNNING, EMPTY = told("Pending"), told("Running"), told("Success")
 DONE = told("Success", urls=("https://h/a.mp4",), finish_time=1050.0, request_id="r")
 READY = Outcome(
@@ -69,7 +69,7 @@ READY = Outcome(
         "request_id": "r",
     },
 )
-NO_URLS = "It succeeded, but the API names no urls."
+NO_URLS = "It succeeded, but the API returned no URLs."
 NO_KEY, BAD_KEY = ViduConnectionSettingsError("No connection."), ViduAuthError("Bad key.")
 REFUSED, MODERATED, UNKNOWN = (
     ViduRefusedError("Refused."),
@@ -80,8 +80,8 @@ DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
 MODERATION = "Content moderation stopped it: change the prompt or the picture."
 NO_FAMILY = "This version does not know the reason; the same request may succeed."
 FREE = (
-    "Waiting for it again cannot help; a new submit is a new, paid generation. Whether failed ones are billed is not "
-    "documented."
+    "Polling it again cannot help; resubmitting pays for a new generation. The API does not document whether failed "
+    "generations are billed."
 )
 
 
@@ -105,9 +105,17 @@ WAITS = {
         ),
     ],
     "an unknown word warns once and is waited for": [
-        (1000, told("Queueing"), Wait(5.0, "The status word 'Queueing' is not known; waiting goes on.")),
+        (
+            1000,
+            told("Queueing"),
+            Wait(5.0, "This version does not know the status word 'Queueing'; polling continues."),
+        ),
         (1005, told("Queueing"), Wait(5.0)),
-        (1010, told("Polishing"), Wait(5.0, "The status word 'Polishing' is not known; waiting goes on.")),
+        (
+            1010,
+            told("Polishing"),
+            Wait(5.0, "This version does not know the status word 'Polishing'; polling continues."),
+        ),
         (8200, told("Polishing"), timed_out("its last status was Polishing")),
     ],
     "the deadline names the last word": [
@@ -116,7 +124,7 @@ WAITS = {
     ],
     "the deadline without any answer names the fault": [
         (8199, DOWN, Wait(1.0, "Down.")),
-        (8200, DOWN, timed_out("its status could never be read", " Last fault: Down.", PERHAPS)),
+        (8200, DOWN, timed_out("no poll returned its status", " Last error: Down.", PERHAPS)),
     ],
     "a fault long past is not the deadline's": [
         (8190, DOWN, Wait(5.0, "Down.")),
@@ -125,7 +133,7 @@ WAITS = {
     ],
     "the deadline after a known word names word and fault": [
         (8190, RUNNING, Wait(5.0)),
-        (8200, DOWN, timed_out("its last status was Running", " Last fault: Down.")),
+        (8200, DOWN, timed_out("its last status was Running", " Last error: Down.")),
     ],
     "passing faults are ridden out more and more slowly": [
         (1000, DOWN, Wait(5.0, "Down.")),
@@ -201,7 +209,7 @@ WAITS = {
         (8200, RUNNING, timed_out("its last status was Running")),
     ],
     "a first suspicion at the deadline is the time-out's fault": [
-        (8200, REFUSED, timed_out("its status could never be read", " Last fault: Refused.", PERHAPS)),
+        (8200, REFUSED, timed_out("no poll returned its status", " Last error: Refused.", PERHAPS)),
     ],
 }
 
@@ -411,7 +419,7 @@ STRANGE_EVENTS = [
 def test_any_other_event_is_refused(event):
     with pytest.raises(ViduEventError) as caught:
         Outcome.from_event(event)
-    assert str(caught.value) == f"Not an event of a Vidu trigger: {repr(event)[:300]}"
+    assert str(caught.value) == f"The event must be one of a Vidu trigger, got {repr(event)[:300]}"
 
 
 NEVER_SENT, TOO_FAST = ViduConnectError("No route."), ViduRateLimitError("Slow.")

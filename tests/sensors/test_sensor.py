@@ -63,7 +63,7 @@ def test_the_last_status_word_of_a_wait_is_told(run_dag, emulator, mode):
 
 ENDS = {
     "failed": ("fail-by-moderation", None, AirflowFailException, "CreationPolicyViolation"),
-    "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "is out of reach"),
+    "lost": ("a kite", {"fault": "error", "status": 401}, AirflowFailException, "Lost contact with Vidu task"),
     "unknown": (None, None, AirflowFailException, "does not know this task"),
     "time-out": ("a kite", {"fault": "unknown_word", "word": "Stuck"}, AirflowSensorTimeout, "last status was Stuck"),
 }
@@ -166,7 +166,7 @@ def test_an_event_counts_where_nothing_else_is_asked_for_now(emulator, now_asked
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, {"status": "success", "task": None, "message": ""}])
 def test_a_strange_event_fails_loudly_and_tells_how_to_resume(event):
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
-    with pytest.raises(AirflowFailException, match=r"Not an event of a Vidu trigger.*vidu_task_id=\"task-7\""):
+    with pytest.raises(AirflowFailException, match=r"The event must be one of a Vidu trigger.*vidu_task_id=\"task-7\""):
         sensor.execute_complete({}, event)
 
 

@@ -76,7 +76,7 @@ async def test_a_word_that_nobody_knows_is_waited_through_and_named_at_the_deadl
     (event,) = await events(trigger(task_id, deadline=time.time() + 0.5))
     assert (event["status"], event["task"]) == ("timeout", None)
     assert "its last status was Rendering" in event["message"]
-    assert capfd.readouterr().out.count("'Rendering' is not known") == 1
+    assert capfd.readouterr().out.count("does not know the status word 'Rendering'") == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_a_passing_fault_does_not_end_the_wait(emulator, submitted, fault)
     [
         ({"fault": "error", "status": 401}, "auth_error"),
         ({"fault": "error", "status": 400}, "HTTP 400"),
-        ({"fault": "no_urls"}, "names no urls"),
+        ({"fault": "no_urls"}, "returned no URLs"),
     ],
     ids=lambda value: str(value),
 )
