@@ -1,27 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long to pause after a fault, and how often a submit may be sent again without paying twice."""
+"""Pauses after faults, and the limit on resends of a submit."""
 
 from __future__ import annotations
 
 from airflow_provider_vidu.exceptions import ViduConnectError, ViduError, ViduRateLimitError
 
 MAX_POSTS = 4
-"""How often one try of an operator sends a submit that was surely not accepted."""
+"""
+Highest number of POSTs of one submit in one try.
+
+Each further POST requires that the API certainly accepted none before.
+"""
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that anything waits at most because the server asks for it; a submit leaves more to Airflow's retry."""
+"""
+Longest Retry-After that the provider follows, in seconds.
+
+A submit leaves a longer one to Airflow's retry.
+"""
 RESEND_SECONDS = 2.0
+"""Mean pause before the first resend in seconds, doubled each time."""
 FAULT_SECONDS = 2.0
-"""How long the pause after a passing fault is at least; twice as long after each further one, to the longest step."""
+"""
+Shortest pause after a temporary fault, in seconds.
+
+It doubles after each further fault, up to the longest step.
+"""
 
 
 def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
     """
-    Say when a submit may be sent again without paying twice: only where it was surely not accepted and that may pass.
+    Compute the pause before a submit may be resent without paying twice.
 
-    :param error: what the last POST came to.
-    :param posts: how many were sent so far.
-    :param jitter: a random number from 0 to 1 that spreads tasks which were refused together.
-    :return: seconds to wait, ``None`` when it must not be sent again.
+    A resend is allowed only if the API certainly did not accept the submit, for a temporary reason.
+
+    :param error: Error of the last POST.
+    :param posts: Number of POSTs so far.
+    :param jitter: Random number from 0 to 1 that spreads the resends of tasks that were refused together.
+    :return: Seconds, ``None`` if the submit must not be resent.
     """
     if posts >= MAX_POSTS or not isinstance(error, (ViduConnectError, ViduRateLimitError)):
         return None
@@ -33,10 +48,10 @@ def resend_after(error: ViduError, posts: int, jitter: float) -> float | None:
 
 def pause_after(times: int, retry_after: float | None) -> float:
     """
-    Say how long all requests of a process pause after the API asked to slow down.
+    Compute the pause of all requests of a process after the API's answer 429.
 
-    :param times: how often in a row it has asked; an answer that it gives ends the row.
-    :param retry_after: seconds that it asked for, ``None`` where it named none.
-    :return: seconds, 60 at most, so that a strange wish cannot stop every wait.
+    :param times: Number of answers 429 in a row; any other answer ends the row.
+    :param retry_after: Seconds of the answer's Retry-After, ``None`` if it had none.
+    :return: Seconds, at most 60, so that an odd Retry-After cannot stop every wait.
     """
     return min(max(FAULT_SECONDS * 2.0 ** min(times - 1, 5), retry_after or 0.0), LONGEST_RETRY_AFTER)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When to ask for a video whose typical generation time is known.
+Schedule of polls for a video whose typical generation time is known.
 
-How long a generation takes is taken for log-normal around the typical time. Checks are then best made at a rate that
-grows with the square root of the hazard, which is the rate at which a video that is not ready becomes ready (Barlow,
-Hunter, Proschan 1963). A video that is clearly late says that the typical time is out of date or the service busy, and
-nobody knows by how much: from there on the steps grow with its age. ``docs/performance.md`` tells how the constants
-came about and what they cost.
+The schedule assumes that generation times are log-normal around the typical time. The best rate of polls then grows
+with the square root of the hazard (Barlow, Hunter, Proschan 1963). The hazard is the rate at which a video that is not
+ready becomes ready. If a video is clearly late, the typical time is out of date or the service is busy, to an unknown
+degree. From there on the steps grow with the age of the video. ``docs/performance.md`` explains the constants and
+measures their cost.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from __future__ import annotations
 from math import erfc, exp, log, pi, sqrt
 
 MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
-"""Bounds of every step after the first."""
+"""Bounds of every step after the first, in seconds."""
 EARLIEST = 0.4
-"""Share of the expected time before which nothing is asked."""
+"""Share of the expected time before which the schedule never polls."""
 LAG_SECONDS, LAG_SHARE = 1.5, 0.04
-"""How late a finished video may be noticed on average: a share of the expected time, but no less than this."""
+"""
+Allowed mean delay until a poll finds a finished video.
+
+It is a share of the expected time, but at least ``LAG_SECONDS``.
+"""
 
 _SPREAD = 0.3
 _LATE = 1.17
@@ -29,10 +33,11 @@ _SLICE = 0.02
 
 def hazard(share: float) -> float:
     """
-    Say how likely it is that a video becomes ready.
+    Compute the hazard: the rate at which a video that is not ready becomes ready.
 
-    :param share: its age in units of the expected time, above 0. From 1.17 on the hazard falls with the square of it.
-    :return: the rate, per expected time, at which a video that is not ready at that age becomes ready.
+    :param share: Age of the video in units of the expected time, above 0. From 1.17 on, the hazard falls with the
+        square of the age.
+    :return: Rate per expected time.
     """
     known = min(share, _LATE)
     z = log(known) / _SPREAD
@@ -47,11 +52,13 @@ def _best_step(expected: float, age: float) -> float:
 
 def first_ask(expected: float, jitter: float) -> float:
     """
-    Say at which age to ask first: when the rate of checks has added up to one check.
+    Compute the age of a video at its first poll.
 
-    :param expected: seconds that the generation typically takes; less than one is taken for one.
-    :param jitter: a random number from 0 to 1 that spreads tasks submitted together.
-    :return: seconds since the generation began.
+    This is the age at which the rate of polls adds up to one poll.
+
+    :param expected: Typical seconds of the generation, at least 1; a smaller value counts as 1.
+    :param jitter: Random number from 0 to 1 that spreads the polls of tasks submitted together.
+    :return: Seconds since the start of the generation.
     """
     expected = max(expected, 1.0)
     age, due = EARLIEST * expected, 1.0 + _FIRST_JITTER * (jitter - 0.5)
@@ -63,22 +70,24 @@ def first_ask(expected: float, jitter: float) -> float:
 
 def next_ask(expected: float, age: float, jitter: float) -> float:
     """
-    Say how long to wait after an answer. From 0.4 of the expected time on, only the age counts.
+    Compute the pause between an answer and the next poll.
 
-    :param expected: seconds that the generation typically takes; less than one is taken for one.
-    :param age: seconds since the generation began.
-    :param jitter: a random number from 0 to 1 that spreads tasks submitted together.
-    :return: seconds, from 1 to 15; more only until the first ask where that is still to come.
+    From 0.4 of the expected time on, it depends only on the age.
+
+    :param expected: Typical seconds of the generation, at least 1; a smaller value counts as 1.
+    :param age: Seconds since the start of the generation.
+    :param jitter: Random number from 0 to 1 that spreads the polls of tasks submitted together.
+    :return: Seconds, from 1 to 15; longer only before the scheduled first poll.
     """
     expected = max(expected, 1.0)
     if age < EARLIEST * expected:
         return max(first_ask(expected, jitter) - age, MIN_STEP_SECONDS)
-    # Bounded before it is spread as well, so that steps at the bounds are not all alike.
+    # Bounding the step before spreading it, too, keeps the steps at the bounds from being all equal.
     return bounded(spread(bounded(_best_step(expected, age)), jitter))
 
 
 def bounded(seconds: float) -> float:
-    """Keep a step within its bounds."""
+    """Limit a step to its bounds."""
     return min(max(seconds, MIN_STEP_SECONDS), MAX_STEP_SECONDS)
 
 
