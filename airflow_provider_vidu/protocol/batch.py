@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outcomes of a batch's items, the rule for failing the batch, and the batch trigger's event."""
+"""Outcomes of a batch's items, the failure rule, and the trigger's event."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT
 
 SUBMITTED = "submitted"
-"""Accepted, and not ended yet: never in a manifest."""
+"""Outcome of an accepted item that has not ended; never in a manifest."""
 REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitted", "not_stored"
 OUTCOMES = (SUCCESS, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, LOST, NOT_STORED)
-"""What a manifest says of an item."""
+"""Outcomes of items in a manifest."""
 
 PAID_ANEW = (FAILED, UNCERTAIN)
-"""What another try submits although it was, or perhaps was, submitted before."""
+"""
+Outcomes that a retry pays for again.
+
+These items were submitted, or perhaps were.
+"""
 
 _EVENT_WORDS = (SUCCESS, TIMEOUT, LOST)
 
 
 class BatchEvent(NamedTuple):
     """
-    How the wait for a batch ended.
+    End of the wait for a batch.
 
-    :param status: ``success`` when every task has ended, well or not; ``timeout`` or ``lost`` when some have not.
-    :param counts: how many tasks ended how.
-    :param message: what happened, for people.
+    :param status: ``success`` if every task has ended, with a video or without; ``timeout`` or ``lost`` if not.
+    :param counts: Number of tasks by outcome.
+    :param message: Text for people.
     """
 
     status: str
@@ -36,17 +40,20 @@ class BatchEvent(NamedTuple):
     message: str
 
     def event(self) -> dict[str, Any]:
-        """Write the payload of a trigger's event: JSON types only."""
+        """Return the payload of a trigger's event: JSON types only."""
         return {"status": self.status, "counts": dict(self.counts), "message": self.message}
 
     @classmethod
     def from_event(cls, event: Any) -> BatchEvent:
         """
-        Read the payload of a trigger's event, which has crossed a database.
+        Read the payload of a trigger's event.
 
-        :param event: what Airflow handed over.
-        :return: how the wait ended. A key that another version adds is dropped.
-        :raises ViduEventError: when it is not one that :meth:`event` writes.
+        The event was stored in a database, perhaps by another version. A key that this version does not know is
+        ignored.
+
+        :param event: Event that Airflow passed.
+        :return: The end of the wait.
+        :raises ViduEventError: If :meth:`event` does not write such a payload.
         """
         if isinstance(event, dict):
             status, counts, message = (event.get(name) for name in ("status", "counts", "message"))
@@ -58,28 +65,30 @@ class BatchEvent(NamedTuple):
                 and isinstance(message, str)
             ):
                 return cls(status, counts, message)
-        raise ViduEventError(f"Not an event of a Vidu batch's trigger: {repr(event)[:300]}")
+        raise ViduEventError(f"The event must be one of a Vidu batch trigger, got {repr(event)[:300]}")
 
 
 def fail_on_problem(fail_on: Any) -> str | None:
     """
-    Tell what is wrong with ``fail_on``.
+    Check the value of ``fail_on``.
 
-    :param fail_on: as an author gave it.
-    :return: a sentence, ``None`` when it is right.
+    :param fail_on: The author's value.
+    :return: The error as a sentence without a full stop, ``None`` if the value is valid.
     """
     if fail_on in ("any", "all") or (isinstance(fail_on, float) and 0 < fail_on < 1):
         return None
-    return f"fail_on: {fail_on!r} given, allowed: 'any', 'all' or a share between 0 and 1, such as 0.05"
+    return f"fail_on must be 'any', 'all' or a share between 0 and 1, such as 0.05, got {fail_on!r}"
 
 
 def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:
     """
-    Tell whether a batch fails.
+    Decide whether a batch fails.
 
-    :param counts: how many items came to what.
-    :param fail_on: ``any`` item that did not succeed, ``all`` of them, or more than a share. A batch that was broken
-        off before all was submitted fails in any case.
+    A batch that stopped before it submitted every item always fails.
+
+    :param counts: Number of items by outcome.
+    :param fail_on: When the batch fails: if ``any`` item did not succeed, if ``all`` did not, or if more than a share
+        did not.
     """
     total, missed = sum(counts.values()), sum(counts.values()) - counts.get(SUCCESS, 0)
     if not missed or counts.get(UNSUBMITTED):
@@ -91,11 +100,11 @@ def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:
 
 def retry_can_help(outcome: str, family: str, *, resubmit: bool) -> bool:
     """
-    Say whether another try of the batch may bring an item that did not succeed.
+    Decide whether a retry of the batch can recover an item that did not succeed.
 
-    :param outcome: its outcome.
-    :param family: the family of a failed generation's reason, empty for other outcomes.
-    :param resubmit: whether what is uncertain is submitted, and perhaps paid, again.
+    :param outcome: Outcome of the item.
+    :param family: Family of a failed generation's reason, empty for other outcomes.
+    :param resubmit: Whether a retry resubmits, and perhaps pays again, items of unknown outcome.
     """
     if outcome == FAILED:
         return Family(family).retry_can_help
@@ -104,13 +113,13 @@ def retry_can_help(outcome: str, family: str, *, resubmit: bool) -> bool:
 
 def progress_line(done: int, total: int, failed: int, cost: float | None, word: str = "done") -> str:
     """
-    Tell how far a batch has come.
+    Write the progress of a batch as one line.
 
-    :param done: how many items have ended.
-    :param total: how many there are.
-    :param failed: how many of the ended ones have no video.
-    :param cost: CNY that the ended ones come to by their estimates, ``None`` where unknown.
-    :param word: what became of those that did not fail.
+    :param done: Number of items that have ended.
+    :param total: Number of all items.
+    :param failed: Number of ended items without a video.
+    :param cost: Estimated cost of the ended items in CNY, ``None`` if unknown.
+    :param word: Word for the ended items, ``done`` by default.
     """
     price = "an unknown price" if cost is None else f"~¥{cost:,.2f}"
     return f"{done} of {total} {word}, {failed} failed, {price} so far"

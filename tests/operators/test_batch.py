@@ -146,7 +146,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"fail_on": 2}, "fail_on: 2 given"),
+        ({"fail_on": 2}, "fail_on must be 'any', 'all' or a share between 0 and 1, such as 0.05, got 2"),
         ({"on_uncertain": "ask"}, "on_uncertain must be 'fail' or 'resubmit', got 'ask'"),
         ({"max_cost": -1}, "None for no limit, got -1"),
         ({"prices": {"viduq2": 1}}, "prices: ValueError"),

@@ -39,7 +39,7 @@ def test_an_event_survives_the_database():
     ids=str,
 )
 def test_what_is_not_an_event_of_ours_is_named(event):
-    with pytest.raises(ViduEventError, match="Not an event of a Vidu batch's trigger"):
+    with pytest.raises(ViduEventError, match="The event must be one of a Vidu batch trigger"):
         BatchEvent.from_event(event)
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_an_event_of_ours_is_named(event):
     ],
 )
 def test_fail_on_is_any_or_all_or_a_share(fail_on, is_right):
-    text = f"fail_on: {fail_on!r} given, allowed: 'any', 'all' or a share between 0 and 1, such as 0.05"
+    text = f"fail_on must be 'any', 'all' or a share between 0 and 1, such as 0.05, got {fail_on!r}"
     assert fail_on_problem(fail_on) == (None if is_right else text)
 
 
