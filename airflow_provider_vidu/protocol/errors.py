@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Tables of errors: answers by HTTP status and code, and failed generations by their reason.
+Meaning of error answers, and of the reasons of failed generations.
 
 Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15). The codes of failed
 generations are Vidu's own, and the API passes them on.
@@ -186,10 +186,10 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
     ),
 )
 """
-Patterns of the families: first Vidu's codes, then words in Chinese and English, because the text is free.
+Patterns of the families, of which the first match counts.
 
-The first match counts. Families that no retry helps come before the words of ``CAPACITY``, so that an ambiguous reason
-is not paid again.
+Vidu's codes come first, then words in Chinese and English, because the text is free. Families that no retry helps come
+before the words of ``CAPACITY``, so that an ambiguous reason is not paid again.
 """
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Rules of a wait: the time of the next poll, temporary faults, and the end of the wait.
+Rules of a wait: the next poll, temporary faults, and the end of the wait.
 
 Every decision is a value, and callers pass ``now``. So trigger and sensor share one rule, and tests need no clock.
 """
@@ -25,19 +25,23 @@ SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
 EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
 
 GRACE_SECONDS = 60.0
-"""Seconds after the start of a wait during which the server may not know a new task yet."""
+"""Seconds from the start of a wait in which a new task may still be unknown."""
 CONFIRM_SECONDS = 2.0
-"""Seconds before the next poll after an answer that would end the wait badly, doubled after each further one."""
+"""Seconds until the poll that confirms a bad answer, doubled each time."""
 
 PROGRESS_KEY = "vidu_progress"
 """Key of the XCom that holds :meth:`Watch.news`, for Airflow's UI."""
 MOST_NEWS = 3
-"""Highest number of progress reports of a wait, so that alternating status words do not fill the database."""
+"""Limit on progress reports of a wait, because status words may alternate."""
 
 _SUSPICIOUS = (ViduRequestError, ViduConnectionSettingsError, ViduAuthError, ViduTaskNotFoundError, ViduRefusedError)
-"""Errors that end a wait if they persist. After all other errors, polling continues to the deadline."""
+"""Errors that end a wait if they persist; after others, polling continues."""
 TIMES_BELIEVED = 4
-"""Number of such errors in a row that end a wait. Fewer may be temporary: a key rotation, a fault of a gateway."""
+"""
+Number of such errors in a row that end a wait.
+
+Fewer may be temporary, such as during a key rotation or a fault of a gateway.
+"""
 
 
 _NOTHING: tuple[type, int] = (object, 0)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Meaning of answers: ``(status, headers, body)`` becomes a value or one typed error.
+Meaning of the API's answers.
 
-One table serves submits and polls. They differ in one thing: a submit whose outcome is unknown may have been accepted
-and will then be billed. A failed poll costs nothing, and the next poll replaces it.
+``(status, headers, body)`` becomes a value or one typed error. One table serves submits and polls. They differ in one
+thing: a submit whose outcome is unknown may have been accepted and will then be billed. A failed poll costs nothing,
+and the next poll replaces it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, famil
 from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
-"""Assumed lifetime of a result link after ``finish_time``. Vidu documents 24 hours, ModelVerse nothing."""
+"""
+Assumed lifetime of a result link after ``finish_time``.
+
+Vidu documents 24 hours, ModelVerse nothing.
+"""
 
 
 class TaskState(str, Enum):
@@ -55,7 +60,11 @@ STATUS_WORDS: Mapping[str, TaskState] = {
     "cancelled": TaskState.FAILURE,
     "canceled": TaskState.FAILURE,
 }
-"""Status words in lower case; the API's own are ``Pending``, ``Running``, ``Success`` and ``Failure``."""
+"""
+Status words in lower case.
+
+The API's own are ``Pending``, ``Running``, ``Success`` and ``Failure``.
+"""
 
 
 class Submission(NamedTuple):
@@ -93,7 +102,7 @@ class TaskStatus(NamedTuple):
     video_seconds: float | None = None
     request_id: str = ""
     whole_family: Family | None = None
-    """Family of the whole reason, if that of the shortened ``error_message`` differs; otherwise ``None``."""
+    """Family of the whole reason, if the shortened ``error_message`` hides it."""
 
     @property
     def state(self) -> TaskState:
