@@ -159,7 +159,7 @@ def test_a_refused_connection_means_that_nothing_was_sent(hook, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     set_connection(monkeypatch, host=f"http://127.0.0.1:{port}")
-    with pytest.raises(exceptions.ViduConnectError, match="nothing was paid"):
+    with pytest.raises(exceptions.ViduConnectError, match="Nothing was sent or paid"):
         hook.submit()
 
 

@@ -262,7 +262,7 @@ def test_a_pair_and_a_parameter_nobody_knows_are_sent_when_asked_for(submit, emu
 FINAL = [
     ({"fault": "error", "status": 400}, "Nothing was paid"),
     ({"fault": "html", "status": 404}, "Check the base URL"),
-    ({"fault": "redirect", "location": "/v1/tasks/submit"}, "is not followed"),
+    ({"fault": "redirect", "location": "/v1/tasks/submit"}, "follows no redirects"),
     ({"fault": "accept_then_drop"}, "may have been accepted"),
     ({"fault": "error", "status": 504}, "may have been accepted"),
 ]
