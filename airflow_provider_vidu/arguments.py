@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri, shown
+from airflow_provider_vidu.protocol.texts import brief, is_url, looks_like_data_uri
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.request import Request
@@ -144,7 +144,7 @@ def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
         # This comparison is false for NaN and for infinity.
         if not 0 < seconds < float("inf") or seconds > longest[name]:
             most = f" and up to {LONGEST_WAIT:,}" if name == "poke_interval" else " and finite"
-            found.append(f"{name} must be seconds above 0{most}, or such a timedelta, got {shown(value)}")
+            found.append(f"{name} must be seconds above 0{most}, or such a timedelta, got {brief(value)}")
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.request import refusal
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import Estimate, GivenPrices, Prices
@@ -37,20 +37,20 @@ def prices_of(given: str | GivenPrices | None) -> Prices:
     location = as_text(given)
     if not isinstance(location, str):
         raise ViduRequestError(
-            f"prices must be a mapping, or the path or URI of a CSV file, got {shown(given)}. Nothing was sent or paid."
+            f"prices must be a mapping, or the path or URI of a CSV file, got {brief(given)}. Nothing was sent or paid."
         )
     try:
         text = text_of(ObjectStoragePath(location).read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
         raise ViduRequestError(
             "prices must be a mapping, or the path or URI of a CSV file that this worker can read, got "
-            f"{shown(given)} ({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. Correct prices."
+            f"{brief(given)} ({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. Correct prices."
         ) from error
     except Exception as error:
         # Each store's library raises its own exception types.
         raise ViduStateError(
-            f"prices must be a file that can be read, got {shown(given)} "
-            f"({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. Retry the task."
+            f"prices must be a file that can be read, got {brief(given)} "
+            f"({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. Retry the task."
         ) from error
     return own_prices(text)
 
@@ -66,10 +66,10 @@ def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
     """
     found = []
     if on_uncertain not in ("fail", "resubmit"):
-        found.append(f"on_uncertain must be 'fail' or 'resubmit', got {shown(on_uncertain)}")
+        found.append(f"on_uncertain must be 'fail' or 'resubmit', got {brief(on_uncertain)}")
     is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
     if max_cost is not None and not (is_number and 0 < max_cost < 1e15):
-        found.append(f"max_cost must be an amount in CNY above 0, or None for no limit, got {shown(max_cost)}")
+        found.append(f"max_cost must be an amount in CNY above 0, or None for no limit, got {brief(max_cost)}")
     if found:
         raise refusal(found)
     if isinstance(prices, Mapping):

@@ -12,7 +12,7 @@ from airflow_provider_vidu.arguments import is_lazy_list, is_literal, problems_n
 from airflow_provider_vidu.protocol.fields import listed as json_of
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
 from airflow_provider_vidu.protocol.request import Body, Request, refusal
-from airflow_provider_vidu.protocol.texts import few, shown
+from airflow_provider_vidu.protocol.texts import brief, first_few
 from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
 from airflow_provider_vidu.storage.input_files import Warn, with_files_read
 
@@ -79,7 +79,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
     """
     items = [_item(index, given) for index, given in enumerate(_listed(requests))]
     found = [
-        f"item {item.index} ({shown(item.custom_id)}): {problem}"
+        f"item {item.index} ({brief(item.custom_id)}): {problem}"
         for item in items
         for problem in item.problems(rendered=rendered)
     ]
@@ -89,7 +89,7 @@ def read_items(requests: Any, destination: Any, *, rendered: bool) -> list[Item]
         for item in items:
             places.setdefault(item.custom_id, []).append(str(item.index))
         found += [
-            f"custom_id must be unique, got {shown(custom_id)} for {len(twice)} items ({few(twice)})"
+            f"custom_id must be unique, got {brief(custom_id)} for {len(twice)} items ({first_few(twice)})"
             for custom_id, twice in places.items()
             if len(twice) > 1
         ]
@@ -106,7 +106,7 @@ def _listed(requests: Any) -> list[Any]:
         try:
             requests = json.loads(requests)
         except (ValueError, RecursionError):
-            requests = shown(requests)
+            requests = brief(requests)
     # The output of a mapped task is a lazy sequence.
     listed = list(requests) if is_lazy_list(requests) else requests
     if isinstance(listed, list):
@@ -118,7 +118,7 @@ def _listed(requests: Any) -> list[Any]:
         raise refusal(
             [
                 "requests must be a list of mappings, or JSON text of one, as upstream.output or a template with "
-                f"| tojson returns it, got {shown(requests)}"
+                f"| tojson returns it, got {brief(requests)}"
             ]
         )
     return listed

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.polling import SUCCESS
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -38,7 +38,7 @@ def without_video(found: Sequence[Record]) -> str:
     :param found: the results of a batch's items.
     """
     missed = (record for record in found if record.outcome != SUCCESS)
-    return few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
+    return first_few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
 
 
 def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -> AirflowException:
@@ -55,7 +55,7 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -
     helped = Counter(
         record.outcome for record in missed if batch.retry_can_help(record.outcome, record.family, resubmit=resubmit)
     )
-    paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_ANEW)
+    paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_AGAIN)
     retry = (
         f"A retry can recover {helped.total()} of them. It would pay again for {paid}, and for the first time for "
         f"{helped[batch.UNSUBMITTED]}."
@@ -85,7 +85,7 @@ def naming_tasks(records: Iterable[Record], log: Logger) -> Iterator[None]:
         if not paid:
             raise
         log.error("Submitted and billed, by custom id: %s", paid)
-        first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
+        first = first_few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
         raise ViduDownloadError(
             f"{error} {len(paid)} Vidu tasks of this batch are submitted and billed: {first}; the log lists all. Fix "
             "the destination, then fetch the videos at no cost: retry or clear this task, or fetch each with "
@@ -109,7 +109,7 @@ def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:
     if not paid:
         return ""
     log.error("Submitted by earlier tries, by custom id: %s", paid)
-    first = few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
+    first = first_few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
     return (
         f" Earlier tries submitted {len(paid)} Vidu tasks, which are billed: {first}; the log lists all. Correct the "
         "batch and clear the task: it re-attaches, at no cost, to ready tasks and unchanged running ones with the same "

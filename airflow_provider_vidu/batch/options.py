@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_vidu.arguments import as_text, is_literal, waiting_problems
 from airflow_provider_vidu.costs import check_paying
 from airflow_provider_vidu.protocol.request import refusal
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 
 if TYPE_CHECKING:
     from airflow_provider_vidu.protocol.prices import GivenPrices
@@ -64,7 +64,7 @@ class BatchOptions(NamedTuple):
         found = [problem] if (problem := fail_on_problem(self.fail_on)) else []
         found += waiting_problems(poke_interval=self.poke_interval, timeout=self.timeout)
         if self.manifest is not None and not isinstance(as_text(self.manifest), str) and is_literal(self.manifest):
-            found.append(f"manifest must be a path or URI, got {shown(self.manifest)}")
+            found.append(f"manifest must be a path or URI, got {brief(self.manifest)}")
         if self.on_missing not in ("fail", "resubmit"):
             found.append(f"on_missing must be 'fail' or 'resubmit', got {self.on_missing!r}")
         if found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.batch.items import Item
-from airflow_provider_vidu.batch.results import UNASKED, Answer
+from airflow_provider_vidu.batch.results import NOT_POLLED, LastAnswer
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.storage.manifest import Record
@@ -40,7 +40,7 @@ class Records:
             item.custom_id: Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not submitted.")
             for item in items
         }
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, LastAnswer] = {}
         """The API's answers about the tasks of earlier tries, by Vidu's id."""
 
     def __iter__(self) -> Iterator[Record]:
@@ -57,7 +57,7 @@ class Records:
         return [
             record
             for record in self
-            if record.outcome == SUBMITTED and not self.answers.get(record.task_id, UNASKED).believed
+            if record.outcome == SUBMITTED and not self.answers.get(record.task_id, NOT_POLLED).believed
         ]
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.batch.items import Item
-from airflow_provider_vidu.batch.results import UNASKED, ask_all
+from airflow_provider_vidu.batch.results import NOT_POLLED, poll_all
 from airflow_provider_vidu.batch.resume import NO_RECORD
 from airflow_provider_vidu.durable.attempt import plan
 from airflow_provider_vidu.exceptions import ViduRequestError
@@ -20,7 +20,7 @@ from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import is_local, located, refuse_below_file, refuse_taken, uri_of
@@ -78,7 +78,7 @@ class Recovery:
         begun = {name: attempt for name, attempt in begun.items() if name not in kept}
         asked_for = {attempt.vidu_task_id: attempt.begun_at for attempt in begun.values() if attempt.vidu_task_id}
         if asked_for:
-            self._records.answers = self._loop.run(lambda hook: ask_all(hook, asked_for))
+            self._records.answers = self._loop.run(lambda hook: poll_all(hook, asked_for))
         for item in self._records.items:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit, resubmit_missing=resubmit_missing)
@@ -118,10 +118,10 @@ class Recovery:
         paid = {name: one.vidu_task_id for name, one in left.items() if not self._is_cleared(one)}
         new = [name for name in self._records.by_id if name not in self._memory.attempts]
         if paid and new:
-            gone = few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
+            gone = first_few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
-                f"custom_id must stay the same between tries, got {len(new)} new ones ({few(new)}) without {len(paid)} "
-                f"that an earlier try submitted or may have submitted ({gone}). This try sent nothing; the submitted "
+                f"custom_id must stay the same between tries, got {len(new)} new ones ({first_few(new)}) without "
+                f"{len(paid)} that an earlier try submitted or may have submitted ({gone}). This try sent nothing; the submitted "
                 "tasks run on and are billed. Give each item the same custom_id whenever the DAG is parsed, or clear "
                 "the task to pay for the new ones."
             )
@@ -141,7 +141,7 @@ class Recovery:
         if clashes:
             raise AirflowFailException(
                 "The file of an item must stay the same between tries, got videos that would replace others: "
-                f"{few(clashes)}. Nothing was sent. Restore the order of the requests, or use a destination with "
+                f"{first_few(clashes)}. Nothing was sent. Restore the order of the requests, or use a destination with "
                 "{custom_id}."
             )
 
@@ -179,7 +179,7 @@ class Recovery:
         self._memory.attach([name for name, record in self._records.by_id.items() if record.outcome != UNSUBMITTED])
 
     def _take_up(self, item: Item, attempt: Attempt, **choices: bool) -> None:
-        answer = self._records.answers.get(attempt.vidu_task_id, UNASKED)
+        answer = self._records.answers.get(attempt.vidu_task_id, NOT_POLLED)
         running = isinstance(answer.status, TaskStatus) and answer.status.state is not TaskState.SUCCESS
         files = self._stored.files_of(attempt.vidu_task_id) if attempt.vidu_task_id else []
         outcome, why = plan(

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
     from airflow_provider_vidu.storage.video_store import VideoStore
 
-ASKING_SECONDS, ASKING_SECONDS_EACH = 300.0, 2.0
+POLL_SECONDS, POLL_SECONDS_EACH = 300.0, 2.0
 """Time limit of retries after faults when each task is polled once: a base, plus a share for each task."""
 
 
-class Answer(NamedTuple):
+class LastAnswer(NamedTuple):
     """
     The API's last answer about a task.
 
@@ -36,10 +36,10 @@ class Answer(NamedTuple):
     believed: bool
 
 
-UNASKED = Answer(None, False)
+NOT_POLLED = LastAnswer(None, False)
 
 
-async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, Answer]:
+async def poll_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, LastAnswer]:
     """
     Poll many tasks once each, and again only after a fault or a suspicious answer.
 
@@ -47,17 +47,17 @@ async def ask_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[
     :param started_at: start of each task in epoch seconds, by Vidu's id.
     :return: the answers, by Vidu's id.
     """
-    deadline = time.time() + ASKING_SECONDS + ASKING_SECONDS_EACH * len(started_at)
+    deadline = time.time() + POLL_SECONDS + POLL_SECONDS_EACH * len(started_at)
 
-    async def ask(vidu_task_id: str, since: float) -> Answer:
+    async def ask(vidu_task_id: str, since: float) -> LastAnswer:
         watch = Watch(vidu_task_id, poll_interval=1, started_at=since, deadline=deadline)
         while True:
             verdict = await poll(watch, hook)
             if isinstance(verdict, Outcome):
                 # The deadline is that of this poll, so reaching it says nothing about the task.
-                return Answer(watch.last_answer, verdict.status != TIMEOUT)
+                return LastAnswer(watch.last_answer, verdict.status != TIMEOUT)
             if isinstance(watch.last_answer, TaskStatus) and watch.last_answer.state is not TaskState.SUCCESS:
-                return Answer(watch.last_answer, False)
+                return LastAnswer(watch.last_answer, False)
             await asyncio.sleep(verdict.seconds)
 
     answers = await asyncio.gather(*(ask(vidu_task_id, since) for vidu_task_id, since in started_at.items()))
@@ -82,7 +82,7 @@ def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Re
 
 def collect(
     records: Sequence[Record],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, LastAnswer],
     store: VideoStore,
     say: Callable[..., object],
 ) -> list[Record]:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import is_local, located
@@ -112,7 +112,7 @@ def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: L
         log.error("Submitted by an earlier try, as far as it could record them: %s", known)
         raise AirflowFailException(
             f"An earlier try ended after it had started to submit, and its submits are billed: {waiting} lists "
-            f"{len(known)} Vidu tasks ({few(known)}). This try sent nothing. Fetch each with "
+            f"{len(known)} Vidu tasks ({first_few(known)}). This try sent nothing. Fetch each with "
             "ViduTaskSensor(vidu_task_id=…), or move that file away and clear the task to submit and pay for all items "
             "again."
         )

@@ -15,7 +15,7 @@ from airflow_provider_vidu.batch.items import Item, read_items
 from airflow_provider_vidu.batch.messages import NO_RETRY, failure, naming_tasks, paid_by_earlier_tries, without_video
 from airflow_provider_vidu.batch.records import Records
 from airflow_provider_vidu.batch.recover import Recovery
-from airflow_provider_vidu.batch.results import Answer, ask_all, collect
+from airflow_provider_vidu.batch.results import LastAnswer, collect, poll_all
 from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.costs import check_cost, prices_of
@@ -258,13 +258,13 @@ class BatchRun:
         if self._submits:
             self._submits.stop(reason)
 
-    def _finish(self, hop: Hop, records: list[Record], answers: dict[str, Answer]) -> dict[str, Any]:
+    def _finish(self, hop: Hop, records: list[Record], answers: dict[str, LastAnswer]) -> dict[str, Any]:
         asked_for = {
             record.task_id: 0.0
             for record in records
             if record.outcome == batch.SUBMITTED and record.task_id not in answers
         }
-        answers = answers | hop.loop.run(lambda hook: ask_all(hook, asked_for))
+        answers = answers | hop.loop.run(lambda hook: poll_all(hook, asked_for))
         found = collect(records, answers, hop.store, self._log.info)
         with naming_tasks(found, self._log):
             uri = manifests.write(hop.path, found)

@@ -14,7 +14,7 @@ from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRe
 from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
-from airflow_provider_vidu.protocol.texts import named, shown
+from airflow_provider_vidu.protocol.texts import brief, named
 from airflow_provider_vidu.reporting import count_submission
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class Submits:
             if self.stopped_by:
                 self._log.error("Stopped the submits: %s", self.stopped_by)
             for item in items:
-                self._note(item.custom_id)
+                self._set_outcome(item.custom_id)
             self._memory.catch_up(self._records)
 
-    def _note(self, custom_id: str) -> None:
+    def _set_outcome(self, custom_id: str) -> None:
         match self.results.get(custom_id):
             case Submission(task_id=vidu_task_id):
                 self._records.note(custom_id, SUBMITTED, "", vidu_task_id)
@@ -166,7 +166,7 @@ class Submits:
                 self._log.warning("%s: %s", item.custom_id, error)
             except Exception as error:
                 # Each store's library raises its own exception types.
-                found = f"{type(error).__name__}: {shown(str(error))}"
+                found = f"{type(error).__name__}: {brief(str(error))}"
                 self.results[item.custom_id] = ViduError(
                     f"Could not read its files ({found}). Nothing of it was sent or paid. Retry the task."
                 )

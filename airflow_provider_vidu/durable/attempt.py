@@ -17,7 +17,7 @@ from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.errors import UNCERTAIN
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 
 STATE_VERSION = 1
 """Version of a stored attempt. A state without one is of 0.1.0 and reads the same; unknown keys are ignored."""
@@ -156,7 +156,7 @@ def decide(
 
 def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resubmit_missing: bool) -> tuple[Step, str]:
     if files and not attempt.delivered:
-        text = f"{text} An earlier try stored it at {few(files)}."
+        text = f"{text} An earlier try stored it at {first_few(files)}."
         if not (cleared and resubmit_missing):
             text += (
                 " Nothing is submitted or paid. If this worker does not see that file, use one destination for all "

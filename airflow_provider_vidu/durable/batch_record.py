@@ -98,12 +98,12 @@ class BatchRecord(StateStore):
                     is_delivered = without is not None and name not in without
                     self.marks[name] = mark
                     self.attempts[name] = Attempt(mark.sent, max_tries, begun_at, {}, vidu_task_id, is_delivered)
-                    self._note(name, begun_at, vidu_task_id)
+                    self._count(name, begun_at, vidu_task_id)
             except (TypeError, KeyError, ValueError, AttributeError):
                 raise self.strange(chunk_key(self._chunks), stored) from None
             self._chunks += 1
 
-    def _note(self, name: str, begun_at: float, vidu_task_id: str) -> None:
+    def _count(self, name: str, begun_at: float, vidu_task_id: str) -> None:
         # An attempt that attach() writes again keeps its time.
         self._submits.setdefault(name, {})[begun_at] = (vidu_task_id, self.marks[name].price)
         self._open.pop(name, None)
@@ -176,7 +176,7 @@ class BatchRecord(StateStore):
         kept = {name: accepted.get(name, "") for name in marks if name in accepted or name in unknown}
         settled_at, begun_at = time.time(), {name: self._open.pop(name) for name in marks}
         for name, vidu_task_id in kept.items():
-            self._note(name, settled_at, vidu_task_id)
+            self._count(name, settled_at, vidu_task_id)
         is_stored = self.put_or_tell(
             chunk_key(self._chunks - 1),
             self._chunk(kept, settled_at),

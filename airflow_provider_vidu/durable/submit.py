@@ -24,7 +24,7 @@ from airflow_provider_vidu.protocol.pauses import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import Body, Request, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.reporting import count_submission
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.input_files import with_files_read
@@ -151,7 +151,7 @@ class Submit:
         )
         if files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
             # Its files are stored, so expired links do not matter, nor does a server that has forgotten the task.
-            step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {few(files)} already."
+            step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {first_few(files)} already."
         if step is Step.MISSING:
             why = f"{why} To pay for it again instead, delete the task state {SUBMIT_KEY} and clear this task."
         if step is Step.UNCERTAIN and options.on_uncertain == "resubmit":

@@ -55,7 +55,7 @@ class Video(web.FileResponse):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """
     Describe a fault that can be armed.
 
@@ -266,26 +266,26 @@ async def _expired(request: web.Request, handler: Handler, parameters: Parameter
 
 _HOLD = {"seconds": 3600}
 
-KINDS: Mapping[str, Kind] = {
-    "drop": Kind(_drop),
-    "reset": Kind(_reset),
-    "hang": Kind(_hang, _HOLD),
-    "outage": Kind(_drop, {"seconds": None}, times=None),
-    "accept_then_drop": Kind(_accepted(_drop)),
-    "accept_then_hang": Kind(_accepted(_hang), _HOLD),
-    "accept_then_error": Kind(_accepted(_error), {"status": 504, "code": None}),
-    "rate_limit": Kind(_rate_limit, {"retry_after": None}),
-    "error": Kind(_error, {"status": 500, "code": None}),
-    "error_200": Kind(_error_200),
-    "html": Kind(_html, {"status": 502}),
-    "garbage": Kind(_garbage),
-    "empty": Kind(_empty),
-    "no_task_id": Kind(_no_task_id),
-    "redirect": Kind(_redirect, {"location": "/redirected"}),
-    "unknown_word": Kind(_unknown_word, {"word": "Queueing"}, only_on="status"),
-    "no_urls": Kind(_no_urls, only_on="status"),
-    "truncate": Kind(_truncate, only_on="download"),
-    "expired": Kind(_expired, only_on="download"),
-    "not_a_video": Kind(_html, {"status": 200}, only_on="download"),
+KINDS: Mapping[str, FaultKind] = {
+    "drop": FaultKind(_drop),
+    "reset": FaultKind(_reset),
+    "hang": FaultKind(_hang, _HOLD),
+    "outage": FaultKind(_drop, {"seconds": None}, times=None),
+    "accept_then_drop": FaultKind(_accepted(_drop)),
+    "accept_then_hang": FaultKind(_accepted(_hang), _HOLD),
+    "accept_then_error": FaultKind(_accepted(_error), {"status": 504, "code": None}),
+    "rate_limit": FaultKind(_rate_limit, {"retry_after": None}),
+    "error": FaultKind(_error, {"status": 500, "code": None}),
+    "error_200": FaultKind(_error_200),
+    "html": FaultKind(_html, {"status": 502}),
+    "garbage": FaultKind(_garbage),
+    "empty": FaultKind(_empty),
+    "no_task_id": FaultKind(_no_task_id),
+    "redirect": FaultKind(_redirect, {"location": "/redirected"}),
+    "unknown_word": FaultKind(_unknown_word, {"word": "Queueing"}, only_on="status"),
+    "no_urls": FaultKind(_no_urls, only_on="status"),
+    "truncate": FaultKind(_truncate, only_on="download"),
+    "expired": FaultKind(_expired, only_on="download"),
+    "not_a_video": FaultKind(_html, {"status": 200}, only_on="download"),
 }
 """Every fault by name."""

@@ -43,7 +43,7 @@ class MediaError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MediaKind:
     """
     Describe a kind of input file.
 
@@ -61,20 +61,20 @@ class Kind:
     unreadable: str = "BadRequest"
 
 
-_IMAGE = Kind("picture", open_picture, 50, unfetched="ImageDownloadFailure", unreadable="ImageFormatInvalid")
-_VIDEO = Kind("video", partial(video.length, stream="video"), 5 * 1024)
-_SOUND = Kind("sound", partial(video.length, stream="audio"), 100)
-KINDS: Mapping[str, Kind] = {
+_IMAGE = MediaKind("picture", open_picture, 50, unfetched="ImageDownloadFailure", unreadable="ImageFormatInvalid")
+_VIDEO = MediaKind("video", partial(video.length, stream="video"), 5 * 1024)
+_SOUND = MediaKind("sound", partial(video.length, stream="audio"), 100)
+KINDS: Mapping[str, MediaKind] = {
     "first_frame_url": _IMAGE,
     "last_frame_url": _IMAGE,
     "images": _IMAGE,
     "subjects": _IMAGE,
-    "ref_photo_url": Kind("photo", open_photo, 10, unfetched=_IMAGE.unfetched, unreadable=_IMAGE.unreadable),
+    "ref_photo_url": MediaKind("photo", open_photo, 10, unfetched=_IMAGE.unfetched, unreadable=_IMAGE.unreadable),
     "video_url": _VIDEO,
     "audio_url": _SOUND,
-    "srt_url": Kind("subtitles", read_cues, 1),
+    "srt_url": MediaKind("subtitles", read_cues, 1),
 }
-"""Kind of file by field; the size limit of subtitles is not documented."""
+"""MediaKind of file by field; the size limit of subtitles is not documented."""
 SECONDS: Mapping[tuple[str, str], tuple[int, int]] = {
     ("extend", "video_url"): (4, 60),
     ("lip-sync", "video_url"): (1, 600),
@@ -180,7 +180,7 @@ class Intake:
             raise _FetchError(str(error) or "timed out") from error
         return digest.hexdigest()
 
-    def _kept(self, part: Path, digest: str, kind: Kind, seconds: tuple[int, int] | None) -> Path:
+    def _kept(self, part: Path, digest: str, kind: MediaKind, seconds: tuple[int, int] | None) -> Path:
         path = self._directory / f"{digest}.{kind.word}"
         if not path.exists():
             kind.read(part)

@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
 from airflow_provider_vidu.protocol.download import MAX_REDIRECTS, BrokenOff, Download, moved_to
-from airflow_provider_vidu.protocol.texts import is_url, plain_url, shown
+from airflow_provider_vidu.protocol.texts import brief, is_url, plain_url
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Downloader:
         :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
         """
         if not is_url(url := plain_url(url)):
-            raise ViduDownloadError(f"url must be an http(s) URL, got {shown(url)}. Nothing was downloaded.")
+            raise ViduDownloadError(f"url must be an http(s) URL, got {brief(url)}. Nothing was downloaded.")
         download = Download(url)
         while True:
             try:

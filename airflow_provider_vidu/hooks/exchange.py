@@ -21,10 +21,10 @@ from airflow_provider_vidu.protocol.response import (
     parse_task_status,
     transport_error,
 )
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
 
-Answer = TypeVar("Answer")
+Parsed = TypeVar("Parsed")
 
 
 class _SubmitBody(io.BytesIO):
@@ -42,7 +42,7 @@ class _SubmitBody(io.BytesIO):
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange(Generic[Answer]):
+class Exchange(Generic[Parsed]):
     """
     Hold a request that is ready to be sent once.
 
@@ -59,7 +59,7 @@ class Exchange(Generic[Answer]):
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
-    parse: Callable[[int, Mapping[str, str], bytes], Answer]
+    parse: Callable[[int, Mapping[str, str], bytes], Parsed]
     body: _SubmitBody | None = None
     vidu_task_id: str | None = None
 
@@ -76,7 +76,7 @@ class Exchange(Generic[Answer]):
             data = b""
         if not data:
             raise ViduRequestError(
-                f"body must be a mapping of JSON values, as protocol.request.build returns it, got {shown(body)}. "
+                f"body must be a mapping of JSON values, as protocol.request.build returns it, got {brief(body)}. "
                 "Nothing was sent."
             )
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
@@ -99,7 +99,7 @@ class Exchange(Generic[Answer]):
         known = identifier(vidu_task_id)
         if not known:
             raise ViduRequestError(
-                f"vidu_task_id must be the id of a task, as ViduSubmitOperator returns it, got {shown(vidu_task_id)}. "
+                f"vidu_task_id must be the id of a task, as ViduSubmitOperator returns it, got {brief(vidu_task_id)}. "
                 "Nothing was sent."
             )
         return Exchange(
@@ -111,7 +111,7 @@ class Exchange(Generic[Answer]):
             vidu_task_id=known,
         )
 
-    def answered(self, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    def answered(self, status: int, headers: Mapping[str, str], content: bytes) -> Parsed:
         """
         Read the answer.
 

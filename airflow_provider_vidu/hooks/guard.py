@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 
 # Both networks embed an IPv4 address in the last 32 bits.
 _WITH_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
@@ -130,7 +130,7 @@ class DownloadAdapter(HTTPAdapter):
             # Airflow versions raise different classes.
             raise ViduDownloadError(
                 "allow_private_result_hosts in Airflow's section [vidu] must be True or False, got "
-                f"{shown(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was fetched."
+                f"{brief(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was fetched."
             ) from None
         if is_allowed:
             return True

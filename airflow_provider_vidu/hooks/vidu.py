@@ -33,7 +33,7 @@ from airflow_provider_vidu.hooks.connection import (
     read_settings,
 )
 from airflow_provider_vidu.hooks.download import Downloader
-from airflow_provider_vidu.hooks.exchange import Answer, Exchange
+from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
 from airflow_provider_vidu.hooks.guard import DownloadAdapter
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
@@ -146,7 +146,7 @@ class ViduHook(HttpHook):
         session.auth = _unauthorized
         return session
 
-    def _send(self, exchange: Exchange[Answer]) -> Answer:
+    def _send(self, exchange: Exchange[Parsed]) -> Parsed:
         settings = exchange.settings
         proxies = _one_proxy(settings)
         try:

@@ -21,7 +21,7 @@ from airflow_provider_vidu.exceptions import (
     ViduUnavailableError,
 )
 from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, no_settings, read_settings
-from airflow_provider_vidu.hooks.exchange import Answer, Exchange
+from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
 from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
@@ -180,7 +180,7 @@ class ViduAsyncHook:
         # Both transports decode in one place, which limits the decoded size of a small body.
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
-    async def _send(self, prepare: Callable[[ConnectionSettings], Exchange[Answer]]) -> Answer:
+    async def _send(self, prepare: Callable[[ConnectionSettings], Exchange[Parsed]]) -> Parsed:
         # Before the turn, because the connection sets the pace.
         await self.settings()
         # No more requests than sockets, so that a pause also holds back the requests that wait for a socket.
@@ -209,7 +209,7 @@ class ViduAsyncHook:
         if self._settings is settings:
             self._settings = None
 
-    async def _exchange(self, exchange: Exchange[Answer]) -> Answer:
+    async def _exchange(self, exchange: Exchange[Parsed]) -> Parsed:
         client = self._client if exchange.body is None else self._submit_client
         if client is None:
             raise exchange.unanswered(ConnectionError("the hook was closed"))

@@ -23,10 +23,10 @@ from airflow_provider_vidu.exceptions import ViduError, ViduEventError
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus
-from airflow_provider_vidu.protocol.texts import few
+from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.reporting import announce, count_failure, count_success, show_news
 from airflow_provider_vidu.storage import manifest as manifests
-from airflow_provider_vidu.storage.video_store import VideoStore, place_of
+from airflow_provider_vidu.storage.video_store import VideoStore, index_of
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Generation:
             if outcome.task is not None:
                 result = {**outcome.task, "files": self._store(outcome.task)}
             elif files := self._stored_before(vidu_task_id):
-                self._log.warning("%s Its video is stored at %s already.", outcome.message, few(files))
+                self._log.warning("%s Its video is stored at %s already.", outcome.message, first_few(files))
                 result = {**TaskStatus(vidu_task_id, "").result(), "files": files}
             else:
                 raise AirflowException(outcome.message)
@@ -212,7 +212,7 @@ class Generation:
             return []
         stored = StoredFiles(self._context, self._log)
         store = VideoStore(self._options.destination, self._options.vidu_conn_id, self._log, stored)
-        return store.store(result, index=place_of(self._context))
+        return store.store(result, index=index_of(self._context))
 
     def _stored_before(self, vidu_task_id: str) -> list[str]:
         try:

@@ -84,10 +84,10 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
             from airflow_provider_vidu.storage.places import located, probe
-            from airflow_provider_vidu.storage.video_store import place_of
+            from airflow_provider_vidu.storage.video_store import index_of
 
             check_destination(self, context)
-            probe(located(Destination(self.destination).path("probe", index=place_of(context))))
+            probe(located(Destination(self.destination).path("probe", index=index_of(context))))
 
     # The submit operator returns an id; this one returns the result.
     def execute(self, context: Context) -> dict[str, Any]:  # type: ignore[override]

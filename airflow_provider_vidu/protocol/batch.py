@@ -16,7 +16,7 @@ REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitt
 OUTCOMES = (SUCCESS, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, LOST, NOT_STORED)
 """Outcomes of items in a manifest."""
 
-PAID_ANEW = (FAILED, UNCERTAIN)
+PAID_AGAIN = (FAILED, UNCERTAIN)
 """
 Outcomes that a retry pays for again.
 

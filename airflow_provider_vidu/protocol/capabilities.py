@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.fields import Field, Kind
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 
 SPECIFICATION = "the Vidu/Img2Video specification of ModelVerse"
 DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, as of 2026-04-15"
@@ -278,7 +278,7 @@ def notes(body: Mapping[str, Any]) -> list[str]:
         models = [found.model for found in _ROWS if found.vidu_type == vidu_type]
         known = models or dict.fromkeys(found.vidu_type for found in _ROWS)
         return [
-            f"Sending an unchecked request: this version does not know {shown(vidu_type)} with {shown(model)}. Known "
+            f"Sending an unchecked request: this version does not know {brief(vidu_type)} with {brief(model)}. Known "
             f"{'models of this type' if models else 'types'}: {', '.join(known)}. If a name is mistyped, stop the task "
             "now: Vidu bills an accepted submit."
         ]

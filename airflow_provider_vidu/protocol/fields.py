@@ -8,7 +8,7 @@ import re
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, is_usable_url, shown
+from airflow_provider_vidu.protocol.texts import brief, data_uri_bytes, is_data_uri, is_url, is_usable_url
 
 # Compiled at first use, because most patterns serve errors, and Airflow parses DAG files again and again.
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
@@ -183,11 +183,11 @@ def _spelled(value: Any) -> str:
 
 def _text(field: Field, value: Any) -> str | None:
     if not isinstance(value, str):
-        return shown(value)
+        return brief(value)
     if field.choices and value not in field.choices:
-        return shown(value)
+        return brief(value)
     if field.required and not value.strip():
-        return shown(value)
+        return brief(value)
     if field.high is not None and len(value) > field.high:
         return f"{len(value):,} characters"
     return None
@@ -195,7 +195,7 @@ def _text(field: Field, value: Any) -> str | None:
 
 def _speech(field: Field, value: Any) -> str | None:
     if not isinstance(value, str):
-        return shown(value)
+        return brief(value)
     for pause in re.findall(_PAUSE, value):
         if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?", pause, re.ASCII) or not 0.01 <= float(pause) <= 99.99:
             return f"the pause <#{pause[:20]}#>"
@@ -208,25 +208,25 @@ def _speech(field: Field, value: Any) -> str | None:
 def _number(field: Field, value: Any) -> str | None:
     types = int if field.kind is Kind.INTEGER else (int, float)
     if isinstance(value, bool) or not isinstance(value, types):
-        return shown(value)
+        return brief(value)
     # Every comparison with NaN is false, so this form refuses NaN, too.
     in_range = (field.low is None or value >= field.low) and (field.high is None or value <= field.high)
-    return None if in_range and abs(value) < _INFINITE else shown(value)
+    return None if in_range and abs(value) < _INFINITE else brief(value)
 
 
 def _boolean(field: Field, value: Any) -> str | None:
-    return None if isinstance(value, bool) else shown(value)
+    return None if isinstance(value, bool) else brief(value)
 
 
 def _url(field: Field, value: Any) -> str | None:
-    return None if is_url(value) and is_usable_url(value) else shown(value)
+    return None if is_url(value) and is_usable_url(value) else brief(value)
 
 
 def _media(field: Field, value: Any) -> str | None:
     if is_url(value):
-        return None if is_usable_url(value) else shown(value)
+        return None if is_usable_url(value) else brief(value)
     if not is_data_uri(value):
-        return shown(value)
+        return brief(value)
     if field.max_data_bytes is not None and data_uri_bytes(value) > field.max_data_bytes:
         return f"a data URI of {data_uri_bytes(value):,} bytes"
     return None
@@ -234,7 +234,7 @@ def _media(field: Field, value: Any) -> str | None:
 
 def _images(field: Field, value: Any) -> str | None:
     if not isinstance(value, (list, tuple)):
-        return shown(value)
+        return brief(value)
     if (field.low is not None and len(value) < field.low) or (field.high is not None and len(value) > field.high):
         return f"{len(value)} images"
     return next((fault for item in value if (fault := _media(field, item))), None)
@@ -242,24 +242,24 @@ def _images(field: Field, value: Any) -> str | None:
 
 def _subjects(field: Field, value: Any) -> str | None:
     if not isinstance(value, (list, tuple)):
-        return shown(value)
+        return brief(value)
     if (field.low is not None and len(value) < field.low) or (field.high is not None and len(value) > field.high):
         return f"{len(value)} subjects"
     for subject in value:
         if not isinstance(subject, dict) or not isinstance(subject.get("id"), str) or not subject["id"]:
-            return f"a subject without an id: {shown(subject)}"
-        label = f"subject {shown(subject['id'])}"
+            return f"a subject without an id: {brief(subject)}"
+        label = f"subject {brief(subject['id'])}"
         extra = subject.keys() - {"id", "images", "voice_id"}
         if extra:
-            return f"{label} with the key {shown(min(extra, key=str))}"
+            return f"{label} with the key {brief(min(extra, key=str))}"
         images = subject.get("images")
         if not isinstance(images, (list, tuple)) or not 1 <= len(images) <= _MAX_REFERENCE_IMAGES:
-            return f"{label} with {len(images) if isinstance(images, (list, tuple)) else shown(images)} images"
+            return f"{label} with {len(images) if isinstance(images, (list, tuple)) else brief(images)} images"
         fault = next((fault for item in images if (fault := _media(field, item))), None)
         if fault:
             return f"{label} with {fault} as an image"
         if not isinstance(subject.get("voice_id", ""), str):
-            return f"{label} with the voice_id {shown(subject['voice_id'])}"
+            return f"{label} with the voice_id {brief(subject['voice_id'])}"
     return None
 
 

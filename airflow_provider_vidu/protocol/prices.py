@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import fields_of, row_of
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 
 Key = tuple[str, str, int | None, str]
 GivenPrices = Mapping[tuple[str, str, Any, str], float]
@@ -110,7 +110,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
                 raise ValueError(f"{duration!r} seconds")
             if price is None or isinstance(price, (bool, str)) or not 0 <= price < float("inf"):
                 raise ViduRequestError(
-                    f"prices: the price of {shown(key)} must be a number from 0, got {shown(price)}. Nothing was sent "
+                    f"prices: the price of {brief(key)} must be a number from 0, got {brief(price)}. Nothing was sent "
                     "or paid. Correct the price."
                 )
             known = seconds or price_table().get(key, (0.0, None))[1]
@@ -123,7 +123,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
         raise ViduRequestError(
             "prices must be CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with "
             "the columns vidu_type, model, duration_s, resolution, price_cny, typical_seconds, got an error at or "
-            f"after the row {shown(key)} ({type(error).__name__}: {shown(str(error))}). Nothing was sent or paid. "
+            f"after the row {brief(key)} ({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. "
             "Correct that row."
         ) from None
     return Prices(rows, "the prices given")
@@ -198,7 +198,7 @@ class _Cells(NamedTuple):
 
 def _wrong_cell(line: int, column: str, rule: str, got: object) -> ViduRequestError:
     return ViduRequestError(
-        f"prices: line {line}, column {column} must be {rule}, got {shown(got)}. Nothing was sent or paid. Correct the "
+        f"prices: line {line}, column {column} must be {rule}, got {brief(got)}. Nothing was sent or paid. Correct the "
         f"file: its columns are {', '.join(_COLUMNS)} and typical_seconds."
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
-from airflow_provider_vidu.protocol.texts import is_url, looks_like_data_uri, shown, without_secrets
+from airflow_provider_vidu.protocol.texts import brief, is_url, looks_like_data_uri, without_secrets
 
 Body = dict[str, Any]
 
@@ -89,7 +89,7 @@ class Request(NamedTuple):
         values = {name: value for name, value in self.values.items() if value is not None}
         found = [
             f"{name} must be a non-empty, printable text without spaces around it, such as {example}, got "
-            f"{shown(value)}"
+            f"{brief(value)}"
             for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
             if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable()
         ]
@@ -107,7 +107,7 @@ class Request(NamedTuple):
         known = {name: value for name, value in _given(values).items() if name not in unknown_yet}
         if row is None:
             return [
-                f"{name} must be a value that JSON can represent, got {shown(value)}"
+                f"{name} must be a value that JSON can represent, got {brief(value)}"
                 for name, value in known.items()
                 if not _is_json(value)
             ]
@@ -189,7 +189,7 @@ def without_data(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [without_data(item) for item in value]
     if looks_like_data_uri(value):
-        return shown(value)
+        return brief(value)
     return without_secrets(value) if is_url(value) else value
 
 
@@ -215,7 +215,7 @@ def _extra_problems(argument: str, section: str, extra: Any, values: Mapping[str
     if extra is None:
         return []
     if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra) or not _is_json(dict(extra)):
-        return [f"{argument} must be a mapping of names to values that JSON can represent, got {shown(extra)}"]
+        return [f"{argument} must be a mapping of names to values that JSON can represent, got {brief(extra)}"]
     taken = {"vidu_type", *(name for name in values if name in FIELDS and FIELDS[name].section == section)}
     return [
         f"{argument} must not contain {name}, which is already given as an argument" for name in extra if name in taken

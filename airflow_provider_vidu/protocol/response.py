@@ -177,17 +177,17 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
     error_message = output.get("error_message")
     # Some servers write an object instead of a text.
     whole = error_message if isinstance(error_message, str) else json.dumps(error_message, ensure_ascii=False)
-    shown = quote(whole if error_message else "")
+    message = quote(whole if error_message else "")
     return TaskStatus(
         task_id=vidu_task_id,
         word=word,
         urls=urls_in(output.get("urls")),
         submit_time=moment(output.get("submit_time")),
         finish_time=moment(output.get("finish_time")),
-        error_message=shown,
+        error_message=message,
         video_seconds=number(answer.section("usage").get("duration")),
         request_id=answer.request_id,
-        whole_family=family if error_message and (family := family_of(whole)) is not family_of(shown) else None,
+        whole_family=family if error_message and (family := family_of(whole)) is not family_of(message) else None,
     )
 
 

@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS = 80
 _SHOWN_TEXTS = 5
 
 
-def shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """
     Show a value in an error text, shortened and without the content of data URIs.
 
@@ -78,7 +78,7 @@ def named(error: BaseException) -> str:
     return f"{type(error).__name__}: {one_line(without_secrets(str(error))).rstrip('.')}"
 
 
-def few(texts: Collection[str], separator: str = ", ") -> str:
+def first_few(texts: Collection[str], separator: str = ", ") -> str:
     """
     Join the first few of many texts.
 

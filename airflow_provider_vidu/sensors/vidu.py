@@ -23,7 +23,7 @@ from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import refusal
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.reporting import count_failure, count_success, failure_shown, show_failure, show_news
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
@@ -140,7 +140,7 @@ class ViduTaskSensor(BaseSensorOperator):
         # Only a hint: the wait for a paid task must not fail because of it.
         self.log.warning(
             "expected_seconds must be a number of seconds or None, got %s. Polling every %g s instead.",
-            shown(self.expected_seconds),
+            brief(self.expected_seconds),
             self.poke_interval,
         )
         return None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.texts import few, shown
+from airflow_provider_vidu.protocol.texts import brief, first_few
 
 PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
 MAX_CUSTOM_ID_BYTES = 180
@@ -137,7 +137,7 @@ class Destination:
                 items.setdefault(key, []).append(index)
         for path, indexes in items.items():
             if len(indexes) > 1:
-                first = few([str(index) for index in indexes])
+                first = first_few([str(index) for index in indexes])
                 found.append(
                     f"destination must be a directory, or a name that holds {' or '.join(PLACEHOLDERS)}, got "
                     f"{self.template!r}, which writes {len(indexes)} items ({first}) to one file {path!r}"
@@ -179,7 +179,7 @@ def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:
     :param names_a_file: whether it is part of a file's name.
     :return: the problem as a text, or ``None``.
     """
-    rule, got = f"1 to {MAX_CUSTOM_ID_BYTES} bytes of printable characters", f"got {shown(custom_id)}"
+    rule, got = f"1 to {MAX_CUSTOM_ID_BYTES} bytes of printable characters", f"got {brief(custom_id)}"
     is_text = isinstance(custom_id, str) and custom_id.isprintable() and custom_id == custom_id.strip()
     if not is_text or not 0 < len(custom_id.encode()) <= MAX_CUSTOM_ID_BYTES:
         return f"custom_id must be a string of {rule} without spaces around it, {got}"

@@ -26,7 +26,7 @@ from airflow_provider_vidu.protocol.media import (
     image_data_uri,
 )
 from airflow_provider_vidu.protocol.request import Request
-from airflow_provider_vidu.protocol.texts import is_data_uri, is_url, looks_like_data_uri, named, shown
+from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, named
 from airflow_provider_vidu.storage.roots import find, read_root
 
 Warn = Callable[..., None]
@@ -91,7 +91,7 @@ def _read(location: str, name: str) -> bytes:
             ) from None
     if looks_like_data_uri(location):
         raise ViduRequestError(
-            f"{name} must be a data URI such as data:image/png;base64,…, got {shown(location)}. Nothing was sent or "
+            f"{name} must be a data URI such as data:image/png;base64,…, got {brief(location)}. Nothing was sent or "
             "paid. Correct the data URI."
         )
     from airflow.sdk import ObjectStoragePath
@@ -110,16 +110,16 @@ def _read(location: str, name: str) -> bytes:
     except ViduRequestError:
         raise
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else shown(str(error))
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else brief(str(error))
         raise ViduRequestError(
             f"{name} must be an http(s) URL, a data URI, or the path or URI of a file that this worker can read, got "
-            f"{shown(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "
+            f"{brief(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "
             "clear the task."
         ) from error
     except Exception as error:
         # Each store's library raises its own exception types.
         raise ViduStateError(
-            f"{name} must be a file that can be read, got {shown(location)}: {named(error)}. Nothing was sent or paid. "
+            f"{name} must be a file that can be read, got {brief(location)}: {named(error)}. Nothing was sent or paid. "
             "Retry the task, or check the connection that the URI names."
         ) from error
     if size > MAX_IMAGE_BYTES:
@@ -154,7 +154,7 @@ def _allowed(location: str, name: str) -> str:
     real = [read_root(os.path.realpath(str(root))) if not root.store else root for root in roots]
     if find(location, real) is None:
         raise ViduRequestError(
-            f"{name} must lie below one of [vidu] media_sources ({', '.join(sources)}), got {shown(location)}. Nothing "
+            f"{name} must lie below one of [vidu] media_sources ({', '.join(sources)}), got {brief(location)}. Nothing "
             "was sent or paid. Move the file there, or have the administrator add its directory, or its bucket with "
             "the same connection id."
         )

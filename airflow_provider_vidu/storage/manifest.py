@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 """Version of a manifest's lines. A line without one is of 0.1.0 and reads alike."""
-_CONCURRENT_LOOKS = 8
+_CONCURRENT_CHECKS = 8
 _LONGEST_NAME = 180
 """Longest default name of a manifest in characters, without its mark and its suffix."""
 
@@ -198,7 +198,7 @@ def kept(
     """
     with _before_paying():
         found = [record for record in read(path) if record.outcome == SUCCESS and is_wanted(record)]
-        with ThreadPoolExecutor(_CONCURRENT_LOOKS) as pool:
+        with ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
             present = list(pool.map(lambda record: _is_there(record, is_replaced), found))
     return [record for record, is_there in zip(found, present, strict=True) if is_there]
 

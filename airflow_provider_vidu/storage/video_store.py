@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.texts import is_url, named, plain_url, shown
+from airflow_provider_vidu.protocol.texts import brief, is_url, named, plain_url
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import file_at, located, note_written, replacing, uri_of
 
@@ -211,7 +211,7 @@ def _file_at(path: ObjectStoragePath) -> stat_result | None:
         return None
 
 
-def place_of(context: Context) -> int:
+def index_of(context: Context) -> int:
     """
     Return the index of this instance in a mapped task, from 0.
 
@@ -229,12 +229,12 @@ def _checked(result: Any) -> tuple[str, list[str]]:
     if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
         raise ViduRequestError(
             "result must be the dictionary that ViduTaskSensor returned, as sensor.output passes it, got "
-            f"{shown(result)}."
+            f"{brief(result)}."
         )
     plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
     for url in plain:
         if not is_url(url):
-            raise ViduRequestError(f"result must hold only http(s) URLs, got {shown(url)}.")
+            raise ViduRequestError(f"result must hold only http(s) URLs, got {brief(url)}.")
     return task_id, plain
 
 

@@ -17,7 +17,7 @@ from airflow_provider_vidu.protocol.response import TaskState
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.reporting import announce, failure_shown, show
 from airflow_provider_vidu.storage.destination import Destination
-from airflow_provider_vidu.storage.video_store import VideoStore, place_of
+from airflow_provider_vidu.storage.video_store import VideoStore, index_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,7 +104,7 @@ class ViduToObjectStorageOperator(BaseOperator):
                 # Neither file names nor failures necessarily contain the task id.
                 show(context, "vidu_task_id", identifier(given))
                 result = cast("Mapping[str, Any]", self.result) if self.vidu_task_id is None else self._ask()
-                files = store.store(result, index=place_of(context))
+                files = store.store(result, index=index_of(context))
             except ViduRequestError as error:
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)

@@ -219,10 +219,10 @@ class ViduTaskTrigger(BaseTrigger):
         with shared(self.vidu_conn_id) as hook:
             while not isinstance(next_step, Outcome):
                 await until_a_tick(next_step)
-                next_step = await self._look(watch, hook)
+                next_step = await self._poll(watch, hook)
         return next_step
 
-    async def _look(self, watch: Watch, hook: ViduAsyncHook) -> Outcome | float:
+    async def _poll(self, watch: Watch, hook: ViduAsyncHook) -> Outcome | float:
         word = watch.word
         verdict = await poll(watch, hook)
         if isinstance(verdict, Outcome):

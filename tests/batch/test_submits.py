@@ -68,7 +68,7 @@ def test_an_answer_is_believed_where_it_ends_a_wait_and_not_where_the_asking_its
         return Outcome(hook, "over")
 
     monkeypatch.setattr(results, "poll", poll)
-    believed = {word: asyncio.run(results.ask_all(word, {"t": 0.0}))["t"].believed for word in (LOST, FAILED, TIMEOUT)}
+    believed = {word: asyncio.run(results.poll_all(word, {"t": 0.0}))["t"].believed for word in (LOST, FAILED, TIMEOUT)}
     assert believed == {LOST: True, FAILED: True, TIMEOUT: False}
 
 

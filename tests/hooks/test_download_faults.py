@@ -475,7 +475,7 @@ def test_all_announced_bytes_that_are_no_whole_video_are_stored_with_a_warning(c
 
 
 # Status, its Content-Range, and whether all of the video came.
-UNASKED = {
+NOT_POLLED = {
     "a proxy's copy": (203, None, True),
     "all of it as a part": (206, f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}", True),
     "a first part": (206, f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO) + 1}", False),
@@ -485,7 +485,7 @@ UNASKED = {
 }
 
 
-@pytest.mark.parametrize(("status", "content_range", "is_whole"), UNASKED.values(), ids=list(UNASKED))
+@pytest.mark.parametrize(("status", "content_range", "is_whole"), NOT_POLLED.values(), ids=list(NOT_POLLED))
 def test_a_whole_video_counts_under_another_status(status, content_range, is_whole):
     headers = {"Content_Range": content_range} if content_range else {}
     with Answers(status=status, Content_Length=str(len(VIDEO)), **headers).url() as url:

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.protocol.fields import Field, Kind, spoken_units
-from airflow_provider_vidu.protocol.texts import data_uri_bytes, is_data_uri, is_url, one_line, shown, without_secrets
+from airflow_provider_vidu.protocol.texts import (
+    brief,
+    data_uri_bytes,
+    is_data_uri,
+    is_url,
+    one_line,
+    without_secrets,
+)
 from tests.protocol.jobs import DATA, FRAME, problems
 
 SECRET = "c2VjcmV0" * 200
@@ -31,7 +38,7 @@ SECRET = "c2VjcmV0" * 200
     ids=range(10),
 )
 def test_a_value_is_shown_shortly_and_never_with_the_content_of_a_file(value, text):
-    assert shown(value) == text
+    assert brief(value) == text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.texts import shown
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
 from airflow_provider_vidu.storage.places import located, uri_of
 
@@ -94,7 +94,7 @@ def test_a_name_that_cannot_be_opened_again_is_refused(lost):
 def test_a_custom_id_is_a_short_text(custom_id):
     assert custom_id_problem(custom_id, names_a_file=False) == (
         "custom_id must be a string of 1 to 180 bytes of printable characters without spaces around it, got "
-        f"{shown(custom_id)}"
+        f"{brief(custom_id)}"
     )
 
 
