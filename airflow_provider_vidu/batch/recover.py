@@ -121,9 +121,9 @@ class Recovery:
             gone = first_few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
                 f"custom_id must stay the same between tries, got {len(new)} new ones ({first_few(new)}) without "
-                f"{len(paid)} that an earlier try submitted or may have submitted ({gone}). This try sent nothing; the submitted "
-                "tasks run on and are billed. Give each item the same custom_id whenever the DAG is parsed, or clear "
-                "the task to pay for the new ones."
+                f"{len(paid)} that an earlier try submitted or may have submitted ({gone}). This try sent nothing; "
+                "the submitted tasks run on and are billed. Give each item the same custom_id whenever the DAG is "
+                "parsed, or clear the task to pay for the new ones."
             )
 
     def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
