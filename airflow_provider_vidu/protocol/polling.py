@@ -160,7 +160,7 @@ class Watch:
         :return: seconds; nothing is asked before a video can be ready. A share of a step where that is past already,
             so that waits after a restart of the triggerer are spread, too.
         """
-        ready = -1.0
+        ready = 0.0
         if self.expected_seconds is not None:
             ready = schedule.first_ask(self.expected_seconds, jitter) - (now - self.generating_since)
         return max(0.0, min(ready if ready > 0 else jitter * self._step(now, jitter), self.deadline - now))
