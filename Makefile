@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check bench constraints clean
+.PHONY: help demo up down test test-system test-long screenshots browser check bench mutants constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/perf
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
 	$(RUN) -m benchmarks $(BENCH)
 
+mutants: $(READY) ## Look for code that no test guards: protocol, durable and batch, or those in MUTANTS (an hour)
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,mutants]'
+	for group in $(or $(MUTANTS),protocol durable batch); do $(RUN) -m dev.mutants $$group || exit; done
+
 constraints: $(VENV)/bin/uv ## Rewrite constraints.txt with the newest versions
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -55,7 +59,7 @@ constraints: $(VENV)/bin/uv ## Rewrite constraints.txt with the newest versions
 
 clean: ## Stop the servers; remove the environment and the caches, but no video
 	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
-	rm -rf $(VENV) .bed .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .bed mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.

@@ -32,7 +32,9 @@ os.environ.update(
 
 
 def pytest_unconfigure() -> None:
-    _HOME.cleanup()
+    # A mutation run starts pytest many times in processes that share this home; Python removes it at the end.
+    if "MUTANT_UNDER_TEST" not in os.environ:
+        _HOME.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +80,7 @@ def airflow_database() -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.db import initdb
 
-    (Path(_HOME.name) / "dags").mkdir()
+    (Path(_HOME.name) / "dags").mkdir(exist_ok=True)
     initdb()
     DagBundlesManager().sync_bundles_to_db()
 

@@ -177,7 +177,7 @@ class Watch:
         :param jitter: Random number from 0 to 1 that spreads the polls of tasks submitted together.
         :return: Seconds.
         """
-        ready = -1.0
+        ready = 0.0
         if self.expected_seconds is not None:
             ready = schedule.first_ask(self.expected_seconds, jitter) - (now - self.generating_since)
         return max(0.0, min(ready if ready > 0 else jitter * self._step(now, jitter), self.deadline - now))

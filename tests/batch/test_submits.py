@@ -97,9 +97,9 @@ def test_an_intent_that_cannot_be_stored_keeps_its_chunk_from_being_sent_while_t
     assert len(posts(emulator)) == 10
 
 
-@pytest.mark.parametrize("store", [Store(), None], ids=["remembered", "below 3.3"])
-def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emulator, videos, monkeypatch, store):
-    really_read = Item.body
+@pytest.mark.parametrize("open_store", [Store, lambda: None], ids=["remembered", "below 3.3"])
+def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emulator, videos, monkeypatch, open_store):
+    really_read, store = Item.body, open_store()
 
     def read(self, warn):
         if self.custom_id == "kite-009":

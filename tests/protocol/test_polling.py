@@ -247,10 +247,15 @@ def test_there_is_news_when_the_status_word_has_changed_three_times_at_most():
     ]
 
 
-def test_faults_are_ridden_out_for_as_long_as_the_deadline_allows():
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, {4.5, 7.2, 14.4}), (1.0, {5.5, 8.8, 15.0})])
+def test_faults_are_ridden_out_for_as_long_as_the_deadline_allows(jitter, seconds):
     wait = watch(deadline=1e9)
-    waits = {wait.observe(1000.0 + 15 * number, DOWN, 1.0).seconds for number in range(3000)}
-    assert waits == {5.5, 8.8, 15.0}
+    waits = {wait.observe(1000.0 + 15 * number, DOWN, jitter).seconds for number in range(3000)}
+    assert waits == seconds
+
+
+def test_a_task_that_was_never_read_is_not_taken_for_a_pending_one():
+    assert watch(expected_seconds=100.0).observe(START, DOWN) == Wait(first_ask(100.0, 0.5), "Down.")
 
 
 def test_the_line_to_resume_names_the_task():
@@ -266,6 +271,7 @@ FIRST = first_ask(100.0, 0.5)
         ({"expected_seconds": 100.0}, 1000, FIRST),
         ({"expected_seconds": 100.0}, 1010, FIRST - 10),
         ({"expected_seconds": 100.0, "submitted_at": 970.0}, 1000, FIRST - 30),
+        ({"expected_seconds": 100.0, "submitted_at": 1000.5 - FIRST}, 1000, 0.5),
         ({"expected_seconds": 100.0, "deadline": 1020.0}, 1000, 20.0),
         ({"expected_seconds": 100.0, "deadline": 1020.0}, 1030, 0.0),
     ],
@@ -394,6 +400,7 @@ STRANGE_EVENTS = [
     {},
     {"status": "success"},
     {**EVENT, "status": "done"},
+    {**EVENT, "status": "x" * 400},
     {**EVENT, "status": None},
     {**EVENT, "status": ["success"]},
     {**EVENT, "message": None},
@@ -422,6 +429,11 @@ def test_any_other_event_is_refused(event):
     assert str(caught.value) == f"The event must be one of a Vidu trigger, got {repr(event)[:300]}"
 
 
+def test_a_result_that_lacks_the_request_id_is_read_without_one():
+    task = {name: value for name, value in RESULT.items() if name != "request_id"}
+    assert Outcome.from_event({**EVENT, "task": task}) == READY._replace(task={**RESULT, "request_id": ""})
+
+
 NEVER_SENT, TOO_FAST = ViduConnectError("No route."), ViduRateLimitError("Slow.")
 RESENDS = {
     "a failed connection doubles its pause": (NEVER_SENT, [1, 2, 3], 0.5, [2.0, 4.0, 8.0]),
@@ -447,6 +459,7 @@ def test_a_submit_is_sent_again_only_where_nothing_was_accepted(name):
 
 def test_a_watch_keeps_the_last_answer():
     wait = watch()
+    assert wait.last_answer is None
     wait.observe(1000, RUNNING)
     wait.observe(1001, DOWN)
     assert wait.last_answer is DOWN

@@ -356,6 +356,28 @@ def test_a_refusal_that_cannot_be_read_is_still_one(status, body):
     assert type(error_of(read, status, body)) in (ViduRefusedError, ViduTaskNotFoundError)
 
 
+@pytest.mark.parametrize(("status", "is_taken"), [(199, False), (200, True), (299, True), (300, False)])
+def test_a_task_is_read_only_from_an_answer_with_a_status_of_success(status, is_taken):
+    if is_taken:
+        assert submit(status, SAMPLES["submitted.json"]) == Submission(TASK, "req-submit-1")
+        assert read(status, SAMPLES["running.json"]) == TaskStatus(TASK, "Running")
+    else:
+        assert error_of(submit, status, SAMPLES["submitted.json"]).status == status
+        assert error_of(read, status, SAMPLES["running.json"]).status == status
+
+
+def test_an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not():
+    accepted, running = (SAMPLES[name].ljust(1 << 20) for name in ("submitted.json", "running.json"))
+    assert submit(200, accepted) == Submission(TASK, "req-submit-1")
+    assert read(200, running) == TaskStatus(TASK, "Running")
+    assert type(error_of(submit, 200, accepted + b" ")) is UNSURE
+    assert type(error_of(read, 200, running + b" ")) is PASSING
+
+
+def test_a_status_beside_an_error_is_not_taken():
+    assert type(error_of(read, 200, fault("c", output={"task_status": "Success", "urls": ["u"]}))) is PASSING
+
+
 def test_another_task_s_status_is_not_taken():
     body = b'{"output": {"task_id": "another", "task_status": "Success", "urls": ["u"]}}'
     assert type(error_of(read, 200, body)) is PASSING
@@ -416,9 +438,11 @@ def test_a_submit_is_never_told_that_a_task_is_unknown():
         (b"plain\n words", "plain words", None, ""),
         (b"\xff\xfe" + b"x" * 400, "\ufffd\ufffd" + "x" * 298 + "…", None, ""),
         (b" " * 5 + b"<html>", PAGE, None, ""),
-        (b" " * 1000 + b"<html>", "<html>", None, ""),
+        (b" " * 995 + b"<html>", PAGE, None, ""),
+        (b" " * 996 + b"<html>", "<html>", None, ""),
+        (fault("c", "larger than 2X."), "c: larger than 2X", "c", "req-9"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_the_server_s_own_words_are_quoted_on_one_line_and_cut(body, words, code, request_id):
     error = error_of(submit, 400, body)
@@ -538,3 +562,12 @@ def test_the_family_is_that_of_the_whole_reason(reason, shown):
     body = {"output": {"task_id": TASK, "task_status": "Failure", "error_message": reason}}
     found = read(200, json.dumps(body).encode())
     assert (found.error_message, found.family.value) == (shown, "account")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [("The size is 4X.", "The size is 4X"), ("...not a picture", "...not a picture"), ("审核未通过...", "审核未通过")],
+)
+def test_the_reason_of_a_failure_is_one_sentence_before_the_advice(message, words):
+    failed = TaskStatus(TASK, "Failure", error_message=message)
+    assert failed.reason == f"{words}. {failed.family.advice}"
