@@ -8,6 +8,7 @@ Errors of this provider, grouped by the reader's next step.
     ├── ViduRequestError              the request is wrong; nothing was sent or paid: correct the DAG
     ├── ViduConnectionSettingsError   the Airflow connection is missing or wrong; nothing was sent or paid: fix it
     ├── ViduStateError                a read or write of a store failed before a submit; nothing was sent: retry
+    ├── ViduBudgetError               the day's or month's budget is spent; nothing was sent or paid: wait, or raise it
     ├── ViduApiError                  the API refused a request, or returned no usable answer
     │   ├── ViduRefusedError          the API refused the request, nothing paid: correct the request
     │   │   └── ViduModerationError   content moderation refused the text, nothing paid: change the text
@@ -52,6 +53,10 @@ class ViduStateError(ViduError):
 
     The store is the task state store, or holds a file with prices or an input file. Nothing was paid; a retry can help.
     """
+
+
+class ViduBudgetError(ViduError):
+    """The budget of the day or the month does not cover the submit. Nothing was sent or paid; it begins again."""
 
 
 class ViduApiError(ViduError):

@@ -26,12 +26,12 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.vidu")],
-        "operators": [_modules("operators.vidu", "operators.generate", "operators.batch")],
+        "operators": [_modules("operators.vidu", "operators.generate", "operators.batch", "operators.rescue")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu", "triggers.batch")],
         "config": {
             "vidu": {
-                "description": "Vidu in Airflow's UI.",
+                "description": "The Vidu provider.",
                 "options": {
                     "media_roots": {
                         "description": (
@@ -57,6 +57,45 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "/data/pictures, s3://aws_default@pictures/vidu",
                         "default": "",
+                    },
+                    "ledger": {
+                        "description": (
+                            "Directory or object storage URI of the ledger, which all workers share: a record of every "
+                            "paid submit. It holds prompts, but neither keys nor pictures. Below Airflow 3.3 it also "
+                            "holds the task states with which a retry finds what was paid. Empty means no ledger. A "
+                            "URI names its connection in the same form as destination."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "s3://aws_default@bucket/vidu-ledger",
+                        "default": "",
+                    },
+                    "daily_budget": {
+                        "description": (
+                            "CNY that all submits of the ledger may cost in a day, by their estimates. A submit above "
+                            "it is not sent. Empty means no limit. It needs a ledger."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "200",
+                        "default": "",
+                    },
+                    "monthly_budget": {
+                        "description": "The same for a calendar month.",
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "3000",
+                        "default": "",
+                    },
+                    "budget_timezone": {
+                        "description": (
+                            "Time zone of the ledger's days and of the budgets, a name of the IANA database. All "
+                            "deployments that share a ledger need the same."
+                        ),
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "Europe/Berlin",
+                        "default": "Asia/Shanghai",
                     },
                     "allow_private_result_hosts": {
                         "description": (

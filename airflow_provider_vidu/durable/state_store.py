@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.exceptions import ViduStateError
 from airflow_provider_vidu.protocol.polling import how_to_resume
 
@@ -53,13 +54,13 @@ class StateStore:
 
     def __init__(self, context: Context, *, durable: bool, log: Logger) -> None:
         self.log = log
-        self._store: Any = context.get("task_state_store") if durable else None
+        self._store: Any = task_states(context) if durable else None
         if durable and self._store is None:
             log.warning("%s", self.without_a_store)
 
     without_a_store = (
-        "durable needs Airflow 3.3 or newer. This Airflow keeps nothing of a try: a retry after the worker died is a "
-        "new, paid submit. Keep submit and sensor two tasks; a retry of the sensor never submits."
+        "durable needs Airflow 3.3 or newer, or a ledger. This Airflow keeps nothing of a try: a retry after the "
+        "worker died is a new, paid submit. Set [vidu] ledger to a directory or bucket that all workers share."
     )
 
     def get(self, key: str) -> Any:

@@ -7,11 +7,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vidu.durable.entries import STORED, Ending
+from airflow_provider_vidu.durable.ledger_state import task_states
+from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
+from airflow_provider_vidu.storage.places import changed_at
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,7 +46,7 @@ class StoredFiles:
 
     def __init__(self, context: Context, log: Logger) -> None:
         self._log = log
-        self._store = StateStore(context, durable=context.get("task_state_store") is not None, log=log)
+        self._store = StateStore(context, durable=task_states(context) is not None, log=log)
         self._lock = threading.RLock()
         self._files: dict[str, list[dict[str, Any]]] = {}
         self._chunk_of: dict[str, int] = {}
@@ -138,6 +141,16 @@ class StoredFiles:
                     return
                 self._unwritten.discard(number)
 
+    def end(self, task_id: str, files: list[str], video_seconds: float | None) -> None:
+        """
+        Record in the ledger that every video of a Vidu task is stored.
+
+        :param task_id: Vidu's id of the task.
+        :param files: URIs of the files.
+        :param video_seconds: length of the video, ``None`` if unknown.
+        """
+        note_end(task_id, Ending(STORED, tuple(files), video_seconds), self._log)
+
     def _is_usable(self) -> bool:
         if not self._is_off:
             try:
@@ -172,14 +185,7 @@ class StoredFiles:
 
 
 def _entry(uri: str, stat: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a file; each kind of store has its own name for modification time."""
-    times = (stat.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
-    changed_at = next((time for time in times if time is not None), None)
-    if isinstance(changed_at, datetime):
-        changed_at = changed_at.timestamp()
-    elif not isinstance(changed_at, (int, float, str)):
-        changed_at = None
-    return {"uri": uri, "size": stat.get("size"), "changed_at": changed_at}
+    return {"uri": uri, "size": stat.get("size"), "changed_at": changed_at(stat)}
 
 
 def _files(chunk: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:

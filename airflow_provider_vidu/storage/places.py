@@ -13,9 +13,10 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import named
@@ -64,6 +65,11 @@ def located(path: str) -> ObjectStoragePath:
 def is_local(path: ObjectStoragePath) -> bool:
     """Check whether a place is on a file system of this machine."""
     return path.protocol in ("", "file", "local")
+
+
+def real_name(path: ObjectStoragePath) -> str:
+    """Name a place so that two names of one file are the same."""
+    return os.path.realpath(path.path) if is_local(path) else uri_of(path).replace("//", "/")
 
 
 def uri_of(path: ObjectStoragePath) -> str:
@@ -233,6 +239,20 @@ def refuse_below_file(path: ObjectStoragePath) -> None:
                 f"Could not write to {uri_of(path)}: {there} is not a directory. Nothing was sent or paid. Remove that "
                 "file, then retry the task."
             )
+
+
+def changed_at(stat: Mapping[str, Any]) -> float | str | None:
+    """
+    Return the modification time of a file; each kind of store has its own name for it.
+
+    :param stat: the store's description of the file.
+    :return: epoch seconds, or the store's own text; ``None`` if it names none.
+    """
+    times = (stat.get(name) for name in ("mtime", "LastModified", "last_modified", "updated"))
+    found = next((time for time in times if time is not None), None)
+    if isinstance(found, datetime):
+        return found.timestamp()
+    return found if isinstance(found, (int, float, str)) else None
 
 
 def remove(path: ObjectStoragePath) -> None:

@@ -14,6 +14,7 @@ TREE = {
     "ViduRequestError": "ViduError",
     "ViduConnectionSettingsError": "ViduError",
     "ViduStateError": "ViduError",
+    "ViduBudgetError": "ViduError",
     "ViduApiError": "ViduError",
     "ViduRefusedError": "ViduApiError",
     "ViduModerationError": "ViduRefusedError",

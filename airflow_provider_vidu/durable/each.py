@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to the ledger's store, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+_CONCURRENT = 8
+
+
+def each(work: Callable[[Given], Found], given: Iterable[Given]) -> list[Found]:
+    """
+    Call a function for many values, a few at a time.
+
+    :param work: the function; it must not call this one, which could wait for itself.
+    :param given: the values.
+    :return: its results, in the same order.
+    """
+    values: Sequence[Given] = list(given)
+    if len(values) < 2:
+        return [work(value) for value in values]
+    return list(_pool().map(work, values))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    # One for the process: starting threads for each chunk costs as much as writing its objects.
+    return ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="vidu-ledger")

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entries of the ledger: their names, periods and sums. This module does no I/O and reads no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+SCHEMA_VERSION = 1
+"""Version of the ledger's objects. A reader ignores unknown keys, and takes the default of missing ones."""
+UNITS_PER_CNY = 100_000
+"""Sums are whole numbers of these units, the precision of the prices, because sums of floats are not exact."""
+
+_NAME = re.compile(r"(\d{8}T\d{9}Z)-(\d{1,15}|x)-([0-9a-f]{64})-([0-9a-f]{12})", re.ASCII)
+
+
+def units_of(price: float) -> int:
+    """
+    Convert an amount to units.
+
+    :param price: CNY.
+    """
+    return round(price * UNITS_PER_CNY)
+
+
+def cny_of(units: int) -> float:
+    """
+    Convert units to an amount.
+
+    :param units: whole units.
+    :return: CNY.
+    """
+    return units / UNITS_PER_CNY
+
+
+class EntryName(NamedTuple):
+    """
+    The name of an entry, which holds all that is summed or looked up.
+
+    :param day: day of the intent in the ledger's time zone, as ``2026-11-27``.
+    :param begun_at: time of the intent in whole milliseconds since the epoch.
+    :param units: the estimate in units, ``None`` if no price is known.
+    :param request: fingerprint of the request.
+    :param mark: twelve random hexadecimal digits, which tell equal requests of one moment apart.
+    """
+
+    day: str
+    begun_at: int
+    units: int | None
+    request: str
+    mark: str
+
+    def __str__(self) -> str:
+        moment = datetime.fromtimestamp(self.begun_at // 1000, UTC)
+        price = "x" if self.units is None else str(self.units)
+        return f"{moment:%Y%m%dT%H%M%S}{self.begun_at % 1000:03}Z-{price}-{self.request}-{self.mark}"
+
+    @property
+    def spent(self) -> str:
+        """Path of the intent below the ledger's root."""
+        return f"spent/{self.day[:7]}/{self.day}/{self}.json"
+
+    @property
+    def accepted(self) -> str:
+        """Path of the accepted task below the ledger's root."""
+        return f"requests/{self.request}/{self}.json"
+
+    @classmethod
+    def read(cls, day: str, stem: str) -> EntryName | None:
+        """
+        Read a name.
+
+        :param day: the day whose directory holds it.
+        :param stem: the name as :meth:`__str__` returns it.
+        :return: the name, ``None`` if the text is not one, as that of a file on its way.
+        """
+        if not (match := _NAME.fullmatch(stem)):
+            return None
+        try:
+            seconds = datetime.strptime(f"{match[1][:15]}+0000", "%Y%m%dT%H%M%S%z").timestamp()
+        except ValueError:
+            return None
+        units = None if match[2] == "x" else int(match[2])
+        return cls(day, round(seconds) * 1000 + int(match[1][15:18]), units, match[3], match[4])
+
+
+def ended(vidu_task_id: str) -> str:
+    """
+    Return the path of a task's end below the ledger's root.
+
+    :param vidu_task_id: Vidu's id of the task.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", vidu_task_id)
+    return f"ended/{safe}.json"
+
+
+class Entry(NamedTuple):
+    """
+    A submit in the ledger. It holds no key, no data URI and no content of files, but it holds the prompt.
+
+    :param dag_id: Airflow's id of the DAG, like the three that follow.
+    :param run_id: id of the run.
+    :param task_id: id of the task.
+    :param map_index: index in a mapped task, -1 for none.
+    :param custom_id: the author's name of a batch's item, empty for a single submit.
+    :param vidu_conn_id: connection that submitted it.
+    :param request: the body as its author passed it, with files by their names.
+    :param vidu_task_id: Vidu's id of the task, empty until the API returned it.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    custom_id: str
+    vidu_conn_id: str
+    request: Mapping[str, Any]
+    vidu_task_id: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Return the object to store: JSON types only."""
+        return {"version": SCHEMA_VERSION, **self._asdict()}
+
+    @classmethod
+    def read(cls, content: Any) -> Entry:
+        """
+        Read a stored object of this version or another one.
+
+        :param content: the object; a value of another type counts as missing.
+        """
+        found = content if isinstance(content, Mapping) else {}
+        index, request = found.get("map_index"), found.get("request")
+
+        def text(name: str) -> str:
+            return value if isinstance(value := found.get(name), str) else ""
+
+        return cls(
+            text("dag_id"),
+            text("run_id"),
+            text("task_id"),
+            index if isinstance(index, int) else -1,
+            text("custom_id"),
+            text("vidu_conn_id"),
+            request if isinstance(request, dict) else {},
+            text("vidu_task_id"),
+        )
+
+
+STORED, FAILED, GONE = "stored", "failed", "gone"
+
+
+class Ending(NamedTuple):
+    """
+    The end of a task in the ledger.
+
+    :param outcome: ``stored``, ``failed`` (the generation) or ``gone`` (nobody stored it before its links expired).
+    :param files: URIs of the stored files.
+    :param video_seconds: length of the video, ``None`` if unknown.
+    :param reason: why there is no video, empty if there is one.
+    """
+
+    outcome: str
+    files: tuple[str, ...] = ()
+    video_seconds: float | None = None
+    reason: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Return the object to store: JSON types only."""
+        return {"version": SCHEMA_VERSION, **self._asdict(), "files": list(self.files)}
+
+    @classmethod
+    def read(cls, content: Any) -> Ending | None:
+        """
+        Read a stored object of this version or another one.
+
+        :param content: the object.
+        :return: the end of the task, ``None`` if the object is something else.
+        """
+        if not isinstance(content, Mapping) or not isinstance(content.get("outcome"), str):
+            return None
+        files, seconds, reason = content.get("files"), content.get("video_seconds"), content.get("reason")
+        return cls(
+            content["outcome"],
+            tuple(file for file in files if isinstance(file, str)) if isinstance(files, list) else (),
+            seconds if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
+            reason if isinstance(reason, str) else "",
+        )
+
+
+class Budget(NamedTuple):
+    """
+    A budget of one period.
+
+    :param period: ``daily`` or ``monthly``.
+    :param units: the budget in units.
+    """
+
+    period: str
+    units: int
+
+    def begins_again(self, day: str, zone: ZoneInfo) -> datetime:
+        """
+        Return the end of the period.
+
+        :param day: a day of the period.
+        :param zone: time zone of the budget.
+        :return: the local midnight with which the next period begins.
+        """
+        date = datetime.fromisoformat(day).date()
+        if self.period == "monthly":
+            date = date.replace(day=28) + timedelta(days=4)
+            date = date.replace(day=1)
+        else:
+            date += timedelta(days=1)
+        return datetime.combine(date, time.min, zone)
+
+
+def day_of(seconds: float, zone: ZoneInfo) -> str:
+    """
+    Return the local day of a moment.
+
+    :param seconds: epoch seconds.
+    :param zone: time zone of the ledger.
+    :return: a day as ``2026-11-27``.
+    """
+    return datetime.fromtimestamp(seconds, zone).date().isoformat()
+
+
+def total(names: Iterable[EntryName]) -> int:
+    """
+    Sum the estimates of entries, unsettled ones included: they may be billed.
+
+    :param names: the entries; one without a price adds nothing.
+    :return: units.
+    """
+    return sum(name.units or 0 for name in names)
+
+
+def fitting(planned: Sequence[int], spent: int, budget: int) -> int:
+    """
+    Count how many submits fit into a budget, in their order.
+
+    :param planned: units of each submit.
+    :param spent: units of all other entries in the period.
+    :param budget: units of the budget.
+    :return: the number of submits before the first that does not fit.
+    """
+    for count, units in enumerate(planned):
+        spent += units
+        if spent > budget:
+            return count
+    return len(planned)

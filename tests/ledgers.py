@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ledgers for tests: in a directory, in a bucket, and in one of a store that has less than AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_vidu.durable.ledger import Ledger
+from tests import s3_stub
+
+
+@pytest.fixture(scope="session")
+def lesser_store() -> Iterator[s3_stub.Stub]:
+    """A store with an S3 API that has less than AWS, behind the connection ``lesser``; Airflow keeps its address."""
+    with s3_stub.running() as stub, pytest.MonkeyPatch.context() as patch:
+        extra = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "endpoint_url": stub.url}
+        connection = {"conn_type": "aws", "extra": {**extra, "region_name": "us-east-1"}}
+        patch.setenv("AIRFLOW_CONN_LESSER", json.dumps(connection))
+        yield stub
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch) -> Ledger:
+    """A configured ledger in a directory."""
+    root = str(tmp_path / "ledger")
+    monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", root)
+    return Ledger(root)
+
+
+@pytest.fixture(params=["directory", "bucket", "lesser store"])
+def any_ledger(request, tmp_path, monkeypatch) -> Ledger:
+    """A configured ledger in each kind of place."""
+    if request.param == "directory":
+        root = str(tmp_path / "led ger #1")
+    elif request.param == "bucket":
+        request.getfixturevalue("s3")
+        root = "s3://store@bucket/led ger/一"
+    else:
+        request.getfixturevalue("lesser_store").forget()
+        root = "s3://lesser@bucket/ledger"
+    monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", root)
+    return Ledger(root)
