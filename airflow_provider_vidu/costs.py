@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from airflow_provider_vidu.exceptions import ViduError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import brief
 
@@ -55,11 +55,12 @@ def prices_of(given: str | GivenPrices | None) -> Prices:
     return own_prices(text)
 
 
-def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
+def check_paying(on_uncertain: Any, on_budget: Any, max_cost: Any, prices: Any) -> None:
     """
     Check the arguments that limit the cost.
 
     :param on_uncertain: the operator's argument.
+    :param on_budget: the operator's argument.
     :param max_cost: the operator's argument.
     :param prices: the operator's argument; a file is not read.
     :raises ViduRequestError: if one of them is wrong. Nothing was sent.
@@ -67,6 +68,8 @@ def check_paying(on_uncertain: Any, max_cost: Any, prices: Any) -> None:
     found = []
     if on_uncertain not in ("fail", "resubmit"):
         found.append(f"on_uncertain must be 'fail' or 'resubmit', got {brief(on_uncertain)}")
+    if on_budget not in ("fail", "retry"):
+        found.append(f"on_budget must be 'fail' or 'retry', got {brief(on_budget)}")
     is_number = isinstance(max_cost, (int, float)) and not isinstance(max_cost, bool)
     if max_cost is not None and not (is_number and 0 < max_cost < 1e15):
         found.append(f"max_cost must be an amount in CNY above 0, or None for no limit, got {brief(max_cost)}")
@@ -92,6 +95,22 @@ def estimated_within(request: Request, max_cost: float | None, prices: Prices) -
     cost = estimate(request.as_asked(), prices)
     check_cost({"": cost}, max_cost, prices)
     return cost
+
+
+def estimated(request: Request, prices: str | GivenPrices | None) -> Estimate:
+    """
+    Estimate a request that is not paid for, as far as its table can be read.
+
+    :param request: the request.
+    :param prices: the operators' argument of the same name.
+    """
+    from airflow_provider_vidu.protocol.prices import estimate, shipped_prices
+
+    try:
+        return estimate(request.as_asked(), prices_of(prices))
+    except ViduError:
+        # The price does not matter, and the shipped table knows the typical time.
+        return estimate(request.as_asked(), shipped_prices())
 
 
 def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices: Prices) -> None:

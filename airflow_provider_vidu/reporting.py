@@ -41,6 +41,11 @@ def count_success(video_seconds: float | None) -> None:
     _count("video_seconds", video_seconds or 0)
 
 
+def count_reuse() -> None:
+    """Count a video of an earlier submit in Airflow's metric ``vidu.reused``."""
+    _count("reused", 1)
+
+
 def count_failure() -> None:
     """Count a failed generation in Airflow's metric ``vidu.failures``."""
     _count("failures", 1)

@@ -16,7 +16,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import batch
-from airflow_provider_vidu.protocol.polling import SUCCESS
 from airflow_provider_vidu.protocol.texts import first_few
 
 if TYPE_CHECKING:
@@ -37,11 +36,11 @@ def without_video(found: Sequence[Record]) -> str:
 
     :param found: the results of a batch's items.
     """
-    missed = (record for record in found if record.outcome != SUCCESS)
+    missed = (record for record in found if record.outcome not in batch.WITH_VIDEO)
     return first_few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
 
 
-def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -> AirflowException:
+def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool, awaits_budget: bool) -> AirflowException:
     """
     Return the error of a failed batch, with the result and the cost of a retry.
 
@@ -49,11 +48,13 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool) -
     :param counts: the number of items of each outcome, as a text.
     :param uri: URI of the manifest.
     :param resubmit: whether a retry resubmits items of unknown outcome.
+    :param awaits_budget: whether Airflow's retries wait for the budget to begin again.
     :return: the error; ``AirflowFailException`` if no retry can help.
     """
-    missed = [record for record in found if record.outcome != SUCCESS]
+    missed = [record for record in found if record.outcome not in batch.WITH_VIDEO]
+    choices = {"resubmit": resubmit, "awaits_budget": awaits_budget}
     helped = Counter(
-        record.outcome for record in missed if batch.retry_can_help(record.outcome, record.family, resubmit=resubmit)
+        record.outcome for record in missed if batch.retry_can_help(record.outcome, record.family, **choices)
     )
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_AGAIN)
     retry = (

@@ -28,6 +28,9 @@ class BatchOptions(NamedTuple):
     :param prices: the operator's argument of the same name.
     :param on_uncertain: the operator's argument of the same name.
     :param on_missing: the operator's argument of the same name.
+    :param on_budget: the operator's argument of the same name.
+    :param reuse: the operator's argument of the same name.
+    :param sidecar: the operator's argument of the same name.
     :param deferrable: the operator's argument of the same name.
     :param poke_interval: the operator's argument of the same name.
     :param timeout: the operator's argument of the same name.
@@ -45,6 +48,9 @@ class BatchOptions(NamedTuple):
     prices: str | GivenPrices | None
     on_uncertain: str
     on_missing: str
+    on_budget: str
+    reuse: bool
+    sidecar: bool
     deferrable: bool
     poke_interval: timedelta | float
     timeout: timedelta | float
@@ -69,4 +75,4 @@ class BatchOptions(NamedTuple):
             found.append(f"on_missing must be 'fail' or 'resubmit', got {self.on_missing!r}")
         if found:
             raise refusal(found)
-        check_paying(self.on_uncertain, self.max_cost, self.prices)
+        check_paying(self.on_uncertain, self.on_budget, self.max_cost, self.prices)

@@ -90,6 +90,8 @@ class Records:
         :param vidu_task_id: Vidu's id of its task, empty if no task exists.
         :param more: other fields of the record.
         """
+        mark = self.memory.marks.get(custom_id)
+        more = {"family": "", "reused_from": vidu_task_id if mark and mark.reused else "", **more}
         self.by_id[custom_id] = self.by_id[custom_id]._replace(
             outcome=outcome,
             reason=reason,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from airflow_provider_vidu.batch.results import NOT_POLLED, poll_all
 from airflow_provider_vidu.batch.resume import NO_RECORD
 from airflow_provider_vidu.durable.attempt import plan
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN, UNSUBMITTED, WITH_VIDEO
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.request import fingerprint
@@ -23,11 +22,10 @@ from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import is_local, located, refuse_below_file, refuse_taken, uri_of
+from airflow_provider_vidu.storage.places import located, real_name, refuse_below_file, refuse_taken, uri_of
+from airflow_provider_vidu.storage.sidecar import sidecar_of
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
     from airflow_provider_vidu.batch.records import Records
     from airflow_provider_vidu.durable.attempt import Attempt
     from airflow_provider_vidu.durable.stored_files import StoredFiles
@@ -97,7 +95,7 @@ class Recovery:
         of_this_try = [name for name, attempt in attempts.items() if not self._is_cleared(attempt)]
         for name in [*self._records.by_id, *(name for name in of_this_try if name not in self._records.by_id)]:
             record, attempt = self._records.by_id.setdefault(name, Record(name, {}, UNSUBMITTED)), attempts.get(name)
-            if record.outcome == SUCCESS:
+            if record.outcome in WITH_VIDEO:
                 continue
             if attempt is None:
                 self._records.note(name, UNSUBMITTED, NO_RECORD)
@@ -128,14 +126,14 @@ class Recovery:
 
     def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
         """Refuse items whose videos would replace paid videos of other items."""
-        owners = {_real(located(file)): name for name, record in kept.items() for file in record.files}
+        owners = {real_name(located(file)): name for name, record in kept.items() for file in record.files}
         clashes = []
         for item in self._records.items if owners else ():
             attempt = self._memory.attempts.get(item.custom_id)
             vidu_task_id = attempt.vidu_task_id if attempt else ""
             # The task id of a new item is unknown but unique: 64 digits stand in for it.
             uri = self._store.uri(vidu_task_id or f"{item.index:064}", item.custom_id, item.index)
-            owner = owners.get(_real(located(uri)), item.custom_id)
+            owner = owners.get(real_name(located(uri)), item.custom_id)
             if item.custom_id not in kept and owner != item.custom_id:
                 clashes.append(f"{item.custom_id} over {owner} at {uri}")
         if clashes:
@@ -145,28 +143,32 @@ class Recovery:
                 "{custom_id}."
             )
 
-    def refuse_taken_places(self, manifest: str) -> None:
+    def refuse_taken_places(self, manifest: str, *, sidecars: bool) -> None:
         """
         Refuse new items whose file could not be written, or is that of another item or of the manifest.
 
         Two paths can lead to one file where a directory is a link to another one.
 
         :param manifest: Path or URI of the manifest.
+        :param sidecars: Whether each video has a sidecar.
         :raises ViduRequestError: If something else has a video's name. Nothing was sent.
         :raises ViduDownloadError: If a directory could not be made. Nothing was sent; a retry can help.
         """
-        owners = {_real(located(manifest)): "the manifest"}
+        owners = {real_name(located(manifest)): "the manifest"}
         for item in self._records.new:
             # The task id of a new item is unknown: 64 digits stand in for it, which no other file has as its name.
             place = located(self._store.destination.path(f"{item.index:064}", item.custom_id, item.index))
             refuse_taken(place)
             refuse_below_file(place)
-            owner = owners.setdefault(_real(place), item.custom_id)
-            if owner != item.custom_id:
-                raise ViduRequestError(
-                    f"destination and manifest must give each item a file of its own, got {uri_of(place)} for "
-                    f"{item.custom_id}, which is the file of {owner}. Nothing was sent or paid. Choose another name."
-                )
+            files = [uri_of(place), *([sidecar_of(uri_of(place))] if sidecars else [])]
+            for file in files:
+                owner = owners.setdefault(real_name(located(file)), item.custom_id)
+                if owner != item.custom_id:
+                    raise ViduRequestError(
+                        f"destination and manifest must give each item a file of its own, got {file} for "
+                        f"{item.custom_id}, which is the file of {owner}. Nothing was sent or paid. Choose another "
+                        "name."
+                    )
 
     def attach(self) -> None:
         """
@@ -234,8 +236,3 @@ class Recovery:
 
         kept = manifests.kept(path, is_its_video, self._stored.is_replaced)
         return {record.custom_id: record for record in kept}
-
-
-def _real(path: ObjectStoragePath) -> str:
-    """Name a place so that two names of one file are the same."""
-    return os.path.realpath(path.path) if is_local(path) else uri_of(path).replace("//", "/")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduError
-from airflow_provider_vidu.protocol.batch import NOT_STORED, SUBMITTED
+from airflow_provider_vidu.protocol.batch import NOT_STORED, REUSED, SUBMITTED
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.storage.manifest import Record
@@ -111,7 +111,8 @@ def collect(
         if isinstance(files, ViduError):
             found[index] = found[index]._replace(reason=str(files))
         else:
-            found[index] = found[index]._replace(outcome=SUCCESS, files=tuple(files))
+            outcome = REUSED if found[index].reused_from else SUCCESS
+            found[index] = found[index]._replace(outcome=outcome, files=tuple(files))
         progress.add(found[index].outcome, found[index].estimated_cost)
     return found
 

@@ -125,5 +125,5 @@ def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: L
             f"{waiting}. The previous try may have submitted on another machine, and its submits are billed; this try "
             "sent nothing. Read the log of that try, and clear the task if it submitted nothing."
         )
-    # The next try can tell then that this one submitted nothing.
+    # It shows the next try that this one submitted nothing.
     manifests.write(waiting, [])

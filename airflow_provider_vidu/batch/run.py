@@ -6,30 +6,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
+from airflow_provider_vidu.batch.finish import finish
 from airflow_provider_vidu.batch.items import Item, read_items
-from airflow_provider_vidu.batch.messages import NO_RETRY, failure, naming_tasks, paid_by_earlier_tries, without_video
+from airflow_provider_vidu.batch.messages import NO_RETRY, naming_tasks, paid_by_earlier_tries
+from airflow_provider_vidu.batch.paying import Paying
 from airflow_provider_vidu.batch.records import Records
 from airflow_provider_vidu.batch.recover import Recovery
-from airflow_provider_vidu.batch.results import LastAnswer, collect, poll_all
 from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
 from airflow_provider_vidu.batch.submits import Submits
+from airflow_provider_vidu.batch.visit import Visit
 from airflow_provider_vidu.costs import check_cost, prices_of
 from airflow_provider_vidu.durable.batch_record import BatchRecord
+from airflow_provider_vidu.durable.reuse import Reusable
 from airflow_provider_vidu.durable.state_store import no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
-from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.reporting import announce, count_failure, count_success
+from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import located, probe, refuse_taken
+from airflow_provider_vidu.storage.sidecar import Origin
+from airflow_provider_vidu.storage.sidecar import write as write_sidecar
 from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import defer_timeout
@@ -39,33 +44,12 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_provider_vidu.batch.options import BatchOptions
-    from airflow_provider_vidu.hooks.loop import HookLoop
     from airflow_provider_vidu.protocol.prices import Estimate
 
 _WAITING = ".waiting"
 """Suffix of the file that lists the submitted tasks until the manifest is written."""
 _WAITING_SHARE = 0.9
 """Share of ``execution_timeout`` that a wait on the worker may take; the rest is for storing."""
-
-
-class Hop(NamedTuple):
-    """
-    The resources of one visit to a worker.
-
-    :param memory: the record of the batch across tries.
-    :param loop: the loop that sends the requests.
-    :param store: the store of the videos.
-    :param stored: the record of the stored files.
-    :param path: path or URI of the manifest.
-    :param waiting: path of the file that lists the submitted tasks until the manifest is written.
-    """
-
-    memory: BatchRecord
-    loop: HookLoop
-    store: VideoStore
-    stored: StoredFiles
-    path: str
-    waiting: str
 
 
 class BatchRun:
@@ -96,50 +80,65 @@ class BatchRun:
         """
         began = time.time()
         items = self._items()
-        with self._hop(self._options.destination, self._manifest_path()) as hop:
-            hop.memory.read()
-            if not hop.memory.remembers:
-                refuse_to_forget(hop.waiting, self._options.retries, self._context, self._log)
-            records = self._records_of(items, hop)
-            recovery, self._submits = Recovery(records, hop.loop, hop.store, hop.stored), Submits(records, hop.loop)
-            if self._stopped_by:
-                self._submits.stop(self._stopped_by)
+        with self._visit(self._options.destination, self._manifest_path()) as visit:
+            visit.memory.read()
+            if not visit.memory.remembers:
+                refuse_to_forget(visit.waiting, self._options.retries, self._context, self._log)
+            records = self._records_of(items, visit)
+            recovery = Recovery(records, visit.loop, visit.store, visit.stored)
             try:
+                paying = self._paying(records)
+                self._submits = Submits(records, visit.loop, paying)
+                if self._stopped_by:
+                    self._submits.stop(self._stopped_by)
                 recovery.take_up(
-                    hop.path,
+                    visit.path,
                     resubmit=self._options.on_uncertain == "resubmit",
                     resubmit_missing=self._options.on_missing == "resubmit",
                 )
                 new = records.new
                 if new:
                     self._before_post()
-                    recovery.refuse_taken_places(hop.path)
-                refuse_taken(located(hop.path))
-                estimates = self._estimates(new)
+                    recovery.refuse_taken_places(visit.path, sidecars=self._options.sidecar)
+                refuse_taken(located(visit.path))
+                estimates = self._estimates(new, paying)
             except ViduRequestError as error:
-                raise AirflowFailException(f"{error}{paid_by_earlier_tries(hop.memory, self._log)}") from error
+                raise AirflowFailException(f"{error}{paid_by_earlier_tries(visit.memory, self._log)}") from error
             recovery.attach()
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
             with naming_tasks(records, self._log):
-                for path in (hop.path, hop.waiting):
+                for path in (visit.path, visit.waiting):
                     # Nothing may be paid if no manifest can be written.
                     probe(located(path))
-                manifests.write(hop.waiting, records)
+                manifests.write(visit.waiting, records)
                 if new:
                     self._is_submitted = True
                     try:
                         self._submits.submit(new, estimates)
                     finally:
                         # The second visit may run on another worker.
-                        manifests.write(hop.waiting, records)
+                        manifests.write(visit.waiting, records)
             if records.running:
-                self._wait(hop, records, began)
+                self._wait(visit, records, began)
                 records.answers.clear()
-            return self._finish(hop, list(records), records.answers)
+            return finish(visit, self._options, self._context, self._log, list(records), records.answers)
 
-    def _records_of(self, items: Sequence[Item], hop: Hop) -> Records:
-        return Records(items, hop.memory, self._options.vidu_conn_id, self._log)
+    def _paying(self, records: Records) -> Paying:
+        def copy(found: Reusable, item: Item) -> list[str]:
+            place = (found.vidu_task_id, item.custom_id, item.index)
+            files = copied(found.files, self._options.destination, *place)
+            if self._options.sidecar:
+                origin = Origin(item.request.as_asked(), "", self._options.vidu_conn_id, 0.0, found.vidu_task_id)
+                result = TaskStatus(found.vidu_task_id, "", video_seconds=found.video_seconds).result()
+                for file in files:
+                    write_sidecar(file, origin, result)
+            return files
+
+        return Paying(records, reuse=self._options.reuse, context=self._context, copy=copy)
+
+    def _records_of(self, items: Sequence[Item], visit: Visit) -> Records:
+        return Records(items, visit.memory, self._options.vidu_conn_id, self._log)
 
     def _items(self) -> list[Item]:
         try:
@@ -150,20 +149,21 @@ class BatchRun:
             memory.read()
             raise AirflowFailException(f"{error}{paid_by_earlier_tries(memory, self._log)}") from error
 
-    def _estimates(self, new: Sequence[Item]) -> dict[str, Estimate]:
+    def _estimates(self, new: Sequence[Item], paying: Paying) -> dict[str, Estimate]:
         if not new:
             # A missing price table must not stop a batch that submits nothing more.
             return {}
         prices = prices_of(self._options.prices)
         estimates = {item.custom_id: item.estimate(prices) for item in new}
         check_cost(estimates, self._options.max_cost, prices)
+        paying.check({name: cost.missing for name, cost in estimates.items() if cost.missing})
         return estimates
 
     def _manifest_path(self) -> str:
         return self._options.manifest or manifests.default_name(self._options.destination, self._context)
 
     @contextmanager
-    def _hop(self, destination: str, path: str) -> Iterator[Hop]:
+    def _visit(self, destination: str, path: str) -> Iterator[Visit]:
         """Open the resources of a visit; without a state store, prevent paid retries."""
         from airflow_provider_vidu.hooks.loop import HookLoop
 
@@ -173,12 +173,14 @@ class BatchRun:
             HookLoop(self._options.vidu_conn_id) as loop,
         ):
             stored = StoredFiles(self._context, self._log)
-            store = VideoStore(destination, self._options.vidu_conn_id, self._log, stored)
+            origins: dict[str, Origin] = {}
+            origin_of = origins.__getitem__ if self._options.sidecar else None
+            store = VideoStore(destination, self._options.vidu_conn_id, self._log, stored, origin_of)
             # Several batches may share one manifest; the lists of their submitted tasks must stay separate.
             waiting = manifests.default_name(destination, self._context) + _WAITING
-            yield Hop(memory, loop, store, stored, path, waiting)
+            yield Visit(memory, loop, store, stored, path, waiting, origins)
 
-    def _wait(self, hop: Hop, records: Records, began: float) -> None:
+    def _wait(self, visit: Visit, records: Records, began: float) -> None:
         bound = self._options.execution_timeout
         if bound and not self._options.deferrable:
             bound *= _WAITING_SHARE
@@ -194,19 +196,19 @@ class BatchRun:
                 trigger=trigger,
                 method_name="execute_complete",
                 kwargs={
-                    "path": hop.path,
+                    "path": visit.path,
                     "destination": self._options.destination,
                     "mark": manifests.mark_of(records),
-                    **({} if hop.memory.remembers else {"tasks": tasks_of(records)}),
+                    **({} if visit.memory.remembers else {"tasks": tasks_of(records)}),
                 },
                 timeout=defer_timeout(trigger.deadline),
             )
         try:
-            ended = hop.loop.run(lambda hook: trigger.wait(hook, self._log))
+            ended = visit.loop.run(lambda hook: trigger.wait(hook, self._log))
         except AirflowTaskTimeout as error:
             # The videos that are ready are stored nevertheless.
             self._log.warning("The wait timed out: %s", error)
-            hop.loop.finish(0)
+            visit.loop.finish(0)
             return
         self._log.info("%s", ended.message)
 
@@ -235,17 +237,17 @@ class BatchRun:
             self._log.warning("%s", error)
         path, destination = path or self._manifest_path(), destination or self._options.destination
         self._is_submitted = True
-        with self._hop(destination, path) as hop:
-            hop.memory.read()
+        with self._visit(destination, path) as visit:
+            visit.memory.read()
             records = left_by_first_visit(
-                hop.waiting, hop.memory, mark, tasks, self._items, lambda: self._recovered(hop), self._log
+                visit.waiting, visit.memory, mark, tasks, self._items, lambda: self._recovered(visit), self._log
             )
-            hop.memory.catch_up(records)
-            return self._finish(hop, records, {})
+            visit.memory.catch_up(records)
+            return finish(visit, self._options, self._context, self._log, records, {})
 
-    def _recovered(self, hop: Hop) -> list[Record]:
-        records = self._records_of(self._items(), hop)
-        return Recovery(records, hop.loop, hop.store, hop.stored).recovered(hop.path)
+    def _recovered(self, visit: Visit) -> list[Record]:
+        records = self._records_of(self._items(), visit)
+        return Recovery(records, visit.loop, visit.store, visit.stored).recovered(visit.path)
 
     def stop(self, reason: str) -> None:
         """
@@ -257,41 +259,3 @@ class BatchRun:
         self._stopped_by = reason
         if self._submits:
             self._submits.stop(reason)
-
-    def _finish(self, hop: Hop, records: list[Record], answers: dict[str, LastAnswer]) -> dict[str, Any]:
-        asked_for = {
-            record.task_id: 0.0
-            for record in records
-            if record.outcome == batch.SUBMITTED and record.task_id not in answers
-        }
-        answers = answers | hop.loop.run(lambda hook: poll_all(hook, asked_for))
-        found = collect(records, answers, hop.store, self._log.info)
-        with naming_tasks(found, self._log):
-            uri = manifests.write(hop.path, found)
-        manifests.remove(hop.waiting)
-        for before, after in zip(records, found, strict=True):
-            if before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
-                count_success(after.video_seconds)
-            elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
-                count_failure()
-        totals = manifests.totals(uri, found)
-        counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]
-        summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
-        price = "an unknown price" if cost is None else f"about ¥{cost:g}"
-        self._log.info("%s, %s. The manifest is %s", summary, price, uri)
-        if batch.is_failure(counts, self._options.fail_on):
-            if self._options.do_xcom_push:
-                self._push(totals)
-            raise failure(found, summary, uri, resubmit=self._options.on_uncertain == "resubmit")
-        if missed := len(found) - counts.get(SUCCESS, 0):
-            self._log.warning("%d of %d items have no video: %s", missed, len(found), without_video(found))
-        announce(self._context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
-        hop.memory.deliver([record.custom_id for record in found if record.outcome != SUCCESS])
-        return totals
-
-    def _push(self, totals: dict[str, Any]) -> None:
-        """Push a failed batch's totals, for the UI and tasks that run in any case."""
-        try:
-            self._context["ti"].xcom_push(key="return_value", value=totals)
-        except Exception:
-            self._log.exception("Could not push the totals: %s", totals)

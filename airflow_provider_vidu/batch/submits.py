@@ -8,10 +8,18 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_vidu.batch.paying import Paying, Reused
 from airflow_provider_vidu.durable.batch_record import Mark
-from airflow_provider_vidu.durable.submit import Resends
-from airflow_provider_vidu.exceptions import ViduError, ViduRefusedError, ViduRequestError, ViduSubmissionUncertainError
-from airflow_provider_vidu.protocol.batch import REFUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.durable.resends import Resends
+from airflow_provider_vidu.exceptions import (
+    ViduBudgetError,
+    ViduError,
+    ViduRefusedError,
+    ViduRequestError,
+    ViduSubmissionUncertainError,
+)
+from airflow_provider_vidu.protocol.batch import BUDGET, REFUSED, REUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.request import Body, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
 from airflow_provider_vidu.protocol.texts import brief, named
@@ -40,18 +48,22 @@ class Submits:
 
     :param records: the batch's records.
     :param loop: the loop that sends the requests.
+    :param paying: the entries of the submits in the ledger.
     """
 
-    def __init__(self, records: Records, loop: HookLoop) -> None:
+    def __init__(self, records: Records, loop: HookLoop, paying: Paying) -> None:
         self._records = records
+        self._paying = paying
         self._memory = records.memory
         self._vidu_conn_id = records.vidu_conn_id
         self._log = records.log
         self._loop = loop
-        self.results: dict[str, Submission | ViduError] = {}
+        self.results: dict[str, Submission | Reused | ViduError] = {}
         """Result of each item that was submitted or refused, by custom id; an item without one was not submitted."""
         self.stopped_by = ""
         """Reason why the submits stopped, empty if they did not."""
+        self._family = ""
+        self._held: list[Item] = []
 
     def stop(self, reason: object) -> None:
         """
@@ -59,7 +71,9 @@ class Submits:
 
         :param reason: the reason to log.
         """
-        self.stopped_by = self.stopped_by or str(reason)
+        if not self.stopped_by:
+            self.stopped_by = str(reason)
+            self._family = BUDGET if isinstance(reason, ViduBudgetError) else ""
 
     def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """
@@ -86,23 +100,29 @@ class Submits:
         match self.results.get(custom_id):
             case Submission(task_id=vidu_task_id):
                 self._records.note(custom_id, SUBMITTED, "", vidu_task_id)
+            case Reused(found=found, files=files) if files:
+                more = {"files": files, "video_seconds": found.video_seconds, "reused_from": found.vidu_task_id}
+                self._records.note(custom_id, REUSED, "", found.vidu_task_id, **more)
+            case Reused(found=found):
+                self._records.note(custom_id, SUBMITTED, "", found.vidu_task_id)
             case ViduSubmissionUncertainError() as error:
                 self._records.note(custom_id, UNCERTAIN, str(error))
             case (ViduRequestError() | ViduRefusedError()) as error:
                 self._records.note(custom_id, REFUSED, str(error))
             case error:
-                self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by))
+                self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by), family=self._family)
 
     def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         logged_at = time.monotonic()
-        for first in range(0, len(items), CONCURRENT_SUBMITS):
-            if self.stopped_by:
-                return
+        left = list(items)
+        while left and not self.stopped_by:
             if time.monotonic() - logged_at >= PROGRESS_SECONDS:
                 logged_at = time.monotonic()
-                self._log.info("Submitted %d of %d", first, len(items))
+                self._log.info("Submitted %d of %d", len(items) - len(left), len(items))
+            chunk, left = left[:CONCURRENT_SUBMITS], left[CONCURRENT_SUBMITS:]
             try:
-                self._submit_chunk(items[first : first + CONCURRENT_SUBMITS], estimates)
+                self._submit_chunk(chunk, estimates)
+                left, self._held = [*self._held, *left], []
             except Exception as error:
                 # The batch still waits for the tasks that were accepted before.
                 self._log.exception("The submits stopped with an error")
@@ -113,19 +133,36 @@ class Submits:
         # The task may have been killed while its files were read.
         if not bodies or self.stopped_by:
             return
+        # An equal request has to wait for the outcome of the first.
+        ready, self._held = self._paying.apart([item for item in items if item.custom_id in bodies], bodies)
+        self.results |= self._paying.reused(ready, bodies)
+        ready = [item for item in ready if item.custom_id not in self.results]
+        plan = self._paying.intend(ready, bodies, estimates)
+        self.results |= plan.reused
+        if plan.refused:
+            self.results |= dict.fromkeys(plan.left_out, plan.refused)
+            self.stop(plan.refused)
+        awaited = {name for name, one in self.results.items() if isinstance(one, Reused) and not one.files}
         marks = {
             item.custom_id: Mark(
                 fingerprint(bodies[item.custom_id], self._vidu_conn_id),
                 fingerprint(item.request.as_asked(), self._vidu_conn_id),
-                estimates[item.custom_id].price_cny,
+                0.0 if item.custom_id in awaited else estimates[item.custom_id].price_cny,
                 estimates[item.custom_id].typical_seconds,
+                item.custom_id in awaited,
             )
             for item in items
-            if item.custom_id in bodies
+            if item.custom_id in plan.sent or item.custom_id in awaited
         }
-        self._memory.intend(marks)
+        if not marks:
+            return
         try:
-            self._loop.run(lambda hook: self._post_all(hook, bodies))
+            self._memory.intend(marks)
+        except ViduError:
+            self._paying.withdraw(plan.sent)
+            raise
+        try:
+            self._loop.run(lambda hook: self._post_all(hook, {name: bodies[name] for name in plan.sent}))
         except BaseException as error:
             # Usually the task's timeout: Airflow raises it here, while the requests are in flight.
             self.stop(named(error))
@@ -136,16 +173,24 @@ class Submits:
 
     def _settle(self, marks: dict[str, Mark]) -> None:
         found = {custom_id: self.results.get(custom_id) for custom_id in marks}
-        accepted = {name: result.task_id for name, result in found.items() if isinstance(result, Submission)}
+        taken = {name: result.found.vidu_task_id for name, result in found.items() if isinstance(result, Reused)}
+        paid = {name: result.task_id for name, result in found.items() if isinstance(result, Submission)}
+        accepted = taken | paid
         unknown = [
             name for name, result in found.items() if result is None or isinstance(result, ViduSubmissionUncertainError)
         ]
+        for name in unknown:
+            if found[name] is None:
+                self.results[name] = ViduSubmissionUncertainError(
+                    f"Its POST ended without an answer ({self.stopped_by}). {UNKNOWN_OUTCOME}"
+                )
         # The outcome is stored before anything else can fail.
         if not self._memory.settle(marks, accepted, unknown):
             self.stop("could not write Airflow's task state store")
-        if accepted:
-            self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in accepted.items()))
-        for name in accepted:
+        if paid:
+            self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in paid.items()))
+        self._paying.settle(paid, [name for name in marks if name not in accepted and name not in unknown])
+        for name in paid:
             count_submission(marks[name].price)
         for name, result in found.items():
             if isinstance(result, ViduError):

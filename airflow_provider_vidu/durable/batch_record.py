@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.attempt import Attempt, is_readable
 from airflow_provider_vidu.durable.state_store import StateStore
+from airflow_provider_vidu.protocol.batch import REUSED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,12 +43,17 @@ class Mark(NamedTuple):
     :param asked: fingerprint of the request as the author passed it. It takes files by their names and reads none.
     :param price: the estimate in CNY, ``None`` if unknown.
     :param seconds: typical seconds of generation, ``None`` if unknown.
+    :param reused: whether the task is that of an earlier submit of the same request, for which the price is 0.
     """
 
     sent: str
     asked: str
     price: float | None
     seconds: float | None
+    reused: bool = False
+
+
+_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False}
 
 
 class BatchRecord(StateStore):
@@ -63,7 +69,8 @@ class BatchRecord(StateStore):
 
     without_a_store = (
         "Airflow older than 3.3 keeps nothing of a try. This task is not retried once anything is submitted, and a "
-        "worker that dies loses its submits, which are billed. Upgrade, or keep batches small."
+        "worker that dies loses its submits, which are billed. Set [vidu] ledger to a directory or bucket that all "
+        "workers share."
     )
 
     def __init__(self, context: Context, *, log: Logger) -> None:
@@ -138,7 +145,8 @@ class BatchRecord(StateStore):
         """
         names = {record.custom_id for record in records}
         submitted = {name for name, attempt in self.attempts.items() if attempt.max_tries == self.max_tries}
-        return submitted <= names and all(map(self._knows, records))
+        # A copied video of an earlier submit has no attempt.
+        return submitted <= names and all(map(self._knows, (one for one in records if one.outcome != REUSED)))
 
     def _knows(self, record: Record) -> bool:
         attempt = self.attempts.get(record.custom_id)
@@ -251,7 +259,7 @@ def _submits_in(stored: Any) -> dict[str, tuple[Mark, str]]:
         found = {name: (Mark(*mark), id_) for name, (*mark, id_) in stored["items"].items()}
     else:
         found = {
-            name: (Mark(one["sent"], one["asked"], one.get("price"), one.get("seconds")), one["task_id"])
+            name: (Mark(**{key: one.get(key, default) for key, default in _UNKNOWN.items()}), one["task_id"])
             for name, one in stored["submits"].items()
         }
     if not all(isinstance(text, str) for mark, id_ in found.values() for text in (mark.sent, mark.asked, id_)):

@@ -7,20 +7,23 @@ It is separate from the operator module, which every DAG file imports.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
-from airflow_provider_vidu.costs import estimated_within, prices_of
+from airflow_provider_vidu.costs import estimated, estimated_within, prices_of
 from airflow_provider_vidu.durable.attempt import Attempt, Step, decide
+from airflow_provider_vidu.durable.entries import EntryName
+from airflow_provider_vidu.durable.resends import Resends
+from airflow_provider_vidu.durable.reuse import Reusable, Reuse
+from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.protocol.capabilities import notes
-from airflow_provider_vidu.protocol.pauses import MAX_POSTS, resend_after
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import Body, Request, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
@@ -45,6 +48,7 @@ class SubmitOptions(NamedTuple):
     :param on_uncertain: the operator's argument of the same name.
     :param max_cost: the operator's argument of the same name.
     :param prices: the operator's argument of the same name.
+    :param reuse: the operator's argument of the same name.
     """
 
     vidu_conn_id: str
@@ -52,37 +56,22 @@ class SubmitOptions(NamedTuple):
     on_uncertain: str
     max_cost: float | None
     prices: str | GivenPrices | None
+    reuse: bool
 
 
-class Resends:
+class Submitted(NamedTuple):
     """
-    Counts the POSTs of one submit.
+    The result of a submit.
 
-    :param log: the operator's logger.
-    :param name: prefix of the log lines, empty for none.
+    :param record: its record across tries.
+    :param attempt: the attempt, with Vidu's id of the task.
+    :param reused: the task of an earlier submit whose stored files serve this one, ``None`` if there is a task to
+        wait for.
     """
 
-    def __init__(self, log: Logger, name: str = "") -> None:
-        self._log = log
-        self._begin = f"{name}: " if name else ""
-        self._posts = 0
-
-    def pause_after(self, error: ViduError) -> float | None:
-        """
-        Return the pause before the next POST.
-
-        Only a submit that was certainly not accepted is sent again. The pause is logged as a warning.
-
-        :param error: error of the last POST.
-        :return: seconds to wait, ``None`` if the submit is not sent again.
-        """
-        self._posts += 1
-        pause = resend_after(error, self._posts, random.random())  # noqa: S311 - a jitter
-        if pause is not None:
-            self._log.warning(
-                "%s%s Retrying in %.1f s, POST %d of %d.", self._begin, error, pause, self._posts + 1, MAX_POSTS
-            )
-        return pause
+    record: SubmitRecord
+    attempt: Attempt
+    reused: Reusable | None = None
 
 
 class Submit:
@@ -94,21 +83,35 @@ class Submit:
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
     :param before_post: called before the submit; raises if a paid video could not be used.
+    :param takes_files: whether the operator can use stored files of an earlier submit in place of a task.
     """
 
     def __init__(
-        self, request: Request, options: SubmitOptions, context: Context, log: Logger, before_post: Callable[[], None]
+        self,
+        request: Request,
+        options: SubmitOptions,
+        context: Context,
+        log: Logger,
+        before_post: Callable[[], None],
+        *,
+        takes_files: bool = False,
     ) -> None:
         self._request = request
         self._options = options
         self._log = log
         self._before_post = before_post
+        self._takes_files = takes_files
         self._context, self._ti = context, context["ti"]
         self._record = SubmitRecord(context, durable=options.durable, log=log)
 
-    def run(self) -> tuple[SubmitRecord, Attempt]:
+    @cached_property
+    def _spending(self) -> Spending:
+        # Only for a submit: a wrong configuration must not keep a try from its paid task.
+        return Spending(self._log)
+
+    def run(self) -> Submitted:
         """
-        Submit, or re-attach to the task of an earlier try.
+        Submit, re-attach to the task of an earlier try, or reuse an equal request's video.
 
         :return: the record of the submit, and the attempt.
         :raises AirflowFailException: if the task of an earlier try has failed or no longer exists.
@@ -122,8 +125,35 @@ class Submit:
             attempt = earlier._replace(max_tries=ti.max_tries, delivered=False)
             record.write(attempt)
             self._push(attempt.xcoms)
-            return record, attempt
-        return record, self._submit_anew(body or self._body(), earlier)
+            return Submitted(record, attempt)
+        body = body or self._body()
+        if self._options.reuse and (found := self._reuse.find(fingerprint(body, ""))):
+            return self._reused(body, found)
+        return self._submit_anew(body, earlier)
+
+    @cached_property
+    def _reuse(self) -> Reuse:
+        ledger = self._spending.ledger
+        return Reuse(ledger, self._options.vidu_conn_id, self._log, takes_files=self._takes_files)
+
+    def _reused(self, body: Body, found: Reusable) -> Submitted:
+        """Take the video of an earlier submit of the same request, which costs nothing."""
+        where = f"is stored at {first_few(found.files)}" if found.files else "is running or ready"
+        self._log.info("Reusing Vidu task %s of the same request, which %s.", found.vidu_task_id, where)
+        xcoms = {
+            "expected_seconds": estimated(self._request, self._options.prices).typical_seconds,
+            "estimated_cost": 0.0,
+            "reused_from": found.vidu_task_id,
+            "vidu_request": {**self._request.as_asked(), "estimated_cost": 0.0, "reused_from": found.vidu_task_id},
+        }
+        mark = fingerprint(body, self._options.vidu_conn_id)
+        attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms, found.vidu_task_id)
+        self._push(xcoms)
+        if found.files:
+            # Nothing is to be remembered: the next try finds the same files.
+            return Submitted(self._record, attempt, found)
+        self._record.write(attempt)
+        return Submitted(self._record, attempt)
 
     def _body_if_it_can_be_built(self) -> Body | None:
         try:
@@ -163,12 +193,13 @@ class Submit:
         self._log.warning("%s", why)
         return step is Step.ATTACH
 
-    def _submit_anew(self, body: Body, earlier: Attempt | None) -> Attempt:
+    def _submit_anew(self, body: Body, earlier: Attempt | None) -> Submitted:
         options = self._options
         for note in notes(body):
             self._log.warning("%s", note)
         prices = prices_of(options.prices)
         cost = estimated_within(self._request, options.max_cost, prices)
+        self._spending.check_prices({"": cost.missing} if cost.missing else {})
         price = cost.missing or f"about ¥{cost.price_cny:g} (an estimate by {prices.source})"
         self._before_post()
         self._log.info("Submitting %s with %s: %s", self._request.vidu_type, self._request.model, price)
@@ -185,7 +216,10 @@ class Submit:
         self._push(xcoms)
         mark = fingerprint(body, options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms)
-        submission = self._post(body, attempt, earlier)
+        entry = self._intend(body, cost.price_cny)
+        if entry and options.reuse and (found := self._of_rival(entry)):
+            return self._reused(body, found)
+        submission = self._post(body, attempt, earlier, entry)
         vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
         attempt = attempt._replace(begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
         stored = self._record.keep(
@@ -197,11 +231,34 @@ class Submit:
             self._log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
             self._push(known if stored else {"vidu_task_id": vidu_task_id, **known})
             count_submission(cost.price_cny)
+            self._spending.accept({entry: vidu_task_id} if entry else {})
         except (Exception, AirflowTaskTimeout):
-            self._log.exception("Could not push the request id of Vidu task %s", vidu_task_id)
-        return attempt
+            self._log.exception("Could not record the request id of Vidu task %s", vidu_task_id)
+        return Submitted(self._record, attempt)
 
-    def _post(self, body: Body, attempt: Attempt, earlier: Attempt | None) -> Submission:
+    def _of_rival(self, entry: EntryName) -> Reusable | None:
+        """Find the task of an equal submit that came first, and withdraw the intent where there is one."""
+        found = None
+        try:
+            found = self._reuse.of_rivals([entry]).get(entry)
+        except BaseException:
+            self._withdraw(entry)
+            raise
+        if found:
+            self._withdraw(entry)
+        return found
+
+    def _intend(self, body: Body, price: float | None) -> EntryName | None:
+        """Write the intent into the ledger, within the budgets."""
+        if self._spending.ledger is None:
+            return None
+        content = entry_of(self._ti, self._options.vidu_conn_id, self._request)
+        names, refused = self._spending.intend({"": Planned(fingerprint(body, ""), price, content)})
+        if refused:
+            raise refused
+        return names.get("")
+
+    def _post(self, body: Body, attempt: Attempt, earlier: Attempt | None, entry: EntryName | None) -> Submission:
         """
         Submit, with the intent stored before each POST.
 
@@ -219,11 +276,17 @@ class Submit:
             except ViduError as error:
                 self._record.withdraw(earlier)
                 if (pause := resends.pause_after(error)) is None:
+                    self._withdraw(entry)
                     raise
             except (Exception, AirflowTaskTimeout):
                 self._record.withdraw(earlier)
+                self._withdraw(entry)
                 raise
             time.sleep(pause)
+
+    def _withdraw(self, entry: EntryName | None) -> None:
+        if entry:
+            self._spending.withdraw(entry)
 
     def _body(self) -> Body:
         return with_files_read(self._request, self._log.warning).body()

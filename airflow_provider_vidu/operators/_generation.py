@@ -17,6 +17,10 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
+from airflow_provider_vidu.durable.entries import Ending
+from airflow_provider_vidu.durable.reuse import Reusable
+from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.durable.state_store import SubmitRecord, no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
@@ -24,8 +28,10 @@ from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.protocol.texts import first_few
-from airflow_provider_vidu.reporting import announce, count_failure, count_success, show_news
+from airflow_provider_vidu.reporting import announce, count_failure, count_reuse, count_success, show_news
 from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage import sidecar
+from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.video_store import VideoStore, index_of
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
@@ -42,6 +48,7 @@ class GenerateOptions(NamedTuple):
 
     :param vidu_conn_id: Same as the operator's argument.
     :param destination: Same as the operator's argument.
+    :param sidecar: Same as the operator's argument.
     :param deferrable: Same as the operator's argument.
     :param poke_interval: Same as the operator's argument.
     :param timeout: Same as the operator's argument.
@@ -50,6 +57,7 @@ class GenerateOptions(NamedTuple):
 
     vidu_conn_id: str
     destination: str | None
+    sidecar: bool
     deferrable: bool
     poke_interval: timedelta | float
     timeout: timedelta | float
@@ -97,6 +105,37 @@ class Generation:
         with self._paid(vidu_task_id):
             outcome = self._wait(attempt, cost)
         return self.finish(outcome, vidu_task_id, cost)
+
+    def reuse(self, attempt: Attempt, found: Reusable) -> dict[str, Any]:
+        """
+        Take the stored videos of an earlier submit of the same request.
+
+        :param attempt: What the submit would have been.
+        :param found: The task of that submit.
+        :return: The result.
+        """
+        options, index = self._options, index_of(self._context)
+        files, vidu_task_id = list(found.files), found.vidu_task_id
+        result = TaskStatus(vidu_task_id, "", video_seconds=found.video_seconds).result()
+        if options.destination is not None:
+            files = copied(files, options.destination, vidu_task_id, index=index)
+        for file in files if options.sidecar and options.destination is not None else ():
+            sidecar.write(file, self._origin(attempt), result)
+        count_reuse()
+        announce(self._context, seconds=found.video_seconds, cost=0.0, files=files, reused_from=vidu_task_id)
+        return {**result, "files": files, "reused_from": vidu_task_id}
+
+    def _origin(self, attempt: Attempt | None) -> sidecar.Origin:
+        """Describe the request for a sidecar."""
+        ti = self._context["ti"]
+        if attempt:
+            request = attempt.xcoms.get("vidu_request")
+        else:
+            request = ti.xcom_pull(task_ids=ti.task_id, key="vidu_request", map_indexes=ti.map_index)
+        known = dict(request or {})
+        cost, reused_from, _ = (known.pop(name, None) for name in ("estimated_cost", "reused_from", "estimated_by"))
+        mark = attempt.fingerprint if attempt else ""
+        return sidecar.Origin(known, mark, self._options.vidu_conn_id, cost, reused_from or "")
 
     def _wait(self, attempt: Attempt, cost: float | None) -> Outcome:
         options, vidu_task_id = self._options, attempt.vidu_task_id
@@ -201,8 +240,14 @@ class Generation:
                 result = {**TaskStatus(vidu_task_id, "").result(), "files": files}
             else:
                 raise AirflowException(outcome.message)
-        count_success(result["video_seconds"])
-        announce(self._context, seconds=result["video_seconds"], cost=cost, files=result["files"])
+        remembered = self._record.remembered
+        if reused_from := remembered.xcoms.get("reused_from") if remembered else None:
+            more, result = {"reused_from": reused_from}, {**result, "reused_from": reused_from}
+            count_reuse()
+        else:
+            more = {}
+            count_success(result["video_seconds"])
+        announce(self._context, seconds=result["video_seconds"], cost=cost, files=result["files"], **more)
         if self._record.remembered:
             self._record.deliver(self._record.remembered)
         return result
@@ -211,7 +256,8 @@ class Generation:
         if self._options.destination is None:
             return []
         stored = StoredFiles(self._context, self._log)
-        store = VideoStore(self._options.destination, self._options.vidu_conn_id, self._log, stored)
+        origin_of = (lambda _: self._origin(self._record.remembered)) if self._options.sidecar else None
+        store = VideoStore(self._options.destination, self._options.vidu_conn_id, self._log, stored, origin_of)
         return store.store(result, index=index_of(self._context))
 
     def _stored_before(self, vidu_task_id: str) -> list[str]:
@@ -227,6 +273,7 @@ class Generation:
         from airflow_provider_vidu.hooks.vidu import ViduHook
 
         count_failure()
+        note_end(vidu_task_id, Ending(ENDED_FAILED, reason=outcome.message), self._log)
         try:
             family = ViduHook(self._options.vidu_conn_id).get_task(vidu_task_id).family
         except ViduError as error:

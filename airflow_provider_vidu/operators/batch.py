@@ -53,8 +53,9 @@ class ViduGenerateBatchOperator(BaseOperator):
 
     The manifest is JSON Lines with one line for each request, in the same order. Its keys are ``custom_id``,
     ``request`` (files by name), ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``,
-    ``video_seconds``, ``earlier_task_ids``, ``version`` (of this format) and ``estimated_cost`` (of all submits for the
-    item, including uncertain ones). Outcomes are ``success``, ``failed`` (the generation), ``refused`` (certainly not
+    ``video_seconds``, ``earlier_task_ids``, ``reused_from`` (Vidu's id of another submit's task), ``version`` (of this
+    format) and ``estimated_cost`` (of all submits for the item, including uncertain ones). Outcomes are ``success``,
+    ``reused`` (another submit's video), ``failed`` (the generation), ``refused`` (certainly not
     paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` and ``lost``
     (paid, the Vidu task keeps running) and ``not_stored`` (paid and ready).
 
@@ -84,6 +85,13 @@ class ViduGenerateBatchOperator(BaseOperator):
         only a clear does. ``resubmit`` lets Airflow's retries resubmit it, and each may pay again.
     :param on_missing: Action of a clear of a failed batch, if this worker has no access to a stored video's file and
         the link has expired. ``fail`` (default) pays nothing and names the file; ``resubmit`` submits and pays again.
+    :param on_budget: Action if ``[vidu] daily_budget`` or ``monthly_budget`` covers only the first items: the batch
+        submits those, and the others stay ``unsubmitted``. ``fail`` (default) then ends the task without retries;
+        ``retry`` leaves it to Airflow's retries, which send nothing before the budget begins again.
+    :param reuse: Whether an item takes the video of an earlier submit of the same request (same body, files by their
+        content) from the ledger instead of paying again; ``False`` by default. A stored video is copied, a running task
+        is awaited. The outcome is ``reused`` and the cost 0. Needs ``[vidu] ledger``.
+    :param sidecar: Whether to write a file ``<name>.json`` beside each video, as in ``ViduGenerateVideoOperator``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls of a task if no typical time is known, 5 by default.
     :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
@@ -105,6 +113,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         prices: str | GivenPrices | None = None,
         on_uncertain: Literal["fail", "resubmit"] = "fail",
         on_missing: Literal["fail", "resubmit"] = "fail",
+        on_budget: Literal["fail", "retry"] = "fail",
+        reuse: bool = False,
+        sidecar: bool = False,
         deferrable: bool = True,
         poke_interval: timedelta | float = 5,
         timeout: timedelta | float = 2 * 3600,
@@ -120,6 +131,9 @@ class ViduGenerateBatchOperator(BaseOperator):
         self.prices = prices
         self.on_uncertain = on_uncertain
         self.on_missing = on_missing
+        self.on_budget = on_budget
+        self.reuse = reuse
+        self.sidecar = sidecar
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout

@@ -43,6 +43,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     :param destination: Destination of the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
         nothing; the result's links expire after about 24 hours. All workers must have access to it, because the
         operator may store on another worker than it submitted on. (templated)
+    :param sidecar: Whether to write a file ``<name>.json`` beside each video: what made it, from which request, at
+        which cost, and that it is AI-generated; ``False`` by default.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls if no typical time is known, 5 by default.
     :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
@@ -55,6 +57,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         self,
         *,
         destination: str | None = None,
+        sidecar: bool = False,
         deferrable: bool = True,
         poke_interval: timedelta | float = 5,
         timeout: timedelta | float = 2 * 3600,
@@ -62,6 +65,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.destination = destination
+        self.sidecar = sidecar
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.timeout = timeout
@@ -115,8 +119,11 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
                 paid = paid_before(context, durable=self.durable, log=self.log)
                 raise AirflowFailException(f"{error}{paid}") from error
-            record, attempt = self._accepted(context)
-            return Generation(self._options(), context, self.log, record).begin(attempt)
+            submitted = self._accepted(context, takes_files=True)
+            generation = Generation(self._options(), context, self.log, submitted.record)
+            if submitted.reused:
+                return generation.reuse(submitted.attempt, submitted.reused)
+            return generation.begin(submitted.attempt)
 
     def _options(self) -> GenerateOptions:
         from airflow_provider_vidu.operators._generation import GenerateOptions

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_vidu.arguments import is_literal, is_unmapped, problems_now, read_request
 from airflow_provider_vidu.costs import check_paying, estimated_within, prices_of
 from airflow_provider_vidu.exceptions import (
+    ViduBudgetError,
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
@@ -22,8 +23,7 @@ from airflow_provider_vidu.protocol.request import refusal
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.durable.attempt import Attempt
-    from airflow_provider_vidu.durable.state_store import SubmitRecord
+    from airflow_provider_vidu.durable.submit import Submitted
     from airflow_provider_vidu.protocol.prices import GivenPrices
     from airflow_provider_vidu.protocol.request import Request
 
@@ -90,6 +90,12 @@ class ViduSubmitOperator(BaseOperator):
         ``True`` by default. Without the record, a retry after the worker died submits and pays again.
     :param on_uncertain: Action after a submit whose outcome is unknown. ``fail`` (default) ends the task without
         retries. ``resubmit`` leaves it to Airflow's retries, each of which may pay again.
+    :param on_budget: Action if ``[vidu] daily_budget`` or ``monthly_budget`` does not cover the submit. ``fail``
+        (default) ends the task without retries. ``retry`` leaves it to Airflow's retries, which send nothing before
+        the budget begins again.
+    :param reuse: Whether to take the task of an earlier submit of the same request (same body, files by their content)
+        from the ledger instead of paying again, if that task still runs or its links are alive; ``False`` by default.
+        Needs ``[vidu] ledger``. Give a ``seed``, or ``False``, for another take.
     :param max_cost: Highest estimated cost in CNY, ``None`` (default) for no limit. If the estimate is above it, or no
         price is known, the operator sends nothing. The limit applies to each try.
     :param prices: Your own prices in place of the dated table. Give CNY by ``(vidu_type, model, seconds of video,
@@ -140,6 +146,8 @@ class ViduSubmitOperator(BaseOperator):
         vidu_conn_id: str = "vidu_default",
         durable: bool = True,
         on_uncertain: Literal["fail", "resubmit"] = "fail",
+        on_budget: Literal["fail", "retry"] = "fail",
+        reuse: bool = False,
         max_cost: float | None = None,
         prices: str | GivenPrices | None = None,
         **kwargs: Any,
@@ -175,10 +183,12 @@ class ViduSubmitOperator(BaseOperator):
         self.vidu_conn_id = vidu_conn_id
         self.durable = durable
         self.on_uncertain = on_uncertain
+        self.on_budget = on_budget
+        self.reuse = reuse
         self.max_cost = max_cost
         self.prices = prices
         if not is_unmapped(self):
-            check_paying(on_uncertain, max_cost, prices)
+            check_paying(on_uncertain, on_budget, max_cost, prices)
             self._check_literals()
 
     def _request(self) -> Request:
@@ -219,18 +229,25 @@ class ViduSubmitOperator(BaseOperator):
         from airflow_provider_vidu.reporting import failure_shown
 
         with failure_shown(context):
-            record, attempt = self._accepted(context)
-            record.deliver(attempt)
-        return attempt.vidu_task_id
+            submitted = self._accepted(context)
+            submitted.record.deliver(submitted.attempt)
+        return submitted.attempt.vidu_task_id
 
-    def _accepted(self, context: Context) -> tuple[SubmitRecord, Attempt]:
+    def _accepted(self, context: Context, *, takes_files: bool = False) -> Submitted:
         """Submit or re-attach, and raise errors as Airflow's exception types."""
         from airflow_provider_vidu.durable.submit import Submit, SubmitOptions
 
         try:
-            check_paying(self.on_uncertain, self.max_cost, self.prices)
+            check_paying(self.on_uncertain, self.on_budget, self.max_cost, self.prices)
             options = SubmitOptions._make(getattr(self, name) for name in SubmitOptions._fields)
-            return Submit(self._request(), options, context, self.log, lambda: self._before_post(context)).run()
+            return Submit(
+                self._request(),
+                options,
+                context,
+                self.log,
+                lambda: self._before_post(context),
+                takes_files=takes_files,
+            ).run()
         except ViduSubmissionUncertainError as error:
             if self.on_uncertain == "resubmit":
                 raise
@@ -239,4 +256,8 @@ class ViduSubmitOperator(BaseOperator):
                 "clearing it submits and pays again."
             ) from error
         except (ViduRequestError, ViduRefusedError) as error:
+            raise AirflowFailException(str(error)) from error
+        except ViduBudgetError as error:
+            if self.on_budget == "retry":
+                raise
             raise AirflowFailException(str(error)) from error

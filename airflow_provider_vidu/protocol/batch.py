@@ -13,8 +13,16 @@ from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOU
 SUBMITTED = "submitted"
 """Outcome of an accepted item that has not ended; never in a manifest."""
 REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitted", "not_stored"
-OUTCOMES = (SUCCESS, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, LOST, NOT_STORED)
+REUSED = "reused"
+"""The video of an earlier submit of the same request; it costs nothing."""
+OUTCOMES = (SUCCESS, REUSED, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, LOST, NOT_STORED)
 """Outcomes of items in a manifest."""
+
+WITH_VIDEO = (SUCCESS, REUSED)
+"""Outcomes of items that have their video."""
+
+BUDGET = "budget"
+"""In place of a family: a budget stopped the submits, so no retry helps before it begins again."""
 
 PAID_AGAIN = (FAILED, UNCERTAIN)
 """
@@ -90,7 +98,8 @@ def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:
     :param fail_on: When the batch fails: if ``any`` item did not succeed, if ``all`` did not, or if more than a share
         did not.
     """
-    total, missed = sum(counts.values()), sum(counts.values()) - counts.get(SUCCESS, 0)
+    total = sum(counts.values())
+    missed = total - sum(counts.get(outcome, 0) for outcome in WITH_VIDEO)
     if not missed or counts.get(UNSUBMITTED):
         return bool(missed)
     if isinstance(fail_on, float):
@@ -98,14 +107,19 @@ def is_failure(counts: Mapping[str, int], fail_on: str | float) -> bool:
     return fail_on == "any" or missed == total
 
 
-def retry_can_help(outcome: str, family: str, *, resubmit: bool) -> bool:
+def retry_can_help(outcome: str, family: str, *, resubmit: bool, awaits_budget: bool = False) -> bool:
     """
     Decide whether a retry of the batch can recover an item that did not succeed.
 
-    :param outcome: Outcome of the item.
-    :param family: Family of a failed generation's reason, empty for other outcomes.
-    :param resubmit: Whether a retry resubmits, and perhaps pays again, items of unknown outcome.
+    :param outcome: its outcome.
+    :param family: the family of a failed generation's reason, empty for other outcomes.
+    :param resubmit: whether what is uncertain is submitted, and perhaps paid, again.
+    :param awaits_budget: whether Airflow's retries wait for the budget to begin again.
     """
+    if outcome in WITH_VIDEO:
+        return False
+    if outcome == UNSUBMITTED and family == BUDGET:
+        return awaits_budget
     if outcome == FAILED:
         return Family(family).retry_can_help
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED

@@ -131,7 +131,7 @@ class Destination:
             except ViduRequestError as error:
                 found.append((f"item {index}: " if custom_id else "") + str(error).rstrip("."))
             else:
-                # Some directories, such as those of Windows and macOS, do not tell letters apart by their case.
+                # Some directories, such as those of Windows and macOS, take letters of both cases for one.
                 is_local = "://" not in path or path.startswith(("file://", "local://"))
                 key = unicodedata.normalize("NFC", path).casefold() if is_local else path
                 items.setdefault(key, []).append(index)

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol.batch import WITH_VIDEO
 from airflow_provider_vidu.protocol.errors import family_of
-from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
+from airflow_provider_vidu.protocol.polling import FAILED
 from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.storage import places
 from airflow_provider_vidu.storage.destination import before_placeholders
@@ -44,7 +45,9 @@ class Record(NamedTuple):
     :param earlier_task_ids: Vidu's ids of earlier tasks that were submitted for the item.
     :param estimated_cost: CNY of all certain and possible submits of the item, by the price table. It is 0 if certainly
         nothing was submitted, and ``None`` if a price is unknown.
-    :param family: the family of a failed generation's reason, which says whether a retry can help; empty otherwise.
+    :param family: the family of a failed generation's reason, which says whether a retry can help. It is ``budget``
+        for an item that a budget kept from being submitted, and empty otherwise.
+    :param reused_from: Vidu's id of the task of an earlier submit whose video this item takes, empty for none.
     """
 
     custom_id: str
@@ -57,6 +60,7 @@ class Record(NamedTuple):
     earlier_task_ids: tuple[str, ...] = ()
     estimated_cost: float | None = None
     family: str = ""
+    reused_from: str = ""
 
 
 def default_name(destination: str, context: Context) -> str:
@@ -178,7 +182,7 @@ def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:
     return {
         "manifest": uri,
         "counts": dict(Counter(record.outcome for record in records)),
-        "video_seconds": sum(record.video_seconds or 0.0 for record in records if record.outcome == SUCCESS),
+        "video_seconds": sum(record.video_seconds or 0.0 for record in records if record.outcome in WITH_VIDEO),
         "estimated_cost": None if None in costs else round(sum(filter(None, costs)), 5),
     }
 
@@ -197,7 +201,7 @@ def kept(
     :raises ViduDownloadError: if the manifest or a store cannot be read. Nothing was sent.
     """
     with _before_paying():
-        found = [record for record in read(path) if record.outcome == SUCCESS and is_wanted(record)]
+        found = [record for record in read(path) if record.outcome in WITH_VIDEO and is_wanted(record)]
         with ThreadPoolExecutor(_CONCURRENT_CHECKS) as pool:
             present = list(pool.map(lambda record: _is_there(record, is_replaced), found))
     return [record for record, is_there in zip(found, present, strict=True) if is_there]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import brief, is_url, named, plain_url
+from airflow_provider_vidu.storage import sidecar
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import file_at, located, note_written, replacing, uri_of
 
@@ -42,6 +43,9 @@ class StoredBefore(Protocol):
     def flush(self) -> None:
         """Write the added entries to the state store."""
 
+    def end(self, task_id: str, files: list[str], video_seconds: float | None, /) -> None:
+        """Record that every video of a Vidu task is stored."""
+
 
 class VideoStore:
     """
@@ -57,14 +61,23 @@ class VideoStore:
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
     :param stored: record of stored files for later tries; with ``None`` (default) existing files are stored again.
+    :param origin_of: returns the origin of a Vidu task's video for its sidecar; ``None`` (default) for no sidecars.
     :raises ViduRequestError: if the destination is not valid. Nothing was sent.
     """
 
-    def __init__(self, destination: str, vidu_conn_id: str, log: Logger, stored: StoredBefore | None = None) -> None:
+    def __init__(
+        self,
+        destination: str,
+        vidu_conn_id: str,
+        log: Logger,
+        stored: StoredBefore | None = None,
+        origin_of: Callable[[str], sidecar.Origin] | None = None,
+    ) -> None:
         self.destination = Destination(destination)
         self.vidu_conn_id = vidu_conn_id
         self.log = log
         self._stored = stored
+        self._origin_of = origin_of
 
     @cached_property
     def _downloader(self) -> Downloader:
@@ -107,9 +120,15 @@ class VideoStore:
         task_id, urls = _checked(result)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
         try:
-            return [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
+            files = [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
         except ViduDownloadError as error:
             raise ViduDownloadError(f"{error} {_paid(task_id, result)}") from error
+        if self._origin_of:
+            for file in files:
+                sidecar.write(file, self._origin_of(task_id), result)
+        if self._stored:
+            self._stored.end(task_id, files, result.get("video_seconds"))
+        return files
 
     def store_all(
         self, items: Iterable[tuple[Mapping[str, Any], str, int]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_vidu.protocol.batch import BatchEvent, progress_line
+from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
 from airflow_provider_vidu.triggers.vidu import hook_class, poll, until_a_tick
 
@@ -78,7 +78,8 @@ class Progress:
         tenth = done * 10 // self._total
         if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:
             self._tenth, self._said_at = tenth, now
-            self._say("%s", progress_line(done, self._total, done - self.counts[SUCCESS], self._cost, self._word))
+            made = sum(self.counts[outcome] for outcome in WITH_VIDEO)
+            self._say("%s", progress_line(done, self._total, done - made, self._cost, self._word))
 
 
 class ViduBatchTrigger(BaseTrigger):

@@ -8,7 +8,7 @@ import { distance, money, number, t, time } from "./text.js";
 
 function badge({ state, outcome }) {
   const key = `outcome_${outcome}`;
-  return element("span", { className: `badge ${state}` }, t(outcome && state === "failed" ? key : state));
+  return element("span", { className: `badge ${state}` }, t(outcome && outcome !== "success" ? key : state));
 }
 
 function cost({ cost, request }) {

@@ -17,6 +17,7 @@ const TEXTS = {
   waiting: ["Waiting", "等待中"],
   failed: ["Failed", "失败"],
   skipped: ["Skipped", "已跳过"],
+  outcome_reused: ["Reused, no cost", "复用，未扣费"],
   outcome_failed: ["Failed", "失败"],
   outcome_refused: ["Refused, not paid", "被拒绝，未扣费"],
   outcome_uncertain: ["Uncertain, possibly paid", "结果不明，可能已扣费"],

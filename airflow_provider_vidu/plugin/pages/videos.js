@@ -4,7 +4,8 @@
 
 const MOST_FILES = 20;
 // As in protocol/batch.py.
-const OUTCOMES = ["success", "failed", "refused", "uncertain", "unsubmitted", "timeout", "lost", "not_stored"];
+const OUTCOMES = ["success", "reused", "failed", "refused", "uncertain", "unsubmitted", "timeout", "lost", "not_stored"];
+const WITH_VIDEO = ["success", "reused"];
 const AT_WORK = ["running", "deferred", "up_for_reschedule"];
 const OVER = ["failed", "upstream_failed", "success", "skipped", "removed"];
 
@@ -150,7 +151,7 @@ export function video(members, isLeft = false) {
 export function videoOfLine(task, line) {
   const { item, custom_id, request, reason, task_id, files, video_seconds, estimated_cost } = line;
   const outcome = OUTCOMES.includes(line.outcome) ? line.outcome : "failed";
-  const state = outcome === "success" ? "success" : "failed";
+  const state = WITH_VIDEO.includes(outcome) ? "success" : "failed";
   return {
     id: JSON.stringify({ ...task, item }),
     name: text(custom_id) || `${item}`,
@@ -208,7 +209,7 @@ export function totals(items) {
 function totalsOfBatch(summary) {
   const counts = Object.entries(record(summary.counts)).map(([outcome, count]) => [outcome, amount(count) ?? 0]);
   if (!counts.length) return null;
-  const success = sum(counts.filter(([outcome]) => outcome === "success").map(([, count]) => count));
+  const success = sum(counts.filter(([outcome]) => WITH_VIDEO.includes(outcome)).map(([, count]) => count));
   const all = sum(counts.map(([, count]) => count));
   const cost = amount(summary.estimated_cost);
   return {

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rescue of paid videos that no task stored, before their links expire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.providers.common.compat.sdk import AirflowException
+
+from airflow_provider_vidu.batch.messages import without_video
+from airflow_provider_vidu.batch.results import LastAnswer, poll_all, without_a_video
+from airflow_provider_vidu.durable.each import each
+from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
+from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of
+from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.durable.spending import note_end
+from airflow_provider_vidu.durable.stored_files import StoredFiles
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduTaskNotFoundError
+from airflow_provider_vidu.protocol.batch import NOT_STORED, UNCERTAIN
+from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
+from airflow_provider_vidu.protocol.polling import LOST, SUCCESS
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.storage import manifest as manifests
+from airflow_provider_vidu.storage.manifest import Record
+from airflow_provider_vidu.storage.sidecar import Origin
+from airflow_provider_vidu.storage.video_store import VideoStore
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.types import Logger
+
+DAYS = 3
+"""Days of entries to read: a link lives for 24 hours, and a generation may take hours."""
+_DAY_SECONDS = 24 * 3600
+_ON_ITS_WAY_SECONDS = 600.0
+"""Age from which an intent without a task is a submit of unknown outcome."""
+_OVER = ("success", "failed")
+
+
+class Candidate(NamedTuple):
+    """
+    A paid task whose end is not in the ledger.
+
+    :param name: name of its entry.
+    :param entry: its entry.
+    """
+
+    name: EntryName
+    entry: Entry
+
+    def record(self, outcome: str, reason: str = "") -> Record:
+        """
+        Make the line of the manifest.
+
+        :param outcome: what became of the video.
+        :param reason: why there is none.
+        """
+        cost = None if self.name.units is None else cny_of(self.name.units)
+        of_batch = f"/{self.entry.custom_id}" if self.entry.custom_id else ""
+        custom_id = f"{self.entry.dag_id}/{self.entry.run_id}/{self.entry.task_id}{of_batch}"
+        return Record(
+            custom_id, dict(self.entry.request), outcome, reason, self.entry.vidu_task_id, estimated_cost=cost
+        )
+
+
+class Rescue:
+    """
+    One run of the rescue.
+
+    :param ledger: the ledger.
+    :param destination: destination of the videos.
+    :param patience: seconds after which a ready video counts as forgotten while its run still goes on.
+    :param takes_sidecars: whether to write sidecars.
+    :param context: Airflow's context of the task instance.
+    :param log: the operator's logger.
+    """
+
+    def __init__(
+        self, ledger: Ledger, destination: str, patience: float, takes_sidecars: bool, context: Context, log: Logger
+    ) -> None:
+        self._ledger = ledger
+        self._destination = destination
+        self._patience = patience
+        self._takes_sidecars = takes_sidecars
+        self._context = context
+        self._log = log
+        self._runs: dict[tuple[str, str], bool] = {}
+
+    def run(self) -> dict[str, Any]:
+        """
+        Store what was forgotten, and list what cannot be stored any more.
+
+        :return: the totals of a batch; ``manifest`` is ``None`` if there was nothing to do.
+        :raises AirflowException: if a video could not be stored now; a retry is free until its link expires.
+        :raises ViduStateError: if the ledger cannot be read; a retry can help.
+        """
+        found: list[Record] = []
+        by_connection: dict[str, list[Candidate]] = {}
+        for one in self._open():
+            if one.entry.vidu_task_id:
+                by_connection.setdefault(one.entry.vidu_conn_id, []).append(one)
+            elif time.time() - one.name.begun_at / 1000 > _ON_ITS_WAY_SECONDS:
+                found.append(one.record(UNCERTAIN, f"The outcome of its submit is unknown. {UNKNOWN_OUTCOME}"))
+        for vidu_conn_id, candidates in by_connection.items():
+            found += self._rescued(vidu_conn_id, candidates)
+        news = [record for record in found if record.outcome != UNCERTAIN]
+        uri = manifests.write(manifests.default_name(self._destination, self._context), found) if news else None
+        totals = {**manifests.totals(uri or "", found), "manifest": uri}
+        self._log.info("Rescued: %s", totals)
+        if lost := [record for record in found if record.outcome == LOST]:
+            self._log.error("Beyond rescue, and paid: %s", without_video(lost))
+        if left := [record for record in found if record.outcome == NOT_STORED]:
+            raise AirflowException(
+                f"{len(left)} paid videos could not be stored. A retry is free until their links expire. The first: "
+                f"{without_video(left)}"
+            )
+        return totals
+
+    def _open(self) -> list[Candidate]:
+        """List the entries of the last days without an end."""
+        today = time.time()
+        days = [day_of(today - number * _DAY_SECONDS, self._ledger.zone) for number in range(DAYS)]
+        names = [name for day in days for name in self._ledger.spent(day)]
+        entries = each(self._ledger.entry, names)
+        candidates = [Candidate(name, entry) for name, entry in zip(names, entries, strict=True)]
+        ends = each(
+            lambda one: self._ledger.ending(one.entry.vidu_task_id) if one.entry.vidu_task_id else None, candidates
+        )
+        return [one for one, end in zip(candidates, ends, strict=True) if end is None]
+
+    def _rescued(self, vidu_conn_id: str, candidates: list[Candidate]) -> list[Record]:
+        by_id = {one.entry.vidu_task_id: one for one in candidates}
+        answers = self._asked(vidu_conn_id, by_id)
+        found: list[Record] = []
+        ready: list[tuple[dict[str, Any], str, int]] = []
+        for vidu_task_id, answer in answers.items():
+            one, status = by_id[vidu_task_id], answer.status
+            if isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS and status.urls:
+                if self._is_forgotten(one.entry, status):
+                    ready.append((status.result(), "", len(ready)))
+            elif isinstance(status, TaskStatus) and status.state is TaskState.FAILURE:
+                note_end(vidu_task_id, Ending(ENDED_FAILED, reason=status.reason), self._log)
+            elif isinstance(status, ViduTaskNotFoundError) and answer.believed:
+                found.append(self._gone(one, str(status)))
+            elif isinstance(status, ViduError):
+                found.append(without_a_video(one.record(NOT_STORED), status)._replace(outcome=NOT_STORED))
+        return [*found, *self._stored(vidu_conn_id, ready, by_id)]
+
+    def _asked(self, vidu_conn_id: str, by_id: Mapping[str, Candidate]) -> dict[str, LastAnswer]:
+        from airflow_provider_vidu.hooks.loop import HookLoop
+
+        started_at = {vidu_task_id: one.name.begun_at / 1000 for vidu_task_id, one in by_id.items()}
+        with HookLoop(vidu_conn_id) as loop:
+            return loop.run(lambda hook: poll_all(hook, started_at))
+
+    def _stored(
+        self, vidu_conn_id: str, ready: list[tuple[dict[str, Any], str, int]], by_id: Mapping[str, Candidate]
+    ) -> Iterable[Record]:
+        def origin_of(vidu_task_id: str) -> Origin:
+            one = by_id[vidu_task_id]
+            cost = None if one.name.units is None else cny_of(one.name.units)
+            return Origin(one.entry.request, one.name.request, vidu_conn_id, cost)
+
+        if not ready:
+            # A store reads the connection, which may be missing.
+            return
+        stored = StoredFiles(self._context, self._log)
+        store = VideoStore(
+            self._destination, vidu_conn_id, self._log, stored, origin_of if self._takes_sidecars else None
+        )
+        for index, files in store.store_all(ready):
+            result = ready[index][0]
+            one = by_id[result["task_id"]]
+            if isinstance(files, list):
+                yield one.record(SUCCESS)._replace(files=tuple(files), video_seconds=result["video_seconds"])
+            elif isinstance(files, ViduDownloadError) and _has_expired(result):
+                yield self._gone(one, str(files))
+            else:
+                yield one.record(NOT_STORED, str(files))
+
+    def _gone(self, one: Candidate, reason: str) -> Record:
+        note_end(one.entry.vidu_task_id, Ending(GONE, reason=reason), self._log)
+        return one.record(LOST, reason)
+
+    def _is_forgotten(self, entry: Entry, status: TaskStatus) -> bool:
+        """Check that no task will store a video: it is ready for long, or its run is over or gone."""
+        ready_at = status.finish_time
+        if ready_at is not None and time.time() - ready_at >= self._patience:
+            return True
+        run = (entry.dag_id, entry.run_id)
+        if run not in self._runs:
+            try:
+                self._runs[run] = str(self._context["ti"].get_dagrun_state(*run)) in _OVER
+            except Exception as error:
+                # The run is deleted, or of another deployment. A second copy does no harm.
+                self._log.info("Run %s of DAG %s has no state (%s)", entry.run_id, entry.dag_id, type(error).__name__)
+                self._runs[run] = True
+        return self._runs[run]
+
+
+def _has_expired(result: Mapping[str, Any]) -> bool:
+    return result["expires_at"] is not None and result["expires_at"] <= time.time()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reuse of videos that were paid before: the look-up of a request in the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_vidu.durable.entries import STORED, EntryName
+from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.polling import Outcome, Watch
+from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.storage.manifest import are_there
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+RIVAL_SECONDS, RIVAL_STEP = 20.0, 0.5
+"""
+Time to wait for the task of another submit of the same request that is on its way, and the pause between two looks.
+
+A POST takes seconds. An older intent without a task belongs to a submit whose outcome is unknown.
+"""
+_CANDIDATES = 5
+
+
+class Reusable(NamedTuple):
+    """
+    A task whose video serves another submit of the same request.
+
+    :param vidu_task_id: Vidu's id of the task.
+    :param files: URIs of its stored videos; empty if it still runs or its links are alive.
+    :param video_seconds: length of the stored video, ``None`` if unknown.
+    """
+
+    vidu_task_id: str
+    files: tuple[str, ...] = ()
+    video_seconds: float | None = None
+
+
+class Reuse:
+    """
+    Look-ups of requests in the ledger.
+
+    :param ledger: the ledger.
+    :param vidu_conn_id: connection that polls the tasks; polling is free.
+    :param log: the operator's logger.
+    :param takes_files: whether the caller can use stored files, or only a task that it can wait for.
+    :raises ViduRequestError: if there is no ledger. Nothing was sent.
+    """
+
+    def __init__(self, ledger: Ledger | None, vidu_conn_id: str, log: Logger, *, takes_files: bool = True) -> None:
+        if ledger is None:
+            raise ViduRequestError(
+                "reuse must be False without a ledger, got True. Nothing was sent or paid. Set [vidu] ledger to a "
+                "directory or bucket that all workers share."
+            )
+        self._ledger = ledger
+        self._vidu_conn_id = vidu_conn_id
+        self._log = log
+        self._takes_files = takes_files
+        self._seen: set[str] = set()
+
+    def find(self, request: str) -> Reusable | None:
+        """
+        Find a task of the same request whose video exists or will.
+
+        :param request: fingerprint of the request.
+        :return: the newest such task, ``None`` if the request has to be paid.
+        :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
+        :raises ViduDownloadError: if it is unknown whether a stored video still exists. Nothing was sent.
+        """
+        accepted = self._ledger.accepted(request)
+        self._seen.update(str(name) for name, _ in accepted)
+        for _, entry in accepted[:_CANDIDATES]:
+            if entry.vidu_task_id and (found := self._usable(entry.vidu_task_id)):
+                return found
+        return None
+
+    def _usable(self, vidu_task_id: str) -> Reusable | None:
+        ending = self._ledger.ending(vidu_task_id)
+        if ending and ending.outcome == STORED and self._takes_files and ending.files and are_there(ending.files):
+            return Reusable(vidu_task_id, ending.files, ending.video_seconds)
+        if ending and ending.outcome != STORED:
+            return None
+        return Reusable(vidu_task_id) if self._can_be_awaited(vidu_task_id) else None
+
+    def _can_be_awaited(self, vidu_task_id: str) -> bool:
+        from airflow_provider_vidu.hooks.poll import poll
+
+        now = time.time()
+        watch = Watch(vidu_task_id, poll_interval=1, started_at=now, deadline=float("inf"))
+        verdict = poll(watch, self._vidu_conn_id, self._log)
+        status = watch.last_answer
+        if not isinstance(status, TaskStatus):
+            # An answer that is no answer says nothing about a paid task; only one that was confirmed does.
+            return not isinstance(verdict, Outcome)
+        if status.state is TaskState.SUCCESS:
+            expires_at = status.result()["expires_at"]
+            return bool(status.urls) and (expires_at is None or expires_at > now)
+        return status.state is not TaskState.FAILURE
+
+    def of_rivals(self, mine: Collection[EntryName]) -> dict[EntryName, Reusable]:
+        """
+        Wait for the tasks of other submits of the same requests that began shortly before, and were not found.
+
+        :param mine: the intents of these submits, which are written already and differ in their requests.
+        :return: the others' tasks by one's own intent; an intent without one has no rival, or its rival got no task.
+        :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
+        """
+        found: dict[EntryName, Reusable] = {}
+        day, until = next(iter(mine)).day, time.time() + RIVAL_SECONDS
+        waiting = self._rivals(mine, self._ledger.spent(day))
+        while waiting:
+            for own, rivals in waiting.items():
+                ids = filter(None, (self._ledger.entry(name).vidu_task_id for name in rivals))
+                if vidu_task_id := next(ids, ""):
+                    found[own] = Reusable(vidu_task_id)
+            waiting = {own: rivals for own, rivals in waiting.items() if own not in found}
+            if waiting and time.time() >= until:
+                self._log.warning(
+                    "%d other submits of the same requests have no known outcome. Submitting these too.", len(waiting)
+                )
+                break
+            if waiting:
+                time.sleep(RIVAL_STEP)
+                waiting = self._rivals(waiting, self._ledger.spent(day))
+        return found
+
+    def _rivals(self, mine: Collection[EntryName], spent: Sequence[EntryName]) -> dict[EntryName, list[EntryName]]:
+        """Find the intents of others that began shortly before one's own."""
+        by_request = {own.request: own for own in mine}
+        rivals: dict[EntryName, list[EntryName]] = {}
+        for name in spent:
+            own = by_request.get(name.request)
+            if own is None or str(name) in self._seen:
+                continue
+            is_recent = own.begun_at - RIVAL_SECONDS * 1000 <= name.begun_at
+            if is_recent and (name.begun_at, str(name)) < (own.begun_at, str(own)):
+                rivals.setdefault(own, []).append(name)
+        return rivals

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries of one visit's submits in the ledger, within the budgets."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_vidu.durable.entries import Budget, Ending, Entry, EntryName, cny_of, fitting, total, units_of
+from airflow_provider_vidu.durable.ledger import SECTION, Ledger
+from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduRequestError, ViduStateError
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_provider_vidu.protocol.request import Request
+
+TRIES, PAUSE_SECONDS = 5, 0.4
+"""
+Number of times that a submit is planned against a spent budget, and the first pause between two of them.
+
+Workers that submit at the same moment see each other's intents, and each may refuse although one of them would fit.
+"""
+SETTLED_SECONDS = 300.0
+"""Age of an intent from which it is no longer withdrawn: its submit was accepted, or its outcome is unknown."""
+
+
+class Planned(NamedTuple):
+    """
+    A submit that is about to be sent.
+
+    :param request: fingerprint of the request, without the connection.
+    :param price: the estimate in CNY, ``None`` if unknown.
+    :param entry: its content in the ledger.
+    """
+
+    request: str
+    price: float | None
+    entry: Entry
+
+
+def entry_of(ti: Any, vidu_conn_id: str, request: Request, custom_id: str = "") -> Entry:
+    """
+    Describe a submit for the ledger.
+
+    :param ti: Airflow's task instance.
+    :param vidu_conn_id: connection of the submit.
+    :param request: the request.
+    :param custom_id: the author's name of a batch's item, empty for a single submit.
+    """
+    index = -1 if ti.map_index is None else ti.map_index
+    return Entry(ti.dag_id, ti.run_id, ti.task_id, index, custom_id, vidu_conn_id, request.as_asked())
+
+
+class Spending:
+    """
+    Writes submits into the ledger, and refuses those above a budget.
+
+    Without a ledger it does nothing. The intent is written first and the period summed after it, so that workers that
+    submit together never pass the budget. They may refuse a little early.
+
+    :param log: the operator's logger.
+    :raises ViduRequestError: if the configuration is wrong. Nothing was sent.
+    """
+
+    def __init__(self, log: Logger) -> None:
+        self.ledger = Ledger.configured()
+        self._log = log
+        self._budgets = budgets()
+        self._earlier_days: dict[str, int] = {}
+        self._entries: dict[EntryName, Entry] = {}
+        if self._budgets and self.ledger is None:
+            raise ViduRequestError(
+                f"[vidu] ledger must be set if {self._budgets[0].period}_budget is, got none. Nothing was sent or "
+                "paid. Set it to a directory or bucket that all workers share."
+            )
+
+    def check_prices(self, prices: Mapping[str, str]) -> None:
+        """
+        Refuse submits without a price if there is a budget.
+
+        :param prices: what is missing, by the name of the submit, for those without a price.
+        :raises ViduRequestError: if there are any. Nothing was sent.
+        """
+        if prices and self._budgets:
+            name, missing = next(iter(prices.items()))
+            first = f" {name}:" if name else ""
+            raise ViduRequestError(
+                f"prices must hold the price of every submit under a budget, got {len(prices)} without one:{first} "
+                f"{missing}. Nothing was sent or paid. Add the price to prices."
+            )
+
+    def intend(self, planned: Mapping[str, Planned]) -> tuple[dict[str, EntryName], ViduBudgetError | None]:
+        """
+        Write the intents of submits, as many as the budgets allow, in their order.
+
+        :param planned: the submits by their names.
+        :return: the entries of those that may be sent, by the same names, and the error of those that may not.
+        :raises ViduStateError: if the ledger cannot be read or written. Nothing was sent; a retry can help.
+        """
+        if self.ledger is None:
+            return {}, None
+        fit: dict[str, EntryName] = {}
+        left, refused = dict(planned), None
+        for number in range(TRIES):
+            now = time.time()
+            names = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
+            try:
+                self.ledger.intend({entry: left[name].entry for name, entry in names.items()})
+                count, refused, is_final = self._fitting(names, set(fit.values()))
+            except BaseException as error:
+                # Also where the task's time is over: what is never sent must not count as spent.
+                self.ledger.withdraw([*names.values(), *fit.values()])
+                if isinstance(error, ViduStateError):
+                    raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
+                raise
+            fit |= dict(list(names.items())[:count])
+            self._entries |= {names[name]: left[name].entry for name in list(names)[:count]}
+            left = {name: left[name] for name in list(names)[count:]}
+            self.ledger.withdraw([names[name] for name in left])
+            if not left or is_final:
+                break
+            time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+        return fit, refused
+
+    def _fitting(self, names: Mapping[str, EntryName], own: set[EntryName]) -> tuple[int, ViduBudgetError | None, bool]:
+        """Return how many fit, the error of the others, and whether it can change before the period ends."""
+        if not self._budgets or not names:
+            return len(names), None, True
+        assert self.ledger is not None  # noqa: S101 - for the type checker
+        count, refused, is_final = len(names), None, False
+        day = next(iter(names.values())).day
+        today = self.ledger.spent(day)
+        others = [name for name in today if name not in set(names.values())]
+        settled_before = (time.time() - SETTLED_SECONDS) * 1000
+        settled = total(name for name in others if name.begun_at < settled_before or name in own)
+        planned = [name.units or 0 for name in names.values()]
+        for budget in self._budgets:
+            before = 0 if budget.period == "daily" else self._before(day)
+            spent = before + total(others)
+            fits = fitting(planned, spent, budget.units)
+            if fits < count or (fits < len(planned) and refused is None):
+                count, refused = fits, self._error(budget, day, spent + sum(planned[:fits]), planned[fits])
+                is_final = before + settled + sum(planned[: fits + 1]) > budget.units
+            left = budget.units - spent - sum(planned[:fits])
+            self._log.info(
+                "%s budget: about ¥%.2f of ¥%.2f left until %s",
+                budget.period.capitalize(),
+                cny_of(max(0, left)),
+                cny_of(budget.units),
+                f"{budget.begins_again(day, self.ledger.zone):%Y-%m-%d %H:%M %Z}",
+            )
+        return count, refused, is_final
+
+    def _before(self, day: str) -> int:
+        """Sum the other days of the month, once: they hardly change."""
+        assert self.ledger is not None  # noqa: S101 - for the type checker
+        if day not in self._earlier_days:
+            names = self.ledger.spent(day[:7])
+            self._earlier_days = {day: total(name for name in names if name.day != day)}
+        return self._earlier_days[day]
+
+    def _error(self, budget: Budget, day: str, spent: int, units: int) -> ViduBudgetError:
+        assert self.ledger is not None  # noqa: S101 - for the type checker
+        again = budget.begins_again(day, self.ledger.zone)
+        return ViduBudgetError(
+            f"[vidu] {budget.period}_budget must cover the submit, got ¥{cny_of(spent):.8g} spent or planned of "
+            f"¥{cny_of(budget.units):.8g} and about ¥{cny_of(units):.8g} to spend. Nothing was sent or paid for it. "
+            f"The budget begins again at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise "
+            "the budget."
+        )
+
+    def withdraw(self, *names: EntryName) -> None:
+        """
+        Remove the intents of submits that were certainly not accepted.
+
+        :param names: their entries.
+        """
+        if self.ledger and names:
+            self.ledger.withdraw(names)
+
+    def accept(self, accepted: Mapping[EntryName, str]) -> None:
+        """
+        Write accepted tasks. A failure is logged with their ids, not raised.
+
+        :param accepted: Vidu's ids by the entries of their submits.
+        """
+        if not self.ledger or not accepted:
+            return
+        entries = {name: self._entries[name]._replace(vidu_task_id=id_) for name, id_ in accepted.items()}
+        try:
+            self.ledger.accept(entries)
+        except ViduStateError as error:
+            self._log.error("The ledger lacks the accepted Vidu tasks %s: %s", list(accepted.values()), error)
+
+
+def note_end(vidu_task_id: str, ending: Ending, log: Logger) -> None:
+    """
+    Write the end of a task into the configured ledger, if there is one. A failure is logged, not raised.
+
+    :param vidu_task_id: Vidu's id of the task.
+    :param ending: its end.
+    :param log: the operator's logger.
+    """
+    try:
+        if ledger := Ledger.configured():
+            ledger.end(vidu_task_id, ending)
+    except ViduError as error:
+        log.error("The ledger lacks the end of Vidu task %s (%s): %s", vidu_task_id, ending.outcome, error)
+
+
+def budgets() -> list[Budget]:
+    """
+    Read the budgets of Airflow's configuration.
+
+    :return: those that are set.
+    :raises ViduRequestError: if one is not an amount. Nothing was sent.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    found = []
+    for period in ("daily", "monthly"):
+        text = conf.get(SECTION, f"{period}_budget", fallback="").strip()
+        if not text:
+            continue
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = -1.0
+        if not 0 <= amount < 1e9:
+            raise ViduRequestError(
+                f"[vidu] {period}_budget must be an amount in CNY of 0 or more, got {text!r}. Nothing was sent or "
+                "paid. Correct Airflow's configuration."
+            )
+        found.append(Budget(period, units_of(amount)))
+    return found

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies of stored videos: from their files to another destination."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.protocol.texts import named
+from airflow_provider_vidu.storage.destination import Destination
+from airflow_provider_vidu.storage.places import (
+    PART_BYTES,
+    file_at,
+    is_local,
+    located,
+    note_written,
+    real_name,
+    replacing,
+    uri_of,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
+
+
+def copied(files: Sequence[str], destination: str, vidu_task_id: str, custom_id: str = "", index: int = 0) -> list[str]:
+    """
+    Copy the stored videos of a task to a destination. It costs no generation.
+
+    The store itself copies where it can; otherwise the worker reads and writes the bytes. A file that is at its
+    destination already stays.
+
+    :param files: URIs of the stored videos, in the task's order.
+    :param destination: a rendered destination.
+    :param vidu_task_id: Vidu's id of the task.
+    :param custom_id: the author's name for the video, empty if it has none.
+    :param index: position in a batch or a mapped task.
+    :return: the URIs at the destination.
+    :raises ViduRequestError: if the destination is not valid.
+    :raises ViduDownloadError: if a file could not be copied; a retry can help.
+    """
+    template, found = Destination(destination), []
+    for number, file in enumerate(files, 1):
+        source, target = located(file), located(template.path(vidu_task_id, custom_id, index, number))
+        if real_name(source) != real_name(target):
+            _copy(source, target)
+            note_written(target)
+        found.append(uri_of(target))
+    return found
+
+
+def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
+    there = file_at(source)
+    size = there.st_size if there else None
+    try:
+        if not (is_local(target) or source.fs is not target.fs):
+            try:
+                target.fs.cp_file(source.path, target.path)
+            except Exception as error:
+                # Several stores with an S3 API refuse the copies that its library makes.
+                log.info("%s does not copy by itself (%s). The worker copies the file.", uri_of(target), named(error))
+                _pass_through(source, target)
+        else:
+            _pass_through(source, target)
+    except ViduDownloadError:
+        raise
+    except Exception as error:
+        # Each store's library raises its own exception types.
+        raise ViduDownloadError(
+            f"Could not copy {uri_of(source)} to {uri_of(target)}: {named(error)}. Nothing was paid for it. Retry the "
+            "task."
+        ) from error
+    there = file_at(target)
+    if not there or there.st_size != size:
+        raise ViduDownloadError(
+            f"Copied {uri_of(source)} of {size} bytes, but {uri_of(target)} has {there.st_size if there else 'none'}. "
+            "Nothing was paid for it. Retry the task."
+        )
+
+
+def _pass_through(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
+    with source.fs.open(source.path, "rb") as file, replacing(target) as copy:
+        shutil.copyfileobj(file, copy, PART_BYTES)
