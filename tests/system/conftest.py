@@ -61,6 +61,7 @@ def bed(
     (dags / "example").symlink_to(ROOT / "example_dags")
     (dags / "system").symlink_to(ROOT / "tests" / "system" / "dags")
     env = {
+        "AIRFLOW__VIDU__LEDGER": str(bed_home / "ledger"),
         # Below it lies what tests store, and much that nobody shall see.
         "AIRFLOW__VIDU__MEDIA_ROOTS": f"{tmp_path_factory.getbasetemp()}, s3://shop@bucket/shown",
         # What died is noticed within the time of a test.

@@ -105,3 +105,22 @@ def test_new_videos_start_the_dag_that_publishes_them(ends, bed, emulator, tmp_p
     told = {"files": [file], "video_seconds": 2, "estimated_cost": 0.25}
     assert bed.xcom("example_vidu_publish", publishing, "publish") == [told]
     assert json.loads((tmp_path / f"{made['task_id']}.mp4.json").read_text("utf-8")) == told
+
+
+def test_a_video_whose_run_was_deleted_is_rescued(ends, bed, emulator, tmp_path):
+    dag_id = "example_vidu_img2video"
+    emulator.hold()
+    run_id = bed.trigger(dag_id, {"destination": (tmp_path / "never").as_uri()})
+    deadline = time.monotonic() + 60
+    while {task["task_id"]: task["state"] for task in bed.task_instances(dag_id, run_id)}.get("submit") != "success":
+        assert time.monotonic() < deadline, bed.failures(dag_id, run_id)
+        time.sleep(0.2)
+    run = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+    # Airflow deletes no run that goes on.
+    bed.request("PATCH", run, {"state": "failed"})
+    bed.request("DELETE", run)
+    vidu_task_id = emulator.tasks[-1]["task_id"]
+    emulator.release()
+    ends("example_vidu_rescue", destination=(tmp_path / "rescued").as_uri())
+    assert read_video(tmp_path / "rescued" / f"{vidu_task_id}.mp4").codec == "h264"
+    assert not (tmp_path / "never").exists()
