@@ -258,3 +258,44 @@ def test_below_airflow_3_3_a_retry_knows_of_a_try_on_this_machine_that_submitted
         tried(None, videos, many(1), prices=str(videos / "none.csv"), max_cost=1, retries=1)
     assert tried(None, videos, many(1), try_number=2, retries=1)["counts"] == {"success": 1}
     assert len(posts(emulator)) == 1
+
+
+def test_a_visit_elsewhere_keeps_what_an_earlier_try_stored(emulator, videos):
+    store, given = Store(), [*many(1), asked("busy", prompt="fail-by-capacity")]
+    with pytest.raises(AirflowException, match="1 failed"):
+        tried(store, videos, given)
+    visit = deferred(videos, given, store)
+    (waiting,) = videos.glob("*.waiting")
+    waiting.unlink()
+    operator = ViduGenerateBatchOperator(
+        task_id="batch", requests=given, destination=f"{videos}/{{custom_id}}.mp4", fail_on="all"
+    )
+    event = {"status": "success", "counts": {}, "message": "It ended."}
+    returned = operator.execute_complete(context_of(store), event, **visit.kwargs)
+    assert returned["counts"] == {"success": 1, "failed": 1}
+    assert len(posts(emulator)) == 3
+
+
+def test_a_clear_whose_picture_has_gone_attaches_to_what_runs(slow_emulator, videos, frame, capfd):
+    picture = {"vidu_type": "img2video", "model": "viduq2-turbo", "resolution": "720p", "first_frame_url": str(frame)}
+    store, given = Store(), [asked("a", **picture)]
+    deferred(videos, given, store)
+    frame.unlink()
+    deferred(videos, given, store, max_tries=2)
+    assert "Could not rebuild the request of a" in capfd.readouterr().out
+    assert len(posts(slow_emulator)) == 1
+
+
+def test_a_resume_without_its_mark_takes_the_list_of_tasks_that_no_store_holds(emulator, videos):
+    class Full(Store):
+        def set(self, key, value, *, retention):
+            if self.writes:
+                raise ConnectionError("Airflow is away")
+            super().set(key, value, retention=retention)
+
+    store = Full()
+    deferred(videos, many(2), store)
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=many(2), destination=f"{videos}/{{custom_id}}.mp4")
+    event = {"status": "success", "counts": {}, "message": "It ended."}
+    assert operator.execute_complete(context_of(store), event)["counts"] == {"success": 2}
+    assert len(posts(emulator)) == 2

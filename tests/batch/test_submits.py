@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from datetime import timedelta
+from threading import Timer
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +26,7 @@ from airflow_provider_vidu.durable.batch_record import DELIVERED_KEY, BatchRecor
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduTaskNotFoundError
 from airflow_provider_vidu.hooks.vidu_async import ViduAsyncHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.protocol import pauses
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from tests.quick import Store, context_of, lines, many, outcomes, posts, tried
@@ -212,3 +214,40 @@ def test_below_airflow_3_3_what_goes_wrong_before_the_first_submit_may_be_retrie
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ViduDownloadError):
         tried(None, tmp_path / "file", many(2))
+
+
+def test_long_submits_say_how_far_they_are(emulator, videos, monkeypatch, capfd):
+    monkeypatch.setattr(batch_submits, "PROGRESS_SECONDS", 0.0)
+    tried(Store(), videos, many(10))
+    out = capfd.readouterr().out
+    assert [f"Submitted {number} of 10" in out for number in (0, 8)] == [True, True]
+
+
+def test_an_unexpected_error_of_one_post_leaves_the_others_as_they_are(emulator, videos, monkeypatch):
+    really_submit, sent = ViduAsyncHook.submit, []
+
+    async def odd(self, body):
+        sent.append(body)
+        if len(sent) == 2:
+            raise RuntimeError("odd")
+        return await really_submit(self, body)
+
+    store = Store()
+    with monkeypatch.context() as patched:
+        patched.setattr(ViduAsyncHook, "submit", odd)
+        with pytest.raises(AirflowException, match=r"RuntimeError: odd"):
+            tried(store, videos, many(10))
+    assert sorted(outcomes(videos).values()) == ["success"] * 7 + ["uncertain"] + ["unsubmitted"] * 2
+    assert len(posts(emulator)) == 7
+
+
+def test_a_task_that_is_killed_while_a_refused_post_waits_sends_it_no_more(emulator, videos, monkeypatch):
+    monkeypatch.setattr(pauses, "RESEND_SECONDS", 1.0)
+    emulator.arm({"on": "submit", "fault": "rate_limit", "times": None})
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination=str(videos), deferrable=False)
+    kill = Timer(0.3, operator.on_kill)
+    kill.start()
+    with pytest.raises(AirflowException, match="1 unsubmitted"):
+        operator.execute(context_of(Store()))
+    kill.join()
+    assert len(posts(emulator)) == 1

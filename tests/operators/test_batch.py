@@ -60,6 +60,7 @@ def test_each_request_becomes_a_file_and_a_line_and_is_paid_once(make, emulator,
             "earlier_task_ids": [],
             "estimated_cost": PRICE,
             "family": "",
+            "reused_from": "",
             "version": 1,
         }
         for custom_id, prompt in (("first", "a kite"), ("second", "a boat"))

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from tests.taken_away import kept_by  # noqa: F401 - a fixture
+
+_TABLES = ("test_losses", "test_machines", "test_submits", "test_tries", "test_visits")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each table twice: with Airflow's task state store, and with a ledger in its place."""
+    if metafunc.module.__name__.rpartition(".")[2] in _TABLES:
+        metafunc.fixturenames.append("kept_by")
+        metafunc.parametrize("kept_by", ["task state store", "ledger"], indirect=True)
