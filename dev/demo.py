@@ -167,7 +167,10 @@ def serve() -> int:
         stack.callback(RECORD.unlink, missing_ok=True)
         emulator = stack.enter_context(EmulatorProcess(home / "logs/emulator.log", speed=SPEED))
         connections = {"vidu_default": emulator.connection}
-        env = {"AIRFLOW__VIDU__MEDIA_ROOTS": os.environ.get("AIRFLOW__VIDU__MEDIA_ROOTS", VIDEOS)}
+        env = {
+            "AIRFLOW__VIDU__MEDIA_ROOTS": os.environ.get("AIRFLOW__VIDU__MEDIA_ROOTS", VIDEOS),
+            "AIRFLOW__VIDU__LEDGER": os.environ.get("AIRFLOW__VIDU__LEDGER", str(STATE / "ledger")),
+        }
         bed = stack.enter_context(AirflowBed(home, DAGS, env=env, connections=connections, port=_ui_port()))
         started = [process.pid for process in (emulator.process, *bed.processes.values()) if process]
         _write_record([os.getpid(), *started, *bed.postgres_pids()], url=bed.url, emulator=emulator.url)

@@ -14,6 +14,7 @@ import airflow_provider_vidu
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY
 from airflow_provider_vidu.emulator.__main__ import _parser
 from airflow_provider_vidu.emulator.faults import KINDS
+from airflow_provider_vidu.get_provider_info import get_provider_info
 from airflow_provider_vidu.hooks.connection import DEFAULT_BASE_URL, DEFAULT_TIMEOUT
 from airflow_provider_vidu.hooks.vidu_async import LINGER_SECONDS, MAX_CONNECTIONS
 from airflow_provider_vidu.protocol import schedule
@@ -68,6 +69,20 @@ def test_the_dags_of_the_readme_run(run_snippet, emulator, tmp_path):
         for file in told["files"]
     ]
     assert told == shown
+
+
+def test_the_dag_of_the_page_on_the_ledger_runs(run_snippet, emulator, ledger):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "ledger.md").read_text("utf-8"), re.DOTALL)
+    assert run_snippet(snippet).states == {"rescue": "success"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_every_option_of_the_configuration_is_listed(page):
+    listed = set(
+        re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (?:workers|api-server) \|", (ROOT / page).read_text("utf-8"), re.M)
+    )
+    names = {name for names in listed for name in re.findall(r"`(\w+)`", names)}
+    assert names == set(get_provider_info()["config"]["vidu"]["options"])
 
 
 def test_the_estimates_of_the_readme_are_the_codes():

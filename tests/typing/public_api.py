@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import assert_type
 
-from airflow_provider_vidu.exceptions import ViduError, ViduSubmissionUncertainError
+from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import Request, build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
@@ -36,6 +37,8 @@ def tasks() -> None:
         extra_parameters={"watermark": False},
         durable=True,
         on_uncertain="fail",
+        on_budget="retry",
+        reuse=True,
         max_cost=5,
         prices=PRICES,
         retries=2,
@@ -44,7 +47,7 @@ def tasks() -> None:
     ViduTaskSensor(task_id="wait", vidu_task_id="{{ ti.xcom_pull('submit') }}", expected_seconds=26.4, timeout=7200)
     ViduToObjectStorageOperator(task_id="store", vidu_task_id="task", destination="s3://aws_default@videos/")
     ViduGenerateVideoOperator(
-        task_id="one", model="viduq2", vidu_type="text2video", prompt="A kite", destination="/videos", poke_interval=5
+        task_id="one", model="viduq2", vidu_type="text2video", prompt="A kite", destination="/videos", sidecar=True
     )
     ViduGenerateBatchOperator(
         task_id="many",
@@ -52,8 +55,12 @@ def tasks() -> None:
         destination="/videos/{custom_id}.mp4",
         fail_on=0.05,
         on_missing="resubmit",
+        reuse=True,
+        sidecar=True,
         timeout=timedelta(hours=2),
     )
+
+    ViduRescueOperator(task_id="rescue", destination="/videos/rescued", after=timedelta(hours=3), sidecar=True)
 
 
 def calls(path: Path) -> None:
@@ -62,6 +69,8 @@ def calls(path: Path) -> None:
     assert Request("text2video", "viduq2", {"prompt": "A kite"}).body() == body
     try:
         assert_type(hook.submit(body), Submission)
+    except ViduBudgetError:
+        return
     except ViduSubmissionUncertainError as error:
         assert_type(error.request_id, str)
     except ViduError:
