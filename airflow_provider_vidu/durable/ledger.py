@@ -164,9 +164,9 @@ class Ledger:
         found = self.get(name.accepted)
         return Entry.read(found if found is not None else self.get(name.spent))
 
-    def accepted(self, request: str) -> list[tuple[EntryName, Entry]]:
+    def accepted(self, request: str) -> list[EntryName]:
         """
-        Find the accepted tasks of a request, the newest first.
+        List the accepted submits of a request, the newest first.
 
         :param request: fingerprint of the request.
         :raises ViduStateError: if the ledger cannot be read.
@@ -174,9 +174,7 @@ class Ledger:
         found = (EntryName.read("", stem) for stem in self._stems(f"requests/{request}"))
         names = sorted(filter(None, found), key=lambda name: (name.begun_at, str(name)), reverse=True)
         days = (day_of(name.begun_at / 1000, self.zone) for name in names)
-        return [
-            (name._replace(day=day), Entry.read(self.get(name.accepted))) for name, day in zip(names, days, strict=True)
-        ]
+        return [name._replace(day=day) for name, day in zip(names, days, strict=True)]
 
     def ending(self, vidu_task_id: str) -> Ending | None:
         """

@@ -73,9 +73,10 @@ class Reuse:
         :raises ViduDownloadError: if it is unknown whether a stored video still exists. Nothing was sent.
         """
         accepted = self._ledger.accepted(request)
-        self._seen.update(str(name) for name, _ in accepted)
-        for _, entry in accepted[:_CANDIDATES]:
-            if entry.vidu_task_id and (found := self._usable(entry.vidu_task_id)):
+        self._seen.update(map(str, accepted))
+        for name in accepted[:_CANDIDATES]:
+            vidu_task_id = self._ledger.entry(name).vidu_task_id
+            if vidu_task_id and (found := self._usable(vidu_task_id)):
                 return found
         return None
 
