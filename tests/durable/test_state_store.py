@@ -69,3 +69,10 @@ def test_a_state_that_cannot_be_read_is_quoted_as_far_as_it_fits():
     with pytest.raises(ViduStateError) as raised:
         record_in(Store(vidu_submit="x" * 400)).read()
     assert f"got {repr('x' * 400)[:300]}." in str(raised.value)
+
+
+def test_without_a_store_there_is_nothing_to_withdraw():
+    record = record_in(None)
+    record.write(INTENT)
+    record.withdraw(None)
+    assert (record.remembered, record.read()) == (None, None)
