@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[list[str], list[str]]] = {
     "batch": ([f"{PACKAGE}/batch/*.py"], ["tests/batch"]),
 }
 """The mutated files and the tests that have to notice."""
-CHECKED = ("killed", "timeout", "skipped")
+UNREMARKABLE = ("killed", "timeout", "skipped", "not checked")
 
 
 def words_only(node: cst.BaseString) -> Iterable[cst.BaseString]:
@@ -125,7 +125,7 @@ def report(path: Path) -> None:
     for name, code in data.exit_code_by_key.items():
         ends.setdefault(status_by_exit_code[code], []).append(name)
     for end, names in ends.items():
-        for name in names if end not in CHECKED else ():
+        for name in names if end not in UNREMARKABLE else ():
             print(f"\n{name}: {end}\n{mutmut.get_diff_for_mutant(name, path=path)}")
     print(f"\n{path}: " + (", ".join(f"{len(names)} {end}" for end, names in sorted(ends.items())) or "no mutants"))
 

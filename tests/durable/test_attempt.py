@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,52 @@ def test_a_stored_video_that_is_out_of_reach_is_paid_again_only_where_that_is_ch
         resubmit_missing=resubmit_missing,
     )
     assert found == (step, f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {STORED}{text}")
+
+
+@pytest.mark.parametrize(
+    ("delivered", "max_tries", "resubmit_missing", "step"),
+    [
+        (False, 1, False, FAIL),
+        (False, 3, False, Step.MISSING),
+        (False, 3, True, NEW),
+        (True, 1, False, FAIL),
+        (True, 3, False, NEW),
+    ],
+)
+def test_a_stored_video_of_a_forgotten_task_is_treated_as_one_whose_links_have_expired(
+    delivered, max_tries, resubmit_missing, step
+):
+    options = {"max_tries": max_tries, "fingerprint": "same", "now": NOW, "believed": True}
+    options |= {"files": ["file:///v/a.mp4"], "resubmit_missing": resubmit_missing}
+    attempt = Attempt("same", 1, 60.0, {}, "task-1", delivered=delivered)
+    assert [decide(attempt, answer=answer, **options)[0] for answer in (EXPIRED, UNKNOWN)] == [step, step]
+
+
+def test_nothing_is_believed_or_paid_again_unless_that_is_said():
+    attempt = Attempt("same", 1, 60.0, {}, "task-1")
+    options = {"max_tries": 3, "fingerprint": "same", "now": NOW, "files": ["file:///v/a.mp4"]}
+    assert [decide(attempt, answer=answer, **options)[0] for answer in (UNKNOWN, EXPIRED)] == [ATTACH, Step.MISSING]
+
+
+STATE = {"fingerprint": "f", "max_tries": 1, "begun_at": 60.0}
+
+
+def test_a_state_that_lacks_what_is_optional_is_an_intent():
+    assert Attempt.from_state(STATE) == Attempt("f", 1, 60.0, {}, "", False)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, 1.0])
+def test_a_state_of_another_version_is_no_attempt(version):
+    with pytest.raises(ValueError, match="version"):
+        Attempt.from_state({**STATE, "version": version})
+
+
+def test_the_start_of_a_submit_is_told_in_utc_wherever_the_worker_is(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Shanghai")
+        time.tzset()
+        assert Attempt.from_state(STATE).when == "1970-01-01 00:01:00 UTC"
+    time.tzset()
 
 
 # A row of the page's table -> the rows of the table above that it tells of.

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_vidu.durable.attempt import Attempt, plan
+from airflow_provider_vidu.durable.attempt import Attempt, decide, plan
 from airflow_provider_vidu.durable.batch_record import BatchRecord, Mark
 from airflow_provider_vidu.exceptions import ViduAuthError, ViduStateError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.response import TaskStatus
@@ -56,6 +56,22 @@ def test_each_item_is_treated_as_a_single_submit_would_be(attempt, answer, retri
         for max_tries in (1, 2)
     ]
     assert found == [retried, cleared]
+
+
+@pytest.mark.parametrize(("attempt", "answer"), [(attempt, answer) for attempt, answer, *_ in PLANS if answer != UNFIT])
+def test_each_item_is_given_the_reason_of_a_single_submit(attempt, answer):
+    for max_tries in (1, 2):
+        options = {"max_tries": max_tries, "fingerprint": "f", "now": NOW, "answer": answer, "believed": True}
+        assert plan(attempt, resubmit=False, **options).why == decide(attempt, **options)[1]
+
+
+@pytest.mark.parametrize(("choice", "outcome"), [({}, "lost"), ({"resubmit_missing": True}, None)])
+def test_a_clear_pays_again_for_an_item_whose_file_is_missing_only_where_that_is_chosen(choice, outcome):
+    options = {"max_tries": 2, "fingerprint": "f", "now": NOW, "answer": EXPIRED, "believed": True}
+    options |= {"files": ["file:///v/a.mp4"], **choice}
+    found, (_, why) = plan(BEGUN, resubmit=False, **options), decide(BEGUN, **options)
+    assert found.outcome == outcome
+    assert found.why == (why if choice else f'{why} Set on_missing="resubmit" to pay for it again.')
 
 
 def test_a_clear_with_another_request_submits_it_while_the_old_one_runs():
@@ -123,6 +139,7 @@ def test_a_batch_is_delivered_as_a_whole_except_for_what_has_no_video():
     store = Store()
     accepted(store, a="task-a", b="task-b").deliver(["b"])
     assert summary(ledger(store)) == {"a": ("f", "task-a", 1, True), "b": ("f", "task-b", 1, False)}
+    assert store["vidu_batch_delivered"] == {"version": 1, "max_tries": 1, "without": ["b"]}
 
 
 def test_attaching_after_a_clear_makes_the_next_try_a_retry_and_leaves_the_rest_cleared():
@@ -148,8 +165,9 @@ def test_an_automatic_retry_rewrites_nothing():
 
 @pytest.mark.parametrize("strange", [[], {"items": {}}, {"max_tries": 1, "begun_at": 1, "items": {"a": "b"}}], ids=str)
 def test_a_strange_state_is_named_before_anything_is_sent(strange):
-    with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' must be one"):
+    with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' must be one") as raised:
         ledger(Store(vidu_batch_0=strange))
+    assert repr(strange) in str(raised.value)
 
 
 class Broken(Store):
@@ -195,8 +213,66 @@ def test_what_cannot_be_remembered_is_logged_with_its_ids_and_remembered_later()
     assert store == before
 
 
-def line(custom_id, vidu_task_id):
-    return Record(custom_id, {}, "submitted", task_id=vidu_task_id)
+def test_what_is_remembered_late_is_kept_by_the_submits_after_it():
+    store = Broken()
+    store.away = False
+    opened = ledger(store)
+    opened.log = SimpleNamespace(exception=lambda *_: None)
+    opened.intend({"a": MARK})
+    store.away = True
+    opened.settle({"a": MARK}, {"a": "task-a"}, [])
+    store.away = False
+    opened.catch_up([line("a", "task-a")])
+    opened.intend({"b": MARK})
+    assert list(store) == ["vidu_batch_0", "vidu_batch_1", "vidu_batch_2"]
+    accepted(store, c="task-c")
+    assert list(store) == [f"vidu_batch_{number}" for number in range(4)]
+    found = {"a": ("f", "task-a", 1, False), "b": ("f", "", 1, False), "c": ("f", "task-c", 1, False)}
+    assert summary(ledger(store)) == found
+
+
+def line(custom_id, vidu_task_id, *earlier):
+    return Record(custom_id, {}, "submitted", task_id=vidu_task_id, earlier_task_ids=earlier)
+
+
+A, B, C = line("a", "new"), line("b", "task-b"), line("c", "c-new")
+# The outcome of c is unknown; d was never submitted.
+AGREEMENTS = {
+    "all that was submitted": ([A, B, C], True),
+    "more that was not submitted": ([A, B, C, line("d", "")], True),
+    "an accepted task whose id could not be stored": ([A, B, line("c", "c-newer")], True),
+    "an unknown outcome without a task": ([A, B, line("c", "")], True),
+    "a refused submit after an accepted one": ([line("a", "", "old", "new"), B, C], True),
+    "one item less": ([A, C], False),
+    "nothing": ([], False),
+    "an earlier task": ([line("a", "old"), B, C], False),
+    "no task where one was accepted": ([line("a", ""), B, C], False),
+    "the task before the unknown outcome": ([A, B, line("c", "c-old")], False),
+    "a task of an item that was never submitted": ([A, B, C, line("d", "task-d")], False),
+}
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_records_are_those_of_the_last_submits_only_if_they_name_the_same_tasks(name):
+    records, agrees = AGREEMENTS[name]
+    store = Store()
+    accepted(store, a="old", c="c-old")
+    accepted(store, a="new", b="task-b").intend({"c": MARK})
+    assert ledger(store).agrees_with(records) is agrees
+
+
+def test_after_a_clear_no_record_of_the_tries_before_it_has_to_be_there():
+    store = Store()
+    accepted(store, a="task-a")
+    assert ledger(store, max_tries=2).agrees_with([]) is True
+
+
+def test_each_submit_of_one_try_is_summed_up():
+    opened = accepted(Store(), a="first")
+    opened.intend({"a": MARK._replace(price=0.123456)})
+    opened.settle({"a": MARK}, {"a": "second"}, [])
+    assert (opened.earlier_than("a", "second"), opened.cost("a")) == (("first",), 0.62346)
+    assert opened.earlier_than("nobody", "") == ()
 
 
 def test_all_that_was_submitted_for_an_item_is_told_and_summed_up():
@@ -206,6 +282,7 @@ def test_all_that_was_submitted_for_an_item_is_told_and_summed_up():
     again.intend({"a": MARK._replace(price=0.25)})
     # Nobody knows what became of it.
     assert (ledger(store).earlier_than("a", ""), ledger(store).cost("a")) == (("first",), 0.75)
+    assert ledger(store).earlier_than("a", "first") == ()
     again.settle({"a": MARK._replace(price=0.25)}, {}, [])
     assert (ledger(store).earlier_than("a", "first"), ledger(store).cost("a")) == ((), 0.5)
     accepted(store, a="second")
