@@ -28,13 +28,11 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
-from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import located, probe, refuse_taken
 from airflow_provider_vidu.storage.sidecar import Origin
-from airflow_provider_vidu.storage.sidecar import write as write_sidecar
 from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import defer_timeout
@@ -126,14 +124,9 @@ class BatchRun:
 
     def _paying(self, records: Records) -> Paying:
         def copy(found: Reusable, item: Item) -> list[str]:
-            place = (found.vidu_task_id, item.custom_id, item.index)
-            files = copied(found.files, self._options.destination, *place)
-            if self._options.sidecar:
-                origin = Origin(item.request.as_asked(), "", self._options.vidu_conn_id, 0.0, found.vidu_task_id)
-                result = TaskStatus(found.vidu_task_id, "", video_seconds=found.video_seconds).result()
-                for file in files:
-                    write_sidecar(file, origin, result)
-            return files
+            origin = Origin(item.request.as_asked(), "", self._options.vidu_conn_id, 0.0, found.vidu_task_id)
+            place = (self._options.destination, found.result(), item.custom_id, item.index)
+            return copied(found.files, *place, origin if self._options.sidecar else None)
 
         return Paying(records, reuse=self._options.reuse, context=self._context, copy=copy)
 

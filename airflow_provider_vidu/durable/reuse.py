@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.entries import STORED, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
@@ -38,6 +38,10 @@ class Reusable(NamedTuple):
     vidu_task_id: str
     files: tuple[str, ...] = ()
     video_seconds: float | None = None
+
+    def result(self) -> dict[str, Any]:
+        """Return the result of the task, as far as the ledger knows it."""
+        return TaskStatus(self.vidu_task_id, "", video_seconds=self.video_seconds).result()
 
 
 class Reuse:

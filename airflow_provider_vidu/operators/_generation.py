@@ -30,8 +30,8 @@ from airflow_provider_vidu.protocol.response import TaskStatus
 from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.reporting import announce, count_failure, count_reuse, count_success, show_news
 from airflow_provider_vidu.storage import manifest as manifests
-from airflow_provider_vidu.storage import sidecar
 from airflow_provider_vidu.storage.copies import copied
+from airflow_provider_vidu.storage.sidecar import Origin, origin_of
 from airflow_provider_vidu.storage.video_store import VideoStore, index_of
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger, defer_timeout, gave_up
 
@@ -114,28 +114,20 @@ class Generation:
         :param found: The task of that submit.
         :return: The result.
         """
-        options, index = self._options, index_of(self._context)
-        files, vidu_task_id = list(found.files), found.vidu_task_id
-        result = TaskStatus(vidu_task_id, "", video_seconds=found.video_seconds).result()
-        if options.destination is not None:
-            files = copied(files, options.destination, vidu_task_id, index=index)
-        for file in files if options.sidecar and options.destination is not None else ():
-            sidecar.write(file, self._origin(attempt), result)
+        files, result = list(found.files), found.result()
+        if self._options.destination is not None:
+            origin = self._origin(attempt) if self._options.sidecar else None
+            files = copied(files, self._options.destination, result, index=index_of(self._context), origin=origin)
         count_reuse()
-        announce(self._context, seconds=found.video_seconds, cost=0.0, files=files, reused_from=vidu_task_id)
-        return {**result, "files": files, "reused_from": vidu_task_id}
+        announce(self._context, seconds=found.video_seconds, cost=0.0, files=files, reused_from=found.vidu_task_id)
+        return {**result, "files": files, "reused_from": found.vidu_task_id}
 
-    def _origin(self, attempt: Attempt | None) -> sidecar.Origin:
-        """Describe the request for a sidecar."""
-        ti = self._context["ti"]
+    def _origin(self, attempt: Attempt | None) -> Origin:
         if attempt:
-            request = attempt.xcoms.get("vidu_request")
-        else:
-            request = ti.xcom_pull(task_ids=ti.task_id, key="vidu_request", map_indexes=ti.map_index)
-        known = dict(request or {})
-        cost, reused_from, _ = (known.pop(name, None) for name in ("estimated_cost", "reused_from", "estimated_by"))
-        mark = attempt.fingerprint if attempt else ""
-        return sidecar.Origin(known, mark, self._options.vidu_conn_id, cost, reused_from or "")
+            return origin_of(attempt.xcoms.get("vidu_request"), attempt.fingerprint, self._options.vidu_conn_id)
+        ti = self._context["ti"]
+        asked = ti.xcom_pull(task_ids=ti.task_id, key="vidu_request", map_indexes=ti.map_index)
+        return origin_of(asked, "", self._options.vidu_conn_id)
 
     def _wait(self, attempt: Attempt, cost: float | None) -> Outcome:
         options, vidu_task_id = self._options, attempt.vidu_task_id

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol.texts import named
+from airflow_provider_vidu.storage import sidecar
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import (
     PART_BYTES,
@@ -21,6 +22,7 @@ from airflow_provider_vidu.storage.places import (
     replacing,
     uri_of,
 )
+from airflow_provider_vidu.storage.sidecar import Origin
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -28,7 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def copied(files: Sequence[str], destination: str, vidu_task_id: str, custom_id: str = "", index: int = 0) -> list[str]:
+def copied(
+    files: Sequence[str],
+    destination: str,
+    result: Mapping[str, Any],
+    custom_id: str = "",
+    index: int = 0,
+    origin: Origin | None = None,
+) -> list[str]:
     """
     Copy the stored videos of a task to a destination. It costs no generation.
 
@@ -37,20 +46,23 @@ def copied(files: Sequence[str], destination: str, vidu_task_id: str, custom_id:
 
     :param files: URIs of the stored videos, in the task's order.
     :param destination: a rendered destination.
-    :param vidu_task_id: Vidu's id of the task.
+    :param result: result of the task that made them.
     :param custom_id: the author's name for the video, empty if it has none.
     :param index: position in a batch or a mapped task.
+    :param origin: origin of the videos for their sidecars; ``None`` (default) for no sidecars.
     :return: the URIs at the destination.
     :raises ViduRequestError: if the destination is not valid.
     :raises ViduDownloadError: if a file could not be copied; a retry can help.
     """
     template, found = Destination(destination), []
     for number, file in enumerate(files, 1):
-        source, target = located(file), located(template.path(vidu_task_id, custom_id, index, number))
+        source, target = located(file), located(template.path(result["task_id"], custom_id, index, number))
         if real_name(source) != real_name(target):
             _copy(source, target)
             note_written(target)
         found.append(uri_of(target))
+        if origin:
+            sidecar.write(found[-1], origin, result)
     return found
 
 

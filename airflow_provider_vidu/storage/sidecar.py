@@ -31,6 +31,19 @@ class Origin(NamedTuple):
     reused_from: str = ""
 
 
+def origin_of(asked: Mapping[str, Any] | None, fingerprint: str, vidu_conn_id: str) -> Origin:
+    """
+    Read the origin of a video from the XCom ``vidu_request``.
+
+    :param asked: value of the XCom, ``None`` if it is missing.
+    :param fingerprint: fingerprint of the submit, empty if unknown.
+    :param vidu_conn_id: connection of the submit.
+    """
+    known = dict(asked or {})
+    cost, reused_from, _ = (known.pop(name, None) for name in ("estimated_cost", "reused_from", "estimated_by"))
+    return Origin(known, fingerprint, vidu_conn_id, cost, reused_from or "")
+
+
 def sidecar_of(video: str) -> str:
     """
     Return the URI of a video's sidecar.
