@@ -25,7 +25,7 @@ from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.durable.reuse import Reusable
 from airflow_provider_vidu.durable.state_store import no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
-from airflow_provider_vidu.exceptions import ViduEventError, ViduRequestError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.storage import manifest as manifests
@@ -85,6 +85,7 @@ class BatchRun:
             records = self._records_of(items, visit)
             recovery = Recovery(records, visit.loop, visit.store, visit.stored)
             try:
+                refuse_taken(located(visit.path))
                 paying = self._paying(records)
                 self._submits = Submits(records, visit.loop, paying)
                 if self._stopped_by:
@@ -98,7 +99,6 @@ class BatchRun:
                 if new:
                     self._before_post()
                     recovery.refuse_taken_places(visit.path, sidecars=self._options.sidecar)
-                refuse_taken(located(visit.path))
                 estimates = self._estimates(new, paying)
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(visit.memory, self._log)}") from error
@@ -109,18 +109,28 @@ class BatchRun:
                 for path in (visit.path, visit.waiting):
                     # Nothing may be paid if no manifest can be written.
                     probe(located(path))
-                manifests.write(visit.waiting, records)
+                self._list_tasks(visit, records, is_vital=bool(new))
                 if new:
                     self._is_submitted = True
                     try:
                         self._submits.submit(new, estimates)
                     finally:
                         # The second visit may run on another worker.
-                        manifests.write(visit.waiting, records)
+                        self._list_tasks(visit, records, is_vital=False)
             if records.running:
                 self._wait(visit, records, began)
                 records.answers.clear()
             return finish(visit, self._options, self._context, self._log, list(records), records.answers)
+
+    def _list_tasks(self, visit: Visit, records: Records, *, is_vital: bool) -> None:
+        """Write the file that lists the submitted tasks; where they are remembered anyway, a fault is logged."""
+        try:
+            manifests.write(visit.waiting, records)
+        except ViduDownloadError as error:
+            if is_vital or not visit.memory.remembers:
+                raise
+            # Some stores let write a name once.
+            self._log.warning("%s The second visit takes the tasks from the record of this one.", error)
 
     def _paying(self, records: Records) -> Paying:
         def copy(found: Reusable, item: Item) -> list[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.arguments import as_text
+from airflow_provider_vidu.arguments import as_text, is_literal
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import is_local, located
@@ -65,10 +66,44 @@ def check_destination(operator: BaseOperator, context: Context, *, is_batch: boo
     one, other = (destination.path(mark, mark, 0 if is_batch else index) for index, mark in enumerate("ab"))
     if one == other and _is_the_same_for_all(operator, context, "destination"):
         raise _refusal("destination", destination.template, _OWN_NAMES, is_batch=is_batch)
+    if is_batch and (custom_id := _shared_with_another_batch(operator, context, destination)):
+        raise ViduRequestError(
+            f"destination must differ for each mapped task, got {destination.template!r}, with which another mapped "
+            f"task replaces the video of {custom_id}. Nothing was sent or paid. Use {{task_id}} or "
+            "{{ ti.map_index }} in it, or custom ids that differ, then clear the task."
+        )
     manifest = getattr(operator, "manifest", None)
     if manifest and _is_the_same_for_all(operator, context, "manifest"):
         raise _refusal("manifest", manifest, "the default, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
     _warn_if_local(operator, one)
+
+
+def _shared_with_another_batch(operator: BaseOperator, context: Context, destination: Destination) -> str:
+    """Find a custom id whose file another mapped task writes too, as far as the requests are literals."""
+    index = context["ti"].map_index
+    if index is None or index < 0 or not _is_the_same_for_all(operator, context, "destination"):
+        return ""
+    dag = operator.get_dag()
+    expanded = getattr(dag.get_task(operator.task_id) if dag else None, "expand_input", None)
+    given = getattr(expanded, "value", None)
+    lists = given.get("requests") if isinstance(given, Mapping) and len(given) == 1 else given
+    if not isinstance(lists, (list, tuple)):
+        return ""
+    batches = [one.get("requests") if isinstance(one, Mapping) else one for one in lists]
+    files = [dict(_files_of(destination, batch)) for batch in batches if isinstance(batch, (list, tuple))]
+    if len(files) != len(batches) or index >= len(files):
+        return ""
+    others = {file for number, one in enumerate(files) if number != index for file in one}
+    return next((custom_id for file, custom_id in files[index].items() if file in others), "")
+
+
+def _files_of(destination: Destination, batch: Any) -> Iterator[tuple[str, str]]:
+    """Name the file of each item of a batch, by a stand-in for Vidu's id that no other item has."""
+    for number, request in enumerate(batch):
+        custom_id = request.get("custom_id") if isinstance(request, Mapping) else None
+        if isinstance(custom_id, str) and is_literal(custom_id):
+            with suppress(ViduRequestError):
+                yield destination.path(f"{id(batch)}-{number}", custom_id, number), custom_id
 
 
 def _refusal(name: str, given: str, use: str, *, is_batch: bool) -> ViduRequestError:

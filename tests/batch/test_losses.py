@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
 from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
@@ -351,3 +351,31 @@ def test_custom_ids_that_some_directories_take_for_one_are_refused(emulator, vid
     ViduGenerateBatchOperator(
         task_id="batch", requests=[asked(one), asked(other)], destination="s3://c@bucket/{custom_id}.mp4"
     )
+
+
+def test_a_pipe_in_the_place_of_a_manifest_is_refused_and_not_waited_for(emulator, videos):
+    videos.mkdir()
+    os.mkfifo(videos / "m.jsonl")
+    with pytest.raises(AirflowFailException, match=r"m\.jsonl, which is no regular file\. Nothing was sent or paid"):
+        tried(Store(), videos, many(1), manifest=f"{videos}/m.jsonl")
+    assert posts(emulator) == []
+
+
+@pytest.mark.parametrize("prices", ["pipe", "/dev/zero"])
+def test_prices_that_are_no_file_are_refused_and_not_read(emulator, videos, tmp_path, prices):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AirflowFailException, match=r"prices must be .* a CSV file .*not a regular file"):
+        tried(Store(), videos, many(1), prices=str(tmp_path / prices))
+    assert posts(emulator) == []
+
+
+def test_a_store_that_lets_write_a_name_once_takes_a_batch(emulator, lesser_store):
+    lesser_store.forget()
+    lesser_store.is_write_once = True
+    store, destination = Store(), "s3://lesser@bucket/night/{custom_id}.mp4"
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=many(2), destination=destination)
+    with pytest.raises(TaskDeferred) as deferred_to:
+        operator.execute(context_of(store))
+    event = {"status": "success", "counts": {}, "message": "It ended."}
+    assert operator.execute_complete(context_of(store), event, **deferred_to.value.kwargs)["counts"] == {"success": 2}
+    assert len(posts(emulator)) == 2

@@ -203,6 +203,37 @@ def test_mapped_batches_whose_files_may_differ_are_paid(run_dag, emulator, tmp_p
     assert len(list(tmp_path.rglob("*.mp4"))) == len(posts(emulator)) == 2
 
 
+NIGHTS = [[asked("a", prompt="first"), asked("b")], [asked("c"), asked("a", prompt="second")]]
+# The name of each video, whether the batches are mapped by keywords, and whether they are refused.
+NAMED_BY_ID = {
+    "the same id": ("{custom_id}.mp4", False, True),
+    "the same id, by keywords": ("{custom_id}.mp4", True, True),
+    "the same id at another position": ("{index}-{custom_id}.mp4", False, False),
+    "the id of the task, too": ("{custom_id}-{task_id}.mp4", False, False),
+}
+
+
+@pytest.mark.parametrize(("name", "by_keywords", "is_refused"), NAMED_BY_ID.values(), ids=list(NAMED_BY_ID))
+def test_mapped_batches_of_one_custom_id_never_replace_each_others_video(
+    run_dag, emulator, tmp_path, name, by_keywords, is_refused
+):
+    def make():
+        partial = ViduGenerateBatchOperator.partial(task_id="batch", destination=f"{tmp_path}/{name}", deferrable=False)
+        return (
+            partial.expand_kwargs([{"requests": one} for one in NIGHTS])
+            if by_keywords
+            else partial.expand(requests=NIGHTS)
+        )
+
+    ran = run_dag(make)
+    if is_refused:
+        assert "with which another mapped task replaces the video of a. Nothing was sent or paid." in str(ran.error)
+        assert posts(emulator) == []
+    else:
+        assert set(ran.states.values()) == {"success"}
+        assert len(list(tmp_path.rglob("*.mp4"))) == len(posts(emulator)) == 4
+
+
 WARNED = "destination is a path of this worker: {}. With {} the next try may run on another machine, "
 
 
