@@ -121,6 +121,11 @@ def test_a_video_whose_run_was_deleted_is_rescued(ends, bed, emulator, tmp_path)
     bed.request("DELETE", run)
     vidu_task_id = emulator.tasks[-1]["task_id"]
     emulator.release()
-    ends("example_vidu_rescue", destination=(tmp_path / "rescued").as_uri())
-    assert read_video(tmp_path / "rescued" / f"{vidu_task_id}.mp4").codec == "h264"
+    file = tmp_path / "rescued" / f"{vidu_task_id}.mp4"
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        # A run that comes before the video is ready leaves it to the next.
+        assert time.monotonic() < deadline, "no run has stored the video"
+        ends("example_vidu_rescue", destination=file.parent.as_uri())
+    assert read_video(file).codec == "h264"
     assert not (tmp_path / "never").exists()
