@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,11 @@ def prices_of(given: str | GivenPrices | None) -> Prices:
             f"prices must be a mapping, or the path or URI of a CSV file, got {brief(given)}. Nothing was sent or paid."
         )
     try:
-        text = text_of(ObjectStoragePath(location).read_bytes())
+        path = ObjectStoragePath(location)
+        if path.protocol in ("", "file", "local") and os.path.exists(path.path) and not os.path.isfile(path.path):
+            # A pipe would be waited for, and a device read without end.
+            raise ValueError("not a regular file")
+        text = text_of(path.read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
         raise ViduRequestError(
             "prices must be a mapping, or the path or URI of a CSV file that this worker can read, got "

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _RATE = "max_requests_per_minute"
 _EXTRAS = {"auth_scheme", "timeout", "verify", "proxies", "download_verify", "download_proxies", _RATE}
 _SHORTEST_SCRUBBED_KEY = 6
+# A day in seconds. The clocks of HTTP libraries overflow at some larger number, after the request has left.
+_LARGEST_NUMBER = 86_400.0
 _PROXIED = re.compile(r"(https?|all)(://[^\s/]+)?", re.IGNORECASE)
 _PROXY = re.compile(r"https?://([^\s/]+@)?[^\s/@]+/?", re.IGNORECASE)
 
@@ -132,12 +134,12 @@ def read_settings(connection: Connection) -> ConnectionSettings:
         base_url=_base_url(connection, name),
         key=key,
         auth_scheme=auth_scheme,
-        timeout=_number(name, "timeout", extra.get("timeout", DEFAULT_TIMEOUT), "a number of seconds above 0"),
+        timeout=_number(name, "timeout", extra.get("timeout", DEFAULT_TIMEOUT), "a number of seconds"),
         verify=_verify(extra.get("verify"), name, "verify"),
         download_verify=_verify(extra.get("download_verify"), name, "download_verify"),
         proxies=_proxies(extra.get("proxies", {}), name, "proxies"),
         download_proxies=_proxies(extra.get("download_proxies", {}), name, "download_proxies"),
-        max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number above 0") if _RATE in extra else None,
+        max_requests_per_minute=_number(name, _RATE, extra[_RATE], "a number") if _RATE in extra else None,
     )
     # Not only when one is needed: the second one is once a video is paid for.
     _ = settings.proxy
@@ -223,8 +225,8 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
         number = float(value)
     except (TypeError, ValueError):
         number = -1.0
-    if isinstance(value, bool) or not 0 < number < float("inf"):
-        raise _wrong(name, key, value, allowed)
+    if isinstance(value, bool) or not 0 < number <= _LARGEST_NUMBER:
+        raise _wrong(name, key, value, f"{allowed} above 0 and up to {_LARGEST_NUMBER:,.0f}")
     return number
 
 

@@ -20,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.hooks.interim import skip_interim_answers
 from airflow_provider_vidu.protocol.texts import brief
 
 # Both networks embed an IPv4 address in the last 32 bits.
@@ -77,6 +78,7 @@ class DownloadAdapter(HTTPAdapter):
         plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
         tls = type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls})
         self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": tls}
+        skip_interim_answers(self)
 
     def send(
         self,

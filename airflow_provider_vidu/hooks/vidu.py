@@ -17,6 +17,7 @@ import requests
 import urllib3
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.http.hooks.http import HttpHook
+from requests.adapters import HTTPAdapter
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
@@ -35,6 +36,7 @@ from airflow_provider_vidu.hooks.connection import (
 from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
 from airflow_provider_vidu.hooks.guard import DownloadAdapter
+from airflow_provider_vidu.hooks.interim import skip_interim_answers
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
@@ -143,6 +145,9 @@ class ViduHook(HttpHook):
         session = _Session()
         self.base_url = settings.base_url
         self._configure_session_from_mount_adapters(session)
+        for adapter in session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                skip_interim_answers(adapter)
         session.auth = _unauthorized
         return session
 

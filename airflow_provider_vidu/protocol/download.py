@@ -84,6 +84,7 @@ class Download:
         self.total: int | None = None
         self._requests = 0
         self._etag = ""
+        self._validators: dict[str, str] = {}
         self._kind = ""
         self._has_parts = True
         self._is_framed = False
@@ -127,7 +128,7 @@ class Download:
         named = {name.lower(): value for name, value in headers.items()}
         codings, unknown = codings_of(named)
         if self._asks_for_rest and status in (206, 416):
-            if status == 206 and not codings and self._goes_on(named.get("content-range", "")):
+            if status == 206 and not codings and self._is_same(named) and self._goes_on(named.get("content-range", "")):
                 return False
             self._has_parts = False
             raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
@@ -145,6 +146,7 @@ class Download:
         self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
         # The HTTP library reports chunks without an end, and a coding has an end of its own.
         self._is_framed = bool(codings) or "chunked" in named.get("transfer-encoding", "").lower()
+        self._validators = {name: named[name] for name in ("etag", "last-modified") if name in named}
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
         content_type = named.get("content-type", "").partition(";")[0].strip()
@@ -157,6 +159,10 @@ class Download:
         """Check whether a part is the whole file, which some hosts send although no part was requested."""
         match = _ALL.fullmatch(content_range)
         return match is not None and not self._asks_for_rest and int(match[1]) + 1 == int(match[2])
+
+    def _is_same(self, named: Mapping[str, str]) -> bool:
+        """Check whether a part is of the same file as the bytes before it, as far as the host says."""
+        return all(named.get(name, known) == known for name, known in self._validators.items())
 
     def _goes_on(self, content_range: str) -> bool:
         match = _CONTENT_RANGE.fullmatch(content_range)

@@ -66,9 +66,7 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
         raise _refused(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
     image = read_image(data)
     if image is None:
-        raise _refused(
-            name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", f"a file that begins with {data[:8]!r}"
-        )
+        raise _refused(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", "a file of another format")
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
             f"{name} must be a whole image, got a {image.format} file of {len(data):,} bytes whose end is missing or "
@@ -97,7 +95,7 @@ def audio_data_uri(data: bytes, name: str) -> str:
         # A frame header: 11 bits of sync, 2 of version, 2 of layer (01 for MP3, 00 for AAC's ADTS).
         kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
     if kind is None:
-        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", f"a file that begins with {data[:8]!r}")
+        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", "a file of another format")
     if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
         raise ViduRequestError(
             f"{name} must be a whole audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "

@@ -115,7 +115,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
                 )
             known = seconds or price_table().get(key, (0.0, None))[1]
             first = lines.setdefault(key, line)
-            if rows.setdefault((vidu_type, model, duration, resolution), (float(price), known))[0] != price:
+            if rows.setdefault((vidu_type, model, duration, resolution), (float(price), known))[0] != float(price):
                 raise _wrong_cell(line, "price_cny", f"that of line {first}, which is for the same video", price)
     except ViduRequestError:
         raise

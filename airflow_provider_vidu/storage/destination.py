@@ -57,9 +57,9 @@ class Destination:
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
         if is_uri and scheme.lower() in ("file", "local") and bucket:
-            raise self._wrong(template, f"three slashes, as in {scheme}:///videos, or a path")
+            raise self._wrong(template, f"have three slashes, as in {scheme}:///videos, or a path")
         if is_uri and scheme.lower() not in ("file", "local") and not bucket:
-            raise self._wrong(template, "a bucket after the scheme, as in s3://connection_id@bucket/videos")
+            raise self._wrong(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._wrong(template, "have placeholders after the bucket's name only")
         if ".." in path.split("/"):
@@ -106,7 +106,7 @@ class Destination:
             raise ViduRequestError(f"{problem}.")
         limit = _MAX_KEY_BYTES if "://" in path else _MAX_PATH_BYTES
         if (size := len(path.encode("utf-8", "replace"))) > limit:
-            raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"paths of up to {limit:,} bytes")
+            raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"make paths of at most {limit:,} bytes")
         for name in path.split("/"):
             if (size := len(name.encode("utf-8", "replace"))) > _MAX_NAME_BYTES:
                 raise self._wrong(f"{name[:40]}… ({size} bytes)", f"have names of at most {_MAX_NAME_BYTES} bytes")

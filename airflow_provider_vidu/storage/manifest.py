@@ -150,10 +150,7 @@ def read(path: str) -> list[Record]:
     """
     target = places.located(path)
     try:
-        text = target.fs.cat_file(target.path).decode()
-        # str.splitlines would split at other characters than "\\n" too.
-        lines = filter(None, text.split("\n"))
-        return [record_of(line) for line in lines]
+        data = target.fs.cat_file(target.path)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError as error:
@@ -162,12 +159,15 @@ def read(path: str) -> list[Record]:
             f"Whether there is a manifest at {path} could not be read: {named(error)}. The credentials need the right "
             "to read there and to list the bucket."
         ) from error
+    except Exception as error:
+        raise ViduDownloadError(f"Could not read the manifest at {path}: {named(error)}.") from error
+    try:
+        # str.splitlines would split at other characters than "\\n" too.
+        return [record_of(line) for line in data.decode().split("\n") if line]
     except ValueError as error:
         raise ViduDownloadError(
             f"The file at {path} is no manifest: {named(error)}. Move it away, or name another manifest."
         ) from error
-    except Exception as error:
-        raise ViduDownloadError(f"Could not read the manifest at {path}: {named(error)}.") from error
 
 
 def totals(uri: str, records: Sequence[Record]) -> dict[str, Any]:

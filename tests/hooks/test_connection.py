@@ -104,12 +104,19 @@ def test_both_hooks_take_the_environments_ca_bundle(monkeypatch, verify):
     ("extra", "text"),
     [
         ({"auth_scheme": "basic"}, "auth_scheme in extra must be key or bearer, got 'basic'"),
-        ({"max_requests_per_minute": 0}, "max_requests_per_minute in extra must be a number above 0, got 0"),
-        ({"max_requests_per_minute": "many"}, "max_requests_per_minute in extra must be a number above 0, got 'many'"),
-        ({"timeout": 0}, "timeout in extra must be a number of seconds above 0, got 0"),
-        ({"timeout": "soon"}, "timeout in extra must be a number of seconds above 0, got 'soon'"),
-        ({"timeout": True}, "timeout in extra must be a number of seconds above 0, got True"),
-        ({"timeout": [1]}, r"timeout in extra must be a number of seconds above 0, got \[1\]"),
+        (
+            {"max_requests_per_minute": 0},
+            "extra must be a number above 0 and up to 86,400, got 0",
+        ),
+        (
+            {"max_requests_per_minute": "many"},
+            "extra must be a number above 0 and up to 86,400, got 'many'",
+        ),
+        ({"timeout": 0}, "timeout in extra must be a number of seconds above 0 and up to 86,400, got 0"),
+        ({"timeout": "soon"}, "timeout in extra must be a number of seconds above 0 and up to 86,400, got 'soon'"),
+        ({"timeout": 1e10}, "timeout in extra must be a number of seconds above 0 and up to 86,400, got 10000000000.0"),
+        ({"timeout": True}, "timeout in extra must be a number of seconds above 0 and up to 86,400, got True"),
+        ({"timeout": [1]}, r"timeout in extra must be a number of seconds above 0 and up to 86,400, got \[1\]"),
         ({"verify": "/no/such/file"}, "verify in extra must be true, false or the path .*, got '/no/such/file'"),
         ({"verify": 1}, "verify in extra must be true, false or the path of a CA bundle .*, got 1"),
         (

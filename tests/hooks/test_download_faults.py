@@ -508,3 +508,57 @@ def test_user_and_password_in_a_link_open_it_and_are_never_shown(caplog):
     assert [asked["Authorization"] for asked in answers.asked] == ["Basic cmVhZGVyOnBAc3M="]
     assert "reader" not in caplog.text
     assert "gave all 1,000 bytes" in caplog.text
+
+
+CHANGED = {
+    "another strong tag": ({"ETag": '"a"'}, {"ETag": '"b"'}),
+    "another weak tag": ({"ETag": 'W/"a"'}, {"ETag": 'W/"b"'}),
+    "another time": (
+        {"Last-Modified": "Wed, 15 Apr 2026 07:00:00 GMT"},
+        {"Last-Modified": "Wed, 15 Apr 2026 08:00:00 GMT"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGED.values(), ids=list(CHANGED))
+def test_halves_of_two_files_are_never_joined(before, after):
+    other = mp4(50_000).replace(b"\0" * 1000, b"\1" * 1000)
+
+    def changes(handler):
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        is_first = not asked
+        asked.append(start)
+        video, headers = (VIDEO, before) if is_first else (other, after)
+        handler.send_response(206 if start else 200)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(video) - start))
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(video) - 1}/{len(video)}")
+        handler.end_headers()
+        handler.wfile.write(video[start:] if not is_first else video[:25_000])
+        handler.close_connection = True
+
+    asked: list[int] = []
+    with host(changes) as url:
+        assert downloaded(url) == other
+    assert asked[0] == asked[-1] == 0
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_interim_answers_are_passed_over(count):
+    def hints_first(handler):
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * (count - 1))
+        Answers(VIDEO, Content_Length="50000")(handler)
+
+    with host(hints_first) as url:
+        assert downloaded(url) == VIDEO
+
+
+def test_a_host_that_sends_nothing_but_interim_answers_is_given_up():
+    def hints_only(handler):
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 30)
+        handler.close_connection = True
+
+    with host(hints_only) as url, pytest.raises(exceptions.ViduDownloadError, match="broke off after 0 bytes"):
+        ViduHook().download(url, io.BytesIO())

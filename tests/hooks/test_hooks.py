@@ -345,3 +345,23 @@ def test_the_doors_of_the_http_hook_send_nothing(emulator, name):
     with pytest.raises(exceptions.ViduRequestError, match="must send requests by submit"):
         getattr(ViduHook(), name)("/v1/tasks/submit", data="{}")
     assert [sent for sent in emulator.requests if sent["method"] == "POST"] == []
+
+
+@pytest.mark.parametrize("interim", [102, 103, 199])
+def test_an_interim_answer_is_not_taken_for_the_outcome_of_a_submit(hook, monkeypatch, interim):
+    body = b'{"output": {"task_id": "task-7"}, "request_id": "r"}'
+    final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 %d Wait\r\nLink: </a>\r\n\r\n" % interim + final)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        set_connection(monkeypatch, host=f"http://127.0.0.1:{server.getsockname()[1]}")
+        submission = hook.submit(build("text2video", "viduq2", {"prompt": "a kite"}))
+        thread.join()
+    assert submission.task_id == "task-7"

@@ -139,7 +139,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
         "folder": ({"first_frame_url": str(tmp_path)}, "that this worker can read"),
         "not an image": (
             {"first_frame_url": str(text)},
-            "must be in an image format (png, jpeg, webp), got a file that begins with b'no image'",
+            "must be in an image format (png, jpeg, webp), got a file of another format",
         ),
         "ratio": ({"first_frame_url": picture(tmp_path / "wide.png", 401, 100)}, "from 1:4 to 4:1, got 401×100 pixels"),
         "strange data": (

@@ -157,10 +157,10 @@ RATIO = "have a ratio of width to height from 1:4 to 4:1"
         (
             b"GIF89a" + bytes(9),
             {},
-            "a file that begins with b'GIF89a\\x00\\x00'",
+            "a file of another format",
             "be in an image format (png, jpeg, webp)",
         ),
-        (b"", {}, "a file that begins with b''", "be in an image format (png, jpeg, webp)"),
+        (b"", {}, "a file of another format", "be in an image format (png, jpeg, webp)"),
         (
             file("PNG").ljust(50 * 2**20 + 1, b"\0"),
             {},
@@ -216,7 +216,7 @@ def test_a_sound_becomes_a_data_uri_of_its_own_format(data, kind):
     ids=range(11),
 )
 def test_what_is_no_sound_of_the_four_formats_is_not_sent(data):
-    begins = f"a file that begins with {data[:8]!r}"
+    begins = "a file of another format"
     assert refusal(audio_data_uri, data, "first_frame_url") == refused(
         begins, "be in an audio format (mp3, wav, aac, m4a)"
     )

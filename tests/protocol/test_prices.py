@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 
@@ -305,3 +306,8 @@ def test_a_price_that_is_no_number_is_named(price):
     with pytest.raises(ViduRequestError) as raised:
         own_prices({("img2video", "viduq2-turbo", 5, "720p"): price})
     assert f"must be a number from 0, got {price!r}. Nothing was sent or paid." in str(raised.value)
+
+
+def test_a_decimal_is_a_price():
+    prices = own_prices({("text2video", "viduq2", 1, "540p"): Decimal("0.3")})
+    assert prices.rows["text2video", "viduq2", 1, "540p"][0] == 0.3
