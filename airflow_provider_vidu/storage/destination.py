@@ -106,7 +106,7 @@ class Destination:
             raise ViduRequestError(f"{problem}.")
         limit = _MAX_KEY_BYTES if "://" in path else _MAX_PATH_BYTES
         if (size := len(path.encode("utf-8", "replace"))) > limit:
-            raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"make paths of at most {limit:,} bytes")
+            raise self._wrong(f"{path[:40]}… ({size:,} bytes)", f"make paths of up to {limit:,} bytes")
         for name in path.split("/"):
             if (size := len(name.encode("utf-8", "replace"))) > _MAX_NAME_BYTES:
                 raise self._wrong(f"{name[:40]}… ({size} bytes)", f"have names of at most {_MAX_NAME_BYTES} bytes")

@@ -379,3 +379,18 @@ def test_a_store_that_lets_write_a_name_once_takes_a_batch(emulator, lesser_stor
     event = {"status": "success", "counts": {}, "message": "It ended."}
     assert operator.execute_complete(context_of(store), event, **deferred_to.value.kwargs)["counts"] == {"success": 2}
     assert len(posts(emulator)) == 2
+
+
+def test_a_list_of_tasks_that_nothing_else_remembers_has_to_be_written(emulator, videos, monkeypatch):
+    really = manifests.write
+
+    def full(path, records):
+        if any(record.task_id for record in records):
+            raise ViduDownloadError("The disk is full.")
+        return really(path, records)
+
+    monkeypatch.setattr(manifests, "write", full)
+    told = "The disk is full. 2 Vidu tasks of this batch are submitted and billed: kite-000: .* a retry would pay again"
+    with pytest.raises(AirflowFailException, match=told):
+        tried(None, videos, many(2))
+    assert len(posts(emulator)) == 2
