@@ -24,13 +24,31 @@ def as_text(value: Any) -> Any:
     :param value: an argument of an operator: ``Path``, ``ObjectStoragePath``, or a list or mapping that contains them.
     :return: the same value with each path as a string.
     """
-    if isinstance(value, Mapping):
-        return {name: as_text(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_text(one) for one in value]
+    try:
+        if isinstance(value, Mapping):
+            return {name: as_text(one) for name, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [as_text(one) for one in value]
+    except RecursionError:
+        # JSON cannot represent such a value, so the check of the request refuses it.
+        return value
     # The ObjectStoragePath of an object store is not an os.PathLike: its protocol and path attributes identify it.
     is_path = isinstance(value, os.PathLike) or (hasattr(value, "protocol") and hasattr(value, "path"))
     return str(value) if is_path else value
+
+
+class LiteralTexts:
+    """
+    Keep the texts that an author wrote without Jinja.
+
+    With native rendering, Airflow makes the number 100000.0 of the text ``1e5``, which may be a prompt or an id.
+    """
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template, as Airflow does."""
+        if isinstance(content, str) and is_literal(content):
+            return content
+        return super().render_template(content, *args, **kwargs)  # type: ignore[misc]
 
 
 def is_lazy_list(value: Any) -> bool:
@@ -50,10 +68,14 @@ def is_literal(value: Any) -> bool:
 
     :param value: an argument of an operator.
     """
-    if isinstance(value, Mapping):
-        return all(is_literal(item) for pair in value.items() for item in pair)
-    if isinstance(value, (list, tuple)):
-        return all(is_literal(item) for item in value)
+    try:
+        if isinstance(value, Mapping):
+            return all(is_literal(item) for pair in value.items() for item in pair)
+        if isinstance(value, (list, tuple)):
+            return all(is_literal(item) for item in value)
+    except RecursionError:
+        # JSON cannot represent such a value, so the check of the request refuses it.
+        return True
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
     # Airflow itself recognizes XComArg and similar classes by their resolve method, which paths have too.

@@ -14,13 +14,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.hooks.answers import AnswerAdapter, read_answers
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
-from airflow_provider_vidu.hooks.interim import skip_interim_answers
 from airflow_provider_vidu.protocol.texts import brief
 
 # Both networks embed an IPv4 address in the last 32 bits.
@@ -45,7 +44,7 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-class DownloadAdapter(HTTPAdapter):
+class DownloadAdapter(AnswerAdapter):
     """
     Send each request and each redirect of a download by the rules of its host.
 
@@ -78,7 +77,7 @@ class DownloadAdapter(HTTPAdapter):
         plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
         tls = type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls})
         self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": tls}
-        skip_interim_answers(self)
+        read_answers(self.poolmanager)
 
     def send(
         self,

@@ -17,7 +17,6 @@ import requests
 import urllib3
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 from airflow.providers.http.hooks.http import HttpHook
-from requests.adapters import HTTPAdapter
 
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
@@ -26,6 +25,7 @@ from airflow_provider_vidu.exceptions import (
     ViduRequestError,
     ViduTaskNotFoundError,
 )
+from airflow_provider_vidu.hooks.answers import AnswerAdapter
 from airflow_provider_vidu.hooks.connection import (
     AUTH_SCHEMES,
     DEFAULT_CONN_ID,
@@ -36,7 +36,6 @@ from airflow_provider_vidu.hooks.connection import (
 from airflow_provider_vidu.hooks.download import Downloader
 from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
 from airflow_provider_vidu.hooks.guard import DownloadAdapter
-from airflow_provider_vidu.hooks.interim import skip_interim_answers
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
@@ -91,7 +90,7 @@ class ViduHook(HttpHook):
     def __init__(self, vidu_conn_id: str = DEFAULT_CONN_ID) -> None:
         # Airflow renders an id of digits as a number if it renders native objects.
         self.vidu_conn_id = str(vidu_conn_id)
-        super().__init__(http_conn_id=self.vidu_conn_id)
+        super().__init__(http_conn_id=self.vidu_conn_id, adapter=AnswerAdapter())
 
     def settings(self) -> ConnectionSettings:
         """
@@ -145,9 +144,6 @@ class ViduHook(HttpHook):
         session = _Session()
         self.base_url = settings.base_url
         self._configure_session_from_mount_adapters(session)
-        for adapter in session.adapters.values():
-            if isinstance(adapter, HTTPAdapter):
-                skip_interim_answers(adapter)
         session.auth = _unauthorized
         return session
 

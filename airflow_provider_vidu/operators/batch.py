@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_vidu.arguments import (
+    LiteralTexts,
     as_text,
     is_lazy_list,
     is_literal,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ViduGenerateBatchOperator"]
 
 
-class ViduGenerateBatchOperator(BaseOperator):
+class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     """
     Submit many tasks, wait for all, store all videos and write a manifest.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import as_text, is_literal, is_unmapped, seconds_of
+from airflow_provider_vidu.arguments import LiteralTexts, as_text, is_literal, is_unmapped, seconds_of
 from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.storage.destination import Destination
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ViduRescueOperator"]
 
 
-class ViduRescueOperator(BaseOperator):
+class ViduRescueOperator(LiteralTexts, BaseOperator):
     """
     Store every paid video of the ledger that no task stored, before its link expires.
 

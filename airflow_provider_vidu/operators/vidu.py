@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import is_literal, is_unmapped, problems_now, read_request
+from airflow_provider_vidu.arguments import LiteralTexts, is_literal, is_unmapped, problems_now, read_request
 from airflow_provider_vidu.costs import check_paying, estimated_within, prices_of
 from airflow_provider_vidu.exceptions import (
     ViduBudgetError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ViduSubmitOperator"]
 
 
-class ViduSubmitOperator(BaseOperator):
+class ViduSubmitOperator(LiteralTexts, BaseOperator):
     """
     Submit a task to Vidu and return Vidu's task id. An accepted task is billed.
 

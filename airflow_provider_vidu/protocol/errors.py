@@ -31,7 +31,7 @@ UNCERTAIN = (
 )
 FREE = "Polling costs nothing."
 
-_NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|过期"
+_NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|找不到|没有找到|查(询)?不到|无此|过期|已失效"
 # A key, an account or a model may also be unknown or expired, which says nothing about the task.
 _NO_SUCH_TASK = rf"(?is)(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$"
 _ANY_WORDS = ""
@@ -165,24 +165,28 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
     (
         Family.MODERATION,
         "(?i)policy|sensitive|moderat|audit|illegal|prohibited|inappropriate|nsfw|copyright|violat|unsafe"
-        "|审核|敏感|违规|违法|不合规|色情|暴力|涉政|侵权|版权|风控",
+        "|审核|審核|敏感|违规|違規|违法|违禁|違禁|(?<!格式)不合规|色情|暴力|暴恐|血腥|低俗|涉政|政治|涉黄|涉恐|未成年|肖像|侵权|版权|风控"
+        "|不良|不安全|内容非法|非法内容|社区规范",
     ),
     (
         Family.ACCOUNT,
         r"(?i)credit|balance|arrears|overdue|unpaid|\bfunds?\b|billing|payment|recharge|top.?up|\baccount|subscription"
         r"|quota|unauthori[sz]ed|forbidden|permission|api.?key"
-        r"|\bpoints\b|积分|点数|余额|餘額|金额不足|资金|欠费|逾期|账单|充值|账户|账号|帐户|帐号|帳戶|帳號|额度|配额|套餐|未授权|无权|权限|冻结|停用",
+        r"|\bpoints\b|积分|点数|余额|餘額|金额不足|资金|欠费|逾期|账单|充值|账户|账号|帐户|帐号|帳戶|帳號|额度|配额|套餐|未授权|无权|权限|冻结|停用"
+        r"|限额|密钥|实名|未开通|次数.{0,3}(用完|用尽|上限)",
     ),
+    # Before the words of ``INPUT``, which also tell that a limit is exceeded.
+    (Family.CAPACITY, "频率|频繁|并发|限流|排队任务"),
     (
         Family.INPUT,
         r"(?i)\binvalid|unsupported|not supported|malformed|corrupt|parameter|\bformat\b|aspect.?ratio|resolution"
         r"|dimensions?\b|too (large|small|long|short|big|many (images|subjects|characters))|download"
-        "|参数|格式|无效|不支持|不符合|损坏|下载|尺寸|分辨率|比例|时长|过大|过小|过长|过短|超出|超过",
+        "|参数|格式|无效|不支持|不符合|损坏|下载|尺寸|分辨率|比例|时长|过大|过小|过长|过短|超出|超过|无法识别|未检测到|读取失败|解析失败",
     ),
     (
         Family.CAPACITY,
         r"(?i)busy|too many|throttl|rate.?limit|overload|capacity|unavailable|time.?out|timed out|try again|queue"
-        "|繁忙|排队|限流|频繁|并发|超时|稍后|重试|拥挤|资源不足|算力",
+        "|繁忙|排队|超时|稍后|重试|拥挤|资源不足|资源紧张|高峰|算力|(系统|服务|服务器)(忙|异常|错误|不可用|内部错误)",
     ),
 )
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 HEAD_BYTES = 8
 _LARGE_HEAD_BYTES = 16
+_FIRST = (b"ftyp", b"styp", b"free", b"skip", b"wide", b"moov", b"mdat")
+"""Types of a first box with which ISO 14496-12 and QuickTime files begin."""
 
 
 def is_mp4(head: bytes) -> bool:
@@ -13,7 +15,7 @@ def is_mp4(head: bytes) -> bool:
 
     :param head: at least the first ``HEAD_BYTES`` bytes of the file.
     """
-    return head[4:8] == b"ftyp"
+    return head[4:8] in _FIRST
 
 
 class Boxes:
@@ -64,8 +66,8 @@ class Boxes:
             return
         if size == 1:
             size = int.from_bytes(self._head[HEAD_BYTES:], "big")
-        if 0 < size < head:
-            # A box is never smaller than its header, so the rest of the file is not part of the video.
+        if 0 < size < head or self._head == b"\0" * HEAD_BYTES:
+            # A box is never smaller than its header and has a type, so the rest of the file is not part of the video.
             self._is_open = True
             return
         self._types.add(self._head[4:8])

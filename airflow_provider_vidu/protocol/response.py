@@ -25,6 +25,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
+from airflow_provider_vidu.protocol.texts import unstopped
 from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
@@ -117,8 +118,8 @@ class TaskStatus(NamedTuple):
     @property
     def reason(self) -> str:
         """Reason of a failed generation, and the next step."""
-        words = (self.error_message or "the API gave no reason").rstrip(".")
-        return f"{words}. {self.family.advice}"
+        words = self.error_message or "the API gave no reason"
+        return f"{unstopped(words)}. {self.family.advice}"
 
     def result(self) -> dict[str, Any]:
         """
@@ -274,7 +275,7 @@ class _Answer:
             else f" The server requests a pause of {retry_after:g} s."
         )
         return kind(
-            f"{subject}: HTTP {self.status}{request}: {self.words.rstrip('.')}. {advice}{asked}",
+            f"{subject}: HTTP {self.status}{request}: {unstopped(self.words)}. {advice}{asked}",
             status=self.status,
             code=self.code or None,
             request_id=self.request_id,

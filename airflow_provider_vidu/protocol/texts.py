@@ -68,6 +68,15 @@ def one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
+def unstopped(text: str) -> str:
+    """
+    Remove the full stop at the end of a sentence in English or Chinese.
+
+    :param text: a sentence from outside.
+    """
+    return text.rstrip(".。!！")
+
+
 def named(error: BaseException) -> str:
     """
     Describe a library's error in one line, without secrets of URLs.
@@ -75,7 +84,7 @@ def named(error: BaseException) -> str:
     :param error: the error.
     :return: its type and text without a full stop.
     """
-    return f"{type(error).__name__}: {one_line(without_secrets(str(error))).rstrip('.')}"
+    return f"{type(error).__name__}: {unstopped(one_line(without_secrets(str(error))))}"
 
 
 def first_few(texts: Collection[str], separator: str = ", ") -> str:

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_vidu.arguments import LONGEST_WAIT, seconds_of, seconds_of_wait, waiting_problems
+from airflow_provider_vidu.arguments import LONGEST_WAIT, LiteralTexts, seconds_of, seconds_of_wait, waiting_problems
 from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ViduTaskSensor"]
 
 
-class ViduTaskSensor(BaseSensorOperator):
+class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
     """
     Wait for a Vidu task and return its result.
 

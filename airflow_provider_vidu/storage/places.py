@@ -94,6 +94,9 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
             target = Path(path.path)
             # Only for local paths: in an object store mkdir needs, and may use, the right to create a bucket.
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists() and not target.is_file():
+                # A pipe or a device would be replaced without an error.
+                raise FileExistsError("it is no regular file")
             partial = target.parent / f".{uuid.uuid4().hex}.part"
             try:
                 with partial.open("wb") as file:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import as_text, is_literal, is_unmapped
+from airflow_provider_vidu.arguments import LiteralTexts, as_text, is_literal, is_unmapped
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ViduToObjectStorageOperator"]
 
 
-class ViduToObjectStorageOperator(BaseOperator):
+class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
     """
     Store every video of a finished task in object storage or a local directory.
 
@@ -66,7 +66,7 @@ class ViduToObjectStorageOperator(BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             given = "neither" if result is None else "both"
-            raise ValueError(f"Exactly one of result (of ViduTaskSensor) and vidu_task_id must be given, got {given}.")
+            raise request.refusal([f"result or vidu_task_id must be given, not both, got {given}"])
         self.destination = destination
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,15 @@ def test_a_broken_download_leaves_nothing_behind_and_stays_retryable(store, fini
     assert len(files(tmp_path)) == 1
 
 
+def test_a_pipe_is_not_replaced_by_a_video(store, finish, tmp_path):
+    pipe = tmp_path / "v.mp4"
+    os.mkfifo(pipe)
+    error = store(result=finish(), destination=str(pipe)).error
+    assert type(error) is ViduDownloadError
+    assert "it is no regular file" in str(error)
+    assert pipe.is_fifo()
+
+
 def test_storing_twice_leaves_one_file(store, finish, emulator, tmp_path):
     result = finish()
     store(result=result)
@@ -226,5 +236,6 @@ def test_a_success_without_urls_may_be_asked_again(store, finish, emulator):
 
 @pytest.mark.parametrize("arguments", [{}, {"result": {}, "vidu_task_id": "t"}])
 def test_either_a_result_or_a_task_id_has_to_be_given(arguments):
-    with pytest.raises(ValueError, match=r"^Exactly one of result .* must be given, got (neither|both)\.$"):
+    rule = r"^result or vidu_task_id must be given, not both, got (neither|both)\. Nothing was sent or paid\."
+    with pytest.raises(ViduRequestError, match=rule):
         ViduToObjectStorageOperator(task_id="store", destination="/tmp", **arguments)

@@ -189,7 +189,7 @@ export class Gallery {
       }),
     );
     for (const [value, count] of this.counts) count.textContent = number({ ...found, all }[value]);
-    const words = `${t("totalVideos")}: ${number(found.success)}. ${t("totalFailed")}: ${number(found.failed)}.`;
+    const words = t("saidTotals", { ready: number(found.success), failed: number(found.failed) });
     if (this.words && this.words !== words) say(words);
     this.words = words;
   }

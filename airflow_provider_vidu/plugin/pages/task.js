@@ -37,7 +37,8 @@ function update({ own, all, media }) {
   const found = { video: videosOf(all, own)[0] ?? video(own), media };
   if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;
   const { state, progress } = found.video;
-  if (shown) say(`${t(state)}. ${plain(progress?.word ?? "")}`);
+  const word = plain(progress?.word ?? "");
+  if (shown) say(t(word ? "saidStatus" : "saidState", { state: t(state), word }));
   shown = found;
   rebuild();
   return null;

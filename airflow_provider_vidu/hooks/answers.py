@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Answers as the workers' transport reads them: the final one, and within a time.
+
+The standard library skips an interim answer of status 100 alone. It counts a timeout from the last byte, so that a
+server which sends a byte now and then would occupy a worker without end.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+
+LEAST_BYTES_PER_SECOND = 1024
+"""An answer may take the timeout, and a second longer for each so many bytes."""
+_MOST_INTERIM = 20
+
+
+class _Timed(io.RawIOBase):
+    """
+    Read from a socket until the answer is late.
+
+    :param stream: the socket's stream.
+    :param connected: the socket, whose timeout counts for the answer.
+    """
+
+    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
+        self._stream = stream
+        self._socket = connected
+        self._timeout = connected.gettimeout()
+        self._late_at = time.monotonic() + (self._timeout or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if self._timeout is not None:
+            left = self._late_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"slower than {LEAST_BYTES_PER_SECOND} bytes a second")
+            self._socket.settimeout(min(left, self._timeout))
+        count = self._stream.readinto(buffer) or 0
+        self._late_at += count / LEAST_BYTES_PER_SECOND
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock))  # type: ignore[attr-defined]
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            # 100 is left to the caller, and 101 changes the protocol.
+            if not 101 < status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
+
+
+class AnswerAdapter(HTTPAdapter):
+    """Sends requests whose answers are final ones and end in time, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections without a proxy."""
+        super().init_poolmanager(*args, **kwargs)
+        read_answers(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the pools of connections to a proxy."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        read_answers(manager)
+        return manager
+
+
+def read_answers(manager: Any) -> None:
+    """
+    Make a manager's connections read answers so.
+
+    :param manager: a pool manager of urllib3.
+    """
+    manager.pool_classes_by_scheme = {
+        scheme: _with_answers(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
+
+
+def _with_answers(pool: Any) -> type:
+    connection = pool.ConnectionCls
+    if getattr(connection, "response_class", None) is _Answer:
+        # A proxy's manager is kept for the next request.
+        return pool  # type: ignore[no-any-return]
+    connection = type(connection.__name__, (connection,), {"response_class": _Answer})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
