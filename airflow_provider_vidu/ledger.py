@@ -7,7 +7,7 @@ import argparse
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -77,18 +77,20 @@ def lines(ledger: Ledger, since: str, until: str) -> list[Line]:
     :param until: last day.
     :raises ViduStateError: if the ledger cannot be read.
     """
-    return each(lambda name: _line(ledger, name), _names(ledger, since, until))
+    found = each(lambda group: _lines(ledger, group), _groups(ledger, since, until))
+    return [line for of_group in found for line in of_group]
 
 
-def _line(ledger: Ledger, name: EntryName) -> Line:
-    entry = ledger.entry(name)
-    return Line(name, entry, ledger.ending(entry.vidu_task_id) if entry.vidu_task_id else None)
+def _lines(ledger: Ledger, group: Sequence[EntryName]) -> list[Line]:
+    entries = ledger.entries(group)
+    ends = (ledger.ending(entry.vidu_task_id) if entry.vidu_task_id else None for entry in entries)
+    return list(map(Line, group, entries, ends))
 
 
-def _names(ledger: Ledger, since: str, until: str) -> list[EntryName]:
+def _groups(ledger: Ledger, since: str, until: str) -> list[tuple[EntryName, ...]]:
     months = [month for month in ledger.months() if since[:7] <= month <= until[:7]]
     days = [day for month in months for day in ledger.days(month) if since <= day <= until]
-    return [name for day in days for name in ledger.spent(day)]
+    return [group for day in days for group in ledger.groups(day)]
 
 
 def grouped(found: Iterable[Line], keys: list[str]) -> Iterator[dict[str, object]]:
@@ -126,10 +128,10 @@ def prune(ledger: Ledger, before: str) -> tuple[int, int]:
     :raises ViduStateError: if the ledger cannot be read.
     """
     last = date.fromordinal(date.fromisoformat(before).toordinal() - 1).isoformat()
-    names = _names(ledger, "0000-00-00", last)
-    each(ledger.forget, names)
+    groups = _groups(ledger, "0000-00-00", last)
+    each(ledger.forget, groups)
     began = datetime.combine(date.fromisoformat(before), datetime.min.time(), ledger.zone).timestamp()
-    return len(names), forget_states(ledger, began)
+    return sum(map(len, groups)), forget_states(ledger, began)
 
 
 def main(arguments: list[str] | None = None) -> int:

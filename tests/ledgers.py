@@ -8,8 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_vidu.durable.entries import Entry, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
 from tests import s3_stub
+
+
+def entry_in(ledger: Ledger, name: EntryName) -> Entry:
+    """Read the entry of a name."""
+    group = next(group for group in ledger.groups(name.day) if name in group)
+    return ledger.entries(group)[group.index(name)]
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,12 @@ def filled(ledger):
     """A ledger with five submits of two days: stored, failed, running, uncertain, and one without a price."""
 
     def add(number, at, price, model, dag_id="shop", vidu_task_id="", ending=None):
-        name = ledger.name(at + number, price, f"{number:064x}")
+        name = ledger.name(at + number, price, f"{number:x}" * 64)
         request = {"model": model, "input": {"prompt": "风筝"}, "parameters": {"vidu_type": "text2video"}}
         entry = Entry(dag_id, "run", "make", number, f"kite-{number}", "vidu_default", request, vidu_task_id)
         ledger.intend({name: entry._replace(vidu_task_id="")})
         if vidu_task_id:
-            ledger.accept({name: entry})
+            ledger.accept({name: vidu_task_id})
         if ending:
             ledger.end(vidu_task_id, ending)
 
@@ -115,7 +115,7 @@ def test_what_is_old_is_pruned(capsys, filled):
     assert main(["prune", "--before", "2026-11-28"]) == 0
     assert capsys.readouterr().out == "Removed 2 submits and 0 task states from before 2026-11-28.\n"
     assert [row["vidu_task_id"] for row in rows(capsys, "report")] == ["task-3", "", "task-5"]
-    assert (filled.ending("task-1"), filled.accepted(f"{1:064x}")) == (None, [])
+    assert (filled.ending("task-1"), filled.accepted("1" * 64)) == (None, [])
 
 
 @pytest.mark.parametrize(

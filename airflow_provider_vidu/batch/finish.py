@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.batch.messages import failure, naming_tasks, without_video
 from airflow_provider_vidu.batch.results import LastAnswer, collect, poll_all
+from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
 from airflow_provider_vidu.durable.entries import Ending
-from airflow_provider_vidu.durable.spending import note_end
+from airflow_provider_vidu.durable.spending import entry_of, note_accepted, note_end
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.reporting import announce, count_failure, count_reuse, count_success
@@ -72,6 +73,7 @@ def finish(
         elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
             note_end(after.task_id, Ending(ENDED_FAILED, reason=after.reason), log)
             count_failure()
+    each(lambda record: _show_to_look_ups(record, visit, context, log), found)
     totals = manifests.totals(uri, found)
     counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
@@ -87,6 +89,13 @@ def finish(
     announce(context, seconds=seconds, cost=cost, manifest=uri, counts=counts)
     visit.memory.deliver([record.custom_id for record in found if record.outcome not in batch.WITH_VIDEO])
     return totals
+
+
+def _show_to_look_ups(record: Record, visit: Visit, context: Context, log: Logger) -> None:
+    mark = visit.memory.marks.get(record.custom_id)
+    if record.outcome == SUCCESS and mark and mark.place:
+        entry = entry_of(context["ti"], visit.store.vidu_conn_id, record.request, record.custom_id)
+        note_accepted(mark.place, entry._replace(vidu_task_id=record.task_id), log)
 
 
 def _push(context: Context, totals: dict[str, Any], log: Logger) -> None:

@@ -119,7 +119,7 @@ class Paying:
         reuse = self._reuse
         if reuse is None:
             return {}
-        found = each(lambda item: reuse.find(fingerprint(bodies[item.custom_id], "")), items)
+        found = reuse.find([fingerprint(bodies[item.custom_id], "") for item in items])
         known = [(item, one) for item, one in zip(items, found, strict=True) if one]
         return dict(each(lambda pair: self._taken(*pair), known))
 
@@ -151,7 +151,7 @@ class Paying:
             item.custom_id: Planned(
                 fingerprint(bodies[item.custom_id], ""),
                 estimates[item.custom_id].price_cny,
-                entry_of(self._ti, self._records.vidu_conn_id, item.request, item.custom_id),
+                entry_of(self._ti, self._records.vidu_conn_id, item.request.as_asked(), item.custom_id),
             )
             for item in items
         }
@@ -171,6 +171,14 @@ class Paying:
             return {}
         by_entry = {self._entries[item.custom_id]: item for item in items}
         return dict(self._taken(by_entry[own], one) for own, one in self._reuse.of_rivals(by_entry).items())
+
+    def place_of(self, custom_id: str) -> str:
+        """
+        Return the ledger's place for the accepted task of an item, empty without a ledger.
+
+        :param custom_id: the item.
+        """
+        return self._entries[custom_id].accepted if custom_id in self._entries else ""
 
     def settle(self, accepted: Mapping[str, str], refused: Iterable[str]) -> None:
         """

@@ -15,7 +15,7 @@ from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
 from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of
 from airflow_provider_vidu.durable.ledger import Ledger
-from airflow_provider_vidu.durable.spending import note_end
+from airflow_provider_vidu.durable.spending import note_accepted, note_end
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.batch import NOT_STORED, UNCERTAIN
@@ -122,9 +122,12 @@ class Rescue:
         """List the entries of the last days without an end."""
         today = time.time()
         days = [day_of(today - number * _DAY_SECONDS, self._ledger.zone) for number in range(DAYS)]
-        names = [name for day in days for name in self._ledger.spent(day)]
-        entries = each(self._ledger.entry, names)
-        candidates = [Candidate(name, entry) for name, entry in zip(names, entries, strict=True)]
+        groups = [group for day in days for group in self._ledger.groups(day)]
+        candidates = [
+            Candidate(name, entry)
+            for group, entries in zip(groups, each(self._ledger.entries, groups), strict=True)
+            for name, entry in zip(group, entries, strict=True)
+        ]
         ends = each(
             lambda one: self._ledger.ending(one.entry.vidu_task_id) if one.entry.vidu_task_id else None, candidates
         )
@@ -161,7 +164,7 @@ class Rescue:
         def origin_of(vidu_task_id: str) -> Origin:
             one = by_id[vidu_task_id]
             cost = None if one.name.units is None else cny_of(one.name.units)
-            return Origin(one.entry.request, one.name.request, vidu_conn_id, cost)
+            return Origin(one.entry.request, one.entry.fingerprint, vidu_conn_id, cost)
 
         if not ready:
             # A store reads the connection, which may be missing.
@@ -174,6 +177,7 @@ class Rescue:
             result = ready[index][0]
             one = by_id[result["task_id"]]
             if isinstance(files, list):
+                note_accepted(one.name.accepted, one.entry, self._log)
                 yield one.record(SUCCESS)._replace(files=tuple(files), video_seconds=result["video_seconds"])
             elif isinstance(files, ViduDownloadError) and _has_expired(result):
                 yield self._gone(one, str(files))

@@ -150,6 +150,7 @@ class Submits:
                 0.0 if item.custom_id in awaited else estimates[item.custom_id].price_cny,
                 estimates[item.custom_id].typical_seconds,
                 item.custom_id in awaited,
+                self._paying.place_of(item.custom_id),
             )
             for item in items
             if item.custom_id in plan.sent or item.custom_id in awaited

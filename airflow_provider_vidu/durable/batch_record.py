@@ -44,6 +44,7 @@ class Mark(NamedTuple):
     :param price: the estimate in CNY, ``None`` if unknown.
     :param seconds: typical seconds of generation, ``None`` if unknown.
     :param reused: whether the task is that of an earlier submit of the same request, for which the price is 0.
+    :param place: path of the accepted task in the ledger, empty without one.
     """
 
     sent: str
@@ -51,9 +52,10 @@ class Mark(NamedTuple):
     price: float | None
     seconds: float | None
     reused: bool = False
+    place: str = ""
 
 
-_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False}
+_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False, "place": ""}
 
 
 class BatchRecord(StateStore):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,15 @@ SCHEMA_VERSION = 1
 UNITS_PER_CNY = 100_000
 """Sums are whole numbers of these units, the precision of the prices, because sums of floats are not exact."""
 
-_NAME = re.compile(r"(\d{8}T\d{9}Z)-(\d{1,15}|x)-([0-9a-f]{64})-([0-9a-f]{12})", re.ASCII)
+DIGITS = 16
+"""Hexadecimal digits of a request's fingerprint in names: 64 bits, and the content of an entry holds all of them."""
+GROUP = 8
+"""Most entries of one object, so that its name is no longer than the 255 bytes that a file system permits."""
+
+_MOMENT = r"(\d{8}T\d{9}Z)"
+_ONE = rf"(\d{{1,10}}|x)\.([0-9a-f]{{{DIGITS}}})"
+_STEM = re.compile(rf"{_MOMENT}-([0-9a-f]{{12}})((?:-{_ONE}){{1,{GROUP}}})", re.ASCII)
+_ITEM = re.compile(_ONE, re.ASCII)
 
 
 def units_of(price: float) -> int:
@@ -40,11 +49,13 @@ class EntryName(NamedTuple):
     """
     The name of an entry, which holds all that is summed or looked up.
 
+    Entries of one moment and mark lie in one object, whose name lists them, as long as they differ in their requests.
+
     :param day: day of the intent in the ledger's time zone, as ``2026-11-27``.
     :param begun_at: time of the intent in whole milliseconds since the epoch.
     :param units: the estimate in units, ``None`` if no price is known.
-    :param request: fingerprint of the request.
-    :param mark: twelve random hexadecimal digits, which tell equal requests of one moment apart.
+    :param request: the first ``DIGITS`` digits of the request's fingerprint.
+    :param mark: twelve random hexadecimal digits, which tell objects of one moment apart.
     """
 
     day: str
@@ -53,38 +64,53 @@ class EntryName(NamedTuple):
     request: str
     mark: str
 
-    def __str__(self) -> str:
-        moment = datetime.fromtimestamp(self.begun_at // 1000, UTC)
-        price = "x" if self.units is None else str(self.units)
-        return f"{moment:%Y%m%dT%H%M%S}{self.begun_at % 1000:03}Z-{price}-{self.request}-{self.mark}"
-
-    @property
-    def spent(self) -> str:
-        """Path of the intent below the ledger's root."""
-        return f"spent/{self.day[:7]}/{self.day}/{self}.json"
-
     @property
     def accepted(self) -> str:
-        """Path of the accepted task below the ledger's root."""
-        return f"requests/{self.request}/{self}.json"
+        """Path of the accepted task below the ledger's root, for look-ups of its request."""
+        return f"requests/{self.request}/{stem_of([self])}.json"
 
-    @classmethod
-    def read(cls, day: str, stem: str) -> EntryName | None:
-        """
-        Read a name.
 
-        :param day: the day whose directory holds it.
-        :param stem: the name as :meth:`__str__` returns it.
-        :return: the name, ``None`` if the text is not one, as that of a file on its way.
-        """
-        if not (match := _NAME.fullmatch(stem)):
-            return None
-        try:
-            seconds = datetime.strptime(f"{match[1][:15]}+0000", "%Y%m%dT%H%M%S%z").timestamp()
-        except ValueError:
-            return None
-        units = None if match[2] == "x" else int(match[2])
-        return cls(day, round(seconds) * 1000 + int(match[1][15:18]), units, match[3], match[4])
+def stem_of(names: Sequence[EntryName]) -> str:
+    """
+    Name the object of entries, without its suffix.
+
+    :param names: entries of one moment and mark, which differ in their requests.
+    """
+    begun_at, mark = names[0].begun_at, names[0].mark
+    moment = datetime.fromtimestamp(begun_at // 1000, UTC)
+    ones = (f"{'x' if name.units is None else name.units}.{name.request}" for name in names)
+    return f"{moment:%Y%m%dT%H%M%S}{begun_at % 1000:03}Z-{mark}-{'-'.join(ones)}"
+
+
+def spent_at(names: Sequence[EntryName]) -> str:
+    """
+    Return the path of the entries' object below the ledger's root.
+
+    :param names: all entries of the object.
+    """
+    return f"spent/{names[0].day[:7]}/{names[0].day}/{stem_of(names)}.json"
+
+
+@lru_cache(maxsize=65536)
+def names_in(day: str, stem: str) -> tuple[EntryName, ...]:
+    """
+    Read the name of an object.
+
+    :param day: the day whose directory holds it.
+    :param stem: the name as :func:`stem_of` returns it.
+    :return: the names of its entries; none if the text is not one, as that of a file on its way.
+    """
+    if not (match := _STEM.fullmatch(stem)):
+        return ()
+    try:
+        seconds = datetime.strptime(f"{match[1][:15]}+0000", "%Y%m%dT%H%M%S%z").timestamp()
+    except ValueError:
+        return ()
+    begun_at = round(seconds) * 1000 + int(match[1][15:18])
+    return tuple(
+        EntryName(day, begun_at, None if units == "x" else int(units), request, match[2])
+        for units, request in _ITEM.findall(match[3])
+    )
 
 
 def ended(vidu_task_id: str) -> str:
@@ -109,6 +135,7 @@ class Entry(NamedTuple):
     :param vidu_conn_id: connection that submitted it.
     :param request: the body as its author passed it, with files by their names.
     :param vidu_task_id: Vidu's id of the task, empty until the API returned it.
+    :param fingerprint: fingerprint of the request, without the connection.
     """
 
     dag_id: str
@@ -119,6 +146,7 @@ class Entry(NamedTuple):
     vidu_conn_id: str
     request: Mapping[str, Any]
     vidu_task_id: str = ""
+    fingerprint: str = ""
 
     def content(self) -> dict[str, Any]:
         """Return the object to store: JSON types only."""
@@ -146,6 +174,7 @@ class Entry(NamedTuple):
             text("vidu_conn_id"),
             request if isinstance(request, dict) else {},
             text("vidu_task_id"),
+            text("fingerprint"),
         )
 
 

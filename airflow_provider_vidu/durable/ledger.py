@@ -2,53 +2,56 @@
 """
 The ledger: small JSON objects beside the videos, in a directory or an object store.
 
-It needs no lock, no server and no database. ``spent/<month>/<day>/<entry>.json`` is the intent of a submit, and
-``requests/<fingerprint>/<entry>.json`` its accepted task. ``ended/<Vidu's id>.json`` is the end of a task, and
-``state/…`` is the task state of an Airflow below 3.3.
+It needs no lock, no server and no database. ``spent/<month>/<day>/<names>.json`` holds the intents of submits that one
+worker sends together, and their accepted tasks if there are several. ``requests/<fingerprint>/<name>.json`` is an
+accepted task, by which another submit of the same request finds it; a batch writes it when it ends.
+``ended/<Vidu's id>.json`` is the end of a task, and ``state/…`` is the task state of an Airflow below 3.3.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import (
+    DIGITS,
+    GROUP,
+    SCHEMA_VERSION,
     Ending,
     Entry,
     EntryName,
     day_of,
     ended,
+    names_in,
+    spent_at,
     units_of,
 )
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError, ViduStateError
-from airflow_provider_vidu.protocol.texts import named
-from airflow_provider_vidu.storage import places
+from airflow_provider_vidu.durable.objects import OPTION, SECTION, Objects
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 
-if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
-SECTION, OPTION = "vidu", "ledger"
 DEFAULT_ZONE = "Asia/Shanghai"
-_SUFFIX = ".json"
-_LONGEST_NAME = 100
+
+log = logging.getLogger(__name__)
 
 
-class Ledger:
+class Ledger(Objects):
     """
-    The ledger's objects. Every method may be called from many threads.
+    The ledger's objects.
+
+    Methods that read may be called from many threads. The entries of submits are written from one.
 
     :param root: path or URI of the ledger.
     :param zone: time zone of its days.
     """
 
     def __init__(self, root: str, zone: ZoneInfo | None = None) -> None:
-        self.root = root.rstrip("/")
+        super().__init__(root)
         self.zone = zone or ZoneInfo(DEFAULT_ZONE)
+        self._mine: dict[EntryName, dict[EntryName, Entry]] = {}
 
     @classmethod
     def configured(cls) -> Ledger | None:
@@ -84,16 +87,36 @@ class Ledger:
         :param request: fingerprint of the request.
         """
         units = None if price is None else units_of(price)
-        return EntryName(day_of(now, self.zone), int(now * 1000), units, request, uuid.uuid4().hex[:12])
+        return EntryName(day_of(now, self.zone), int(now * 1000), units, request[:DIGITS], uuid.uuid4().hex[:12])
 
-    def intend(self, entries: Mapping[EntryName, Entry]) -> None:
+    def intend(self, entries: Mapping[EntryName, Entry]) -> dict[EntryName, EntryName]:
         """
-        Write the intents of submits.
+        Write the intents of submits, a few in one object.
 
-        :param entries: the submits.
+        :param entries: the submits, all of one moment.
+        :return: the names under which they were written, by the given ones.
         :raises ViduStateError: if one could not be written. Nothing was sent.
         """
-        each(lambda name: self.put(name.spent, entries[name].content()), entries)
+        groups: list[dict[EntryName, Entry]] = []
+        written: dict[EntryName, EntryName] = {}
+        for given, entry in entries.items():
+            group = next((one for one in groups if _has_room(one, given.request)), None)
+            if group is None:
+                groups.append(group := {})
+            first = next(iter(group), given)
+            written[given] = name = given._replace(mark=first.mark)
+            group[name] = entry
+            self._mine[name] = group
+        try:
+            each(lambda group: self._put_group(list(group), group), groups)
+        except BaseException:
+            # Also where the task's time is over: what is never sent must not count as spent.
+            self.withdraw(written.values())
+            raise
+        return written
+
+    def _put_group(self, names: Sequence[EntryName], group: Mapping[EntryName, Entry]) -> None:
+        self.put(spent_at(names), {"version": SCHEMA_VERSION, "entries": [group[name].content() for name in names]})
 
     def withdraw(self, names: Iterable[EntryName]) -> None:
         """
@@ -101,18 +124,50 @@ class Ledger:
 
         A failure is logged, not raised: the intent then counts as spent.
 
-        :param names: their names.
+        :param names: their names, as :meth:`intend` returned them.
         """
-        each(lambda name: self.remove(name.spent), names)
+        of_group: dict[int, list[EntryName]] = {}
+        for name in names:
+            of_group.setdefault(id(self._mine.get(name)), []).append(name)
+        each(self._withdraw_from_one, of_group.values())
 
-    def accept(self, entries: Mapping[EntryName, Entry]) -> None:
+    def _withdraw_from_one(self, names: Sequence[EntryName]) -> None:
+        group = self._mine.get(names[0])
+        if group is None:
+            return
+        before = spent_at(list(group))
+        for name in names:
+            group.pop(name, None)
+            self._mine.pop(name, None)
+        try:
+            if group:
+                # The others first, so that they count at any moment.
+                self._put_group(list(group), group)
+        except ViduStateError as error:
+            log.warning("Some intents stay and count as spent: %s", error)
+            return
+        self.remove(before)
+
+    def accept(self, accepted: Mapping[EntryName, str]) -> None:
         """
         Write the accepted tasks of submits.
 
-        :param entries: the submits, with Vidu's ids.
+        :param accepted: Vidu's ids by the names of the submits, as :meth:`intend` returned them.
         :raises ViduStateError: if one could not be written.
         """
-        each(lambda name: self.put(name.accepted, entries[name].content()), entries)
+        groups: dict[int, dict[EntryName, Entry]] = {}
+        for name, vidu_task_id in accepted.items():
+            if (group := self._mine.get(name)) is not None:
+                group[name] = group[name]._replace(vidu_task_id=vidu_task_id)
+                groups[id(group)] = group
+        each(self._put_accepted, groups.values())
+
+    def _put_accepted(self, group: Mapping[EntryName, Entry]) -> None:
+        names = list(group)
+        if len(names) == 1:
+            self.put(names[0].accepted, group[names[0]].content())
+        else:
+            self._put_group(names, group)
 
     def end(self, vidu_task_id: str, ending: Ending) -> None:
         """
@@ -131,10 +186,19 @@ class Ledger:
         :param period: a day as ``2026-11-27``, or a month as ``2026-11``.
         :raises ViduStateError: if the ledger cannot be read.
         """
+        return [name for group in self.groups(period) for name in group]
+
+    def groups(self, period: str) -> list[tuple[EntryName, ...]]:
+        """
+        List the names of a period's objects, the oldest first.
+
+        :param period: a day as ``2026-11-27``, or a month as ``2026-11``.
+        :return: the names of the entries of each object.
+        :raises ViduStateError: if the ledger cannot be read.
+        """
         days = [period] if len(period) > len("2026-11") else self.days(period)
-        found = each(lambda day: [(day, stem) for stem in self._stems(f"spent/{day[:7]}/{day}")], days)
-        names = (EntryName.read(day, stem) for of_day in found for day, stem in of_day)
-        return sorted(filter(None, names), key=lambda name: (name.begun_at, str(name)))
+        found = each(lambda day: [names_in(day, stem) for stem in self.stems(f"spent/{day[:7]}/{day}")], days)
+        return sorted(filter(None, (group for of_day in found for group in of_day)), key=lambda group: _age(group[0]))
 
     def days(self, month: str) -> list[str]:
         """
@@ -153,28 +217,33 @@ class Ledger:
         """
         return sorted(month for month in self.names("spent") if re.fullmatch(r"\d{4}-\d\d", month))
 
-    def entry(self, name: EntryName) -> Entry:
+    def entries(self, group: Sequence[EntryName]) -> list[Entry]:
         """
-        Read an entry: its accepted task, or else its intent.
+        Read the entries of an object.
 
-        :param name: its name.
-        :return: the entry; with empty values where its objects are missing or unreadable as JSON.
+        :param group: the names of all of its entries.
+        :return: the entries; with empty values where objects are missing or unreadable as JSON.
         :raises ViduStateError: if the ledger cannot be read.
         """
-        found = self.get(name.accepted)
-        return Entry.read(found if found is not None else self.get(name.spent))
+        found = self.get(group[0].accepted) if len(group) == 1 else None
+        if found is not None:
+            return [Entry.read(found)]
+        content = self.get(spent_at(group))
+        listed = content.get("entries") if isinstance(content, Mapping) else None
+        contents = listed if isinstance(listed, list) else []
+        return [Entry.read(one) for one in [*contents, *[None] * len(group)][: len(group)]]
 
     def accepted(self, request: str) -> list[EntryName]:
         """
-        List the accepted submits of a request, the newest first.
+        List the tasks of a request that its look-ups find, the newest first.
 
         :param request: fingerprint of the request.
         :raises ViduStateError: if the ledger cannot be read.
         """
-        found = (EntryName.read("", stem) for stem in self._stems(f"requests/{request}"))
-        names = sorted(filter(None, found), key=lambda name: (name.begun_at, str(name)), reverse=True)
-        days = (day_of(name.begun_at / 1000, self.zone) for name in names)
-        return [name._replace(day=day) for name, day in zip(names, days, strict=True)]
+        found = [name for stem in self.stems(f"requests/{request[:DIGITS]}") for name in names_in("", stem)]
+        days = [day_of(name.begun_at / 1000, self.zone) for name in found]
+        named = [name._replace(day=day) for name, day in zip(found, days, strict=True)]
+        return sorted(named, key=_age, reverse=True)
 
     def ending(self, vidu_task_id: str) -> Ending | None:
         """
@@ -186,93 +255,20 @@ class Ledger:
         """
         return Ending.read(self.get(ended(vidu_task_id)))
 
-    def forget(self, name: EntryName) -> None:
+    def forget(self, group: Sequence[EntryName]) -> None:
         """
-        Remove all objects of an entry; a failure is logged, not raised.
+        Remove all objects of entries; a failure is logged, not raised.
 
-        :param name: its name.
+        :param group: the names of all entries of an object.
         :raises ViduStateError: if the ledger cannot be read.
         """
-        vidu_task_id = self.entry(name).vidu_task_id
-        self.remove(*([ended(vidu_task_id)] if vidu_task_id else []), name.accepted, name.spent)
+        ids = [entry.vidu_task_id for entry in self.entries(group)]
+        self.remove(*(ended(id_) for id_ in ids if id_), *(name.accepted for name in group), spent_at(group))
 
-    def put(self, relative: str, content: Mapping[str, Any]) -> None:
-        """
-        Write an object in place of an earlier one.
 
-        :param relative: its name below the root.
-        :param content: JSON types only.
-        :raises ViduStateError: if it could not be written.
-        """
-        try:
-            with places.replacing(self.located(relative)) as file:
-                file.write(json.dumps(content).encode("ascii"))
-        except ViduDownloadError as error:
-            raise self._fault("write", error) from error
+def _has_room(group: Mapping[EntryName, Entry], request: str) -> bool:
+    return len(group) < GROUP and all(name.request != request for name in group)
 
-    def get(self, relative: str) -> Any:
-        """
-        Read an object.
 
-        :param relative: its name below the root.
-        :return: its content; ``None`` if there is none, and an empty mapping if it is not JSON.
-        :raises ViduStateError: if the ledger cannot be read.
-        """
-        path = self.located(relative)
-        try:
-            return json.loads(path.fs.cat_file(path.path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except ValueError:
-            # Half an object, as a full disk may leave it.
-            return {}
-        except Exception as error:
-            # Each store's library raises its own exception types.
-            raise self._fault("read", error) from error
-
-    def remove(self, *relatives: str) -> None:
-        """
-        Remove objects; a failure is logged, not raised.
-
-        :param relatives: their names below the root.
-        """
-        for relative in relatives:
-            places.remove(self.located(relative))
-
-    def _stems(self, relative: str) -> list[str]:
-        return [name.removesuffix(_SUFFIX) for name in self.names(relative) if name.endswith(_SUFFIX)]
-
-    def names(self, relative: str) -> list[str]:
-        """
-        List the names in a directory of the ledger.
-
-        :param relative: the directory's name below the root.
-        :raises ViduStateError: if the ledger cannot be read.
-        """
-        path = self.located(relative)
-        try:
-            # Object stores' libraries keep listings, which would hide what other workers write.
-            path.fs.invalidate_cache(path.path)
-            return [str(one).rstrip("/").rpartition("/")[2] for one in path.fs.ls(path.path, detail=False)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except Exception as error:
-            # Each store's library raises its own exception types.
-            raise self._fault("list", error) from error
-
-    def located(self, relative: str) -> ObjectStoragePath:
-        """
-        Open an object's place.
-
-        :param relative: its name below the root.
-        :raises ViduStateError: if the store cannot be reached.
-        """
-        try:
-            return places.located(f"{self.root}/{relative}")
-        except ViduDownloadError as error:
-            raise self._fault("reach", error) from error
-
-    def _fault(self, what: str, error: Exception) -> ViduStateError:
-        return ViduStateError(
-            f"Could not {what} the ledger at {self.root}: {named(error)}. Check [{SECTION}] {OPTION}; a retry can help."
-        )
+def _age(name: EntryName) -> tuple[int, str]:
+    return name.begun_at, name.mark

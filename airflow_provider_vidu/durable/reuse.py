@@ -7,7 +7,8 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_vidu.durable.entries import STORED, EntryName
+from airflow_provider_vidu.durable.each import each
+from airflow_provider_vidu.durable.entries import DIGITS, STORED, Entry, EntryName, day_of
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.polling import Outcome, Watch
@@ -24,6 +25,12 @@ Time to wait for the task of another submit of the same request that is on its w
 A POST takes seconds. An older intent without a task belongs to a submit whose outcome is unknown.
 """
 _CANDIDATES = 5
+_DAY_SECONDS = 24 * 3600
+
+Group = tuple[EntryName, ...]
+"""The names of all entries of an object."""
+Place = tuple[EntryName, Group]
+"""An entry and its object."""
 
 
 class Reusable(NamedTuple):
@@ -65,24 +72,47 @@ class Reuse:
         self._vidu_conn_id = vidu_conn_id
         self._log = log
         self._takes_files = takes_files
-        self._seen: set[str] = set()
+        self._seen: set[EntryName] = set()
+        self._yesterday: dict[str, list[Group]] = {}
 
-    def find(self, request: str) -> Reusable | None:
+    def find(self, requests: Sequence[str]) -> list[Reusable | None]:
         """
-        Find a task of the same request whose video exists or will.
+        Find tasks of the same requests whose videos exist or will.
 
-        :param request: fingerprint of the request.
-        :return: the newest such task, ``None`` if the request has to be paid.
+        :param requests: fingerprints of the requests.
+        :return: the newest such task of each, ``None`` if the request has to be paid.
         :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
         :raises ViduDownloadError: if it is unknown whether a stored video still exists. Nothing was sent.
         """
+        recent: dict[str, list[Place]] = {}
+        for group in self._groups_of_two_days():
+            # A look-up by the request finds a single submit, but a batch only when it has ended.
+            for name in group if len(group) > 1 else ():
+                recent.setdefault(name.request, []).append((name, group))
+        return each(lambda request: self._find(request, recent.get(request[:DIGITS], ())), requests)
+
+    def _groups_of_two_days(self) -> list[Group]:
+        now = time.time()
+        today, yesterday = (day_of(now - seconds, self._ledger.zone) for seconds in (0, _DAY_SECONDS))
+        if yesterday not in self._yesterday:
+            self._yesterday = {yesterday: self._ledger.groups(yesterday)}
+        return [*self._yesterday[yesterday], *self._ledger.groups(today)]
+
+    def _find(self, request: str, recent: Sequence[Place]) -> Reusable | None:
         accepted = self._ledger.accepted(request)
-        self._seen.update(map(str, accepted))
-        for name in accepted[:_CANDIDATES]:
-            vidu_task_id = self._ledger.entry(name).vidu_task_id
-            if vidu_task_id and (found := self._usable(vidu_task_id)):
-                return found
+        self._seen.update(accepted)
+        places = [*((name, (name,)) for name in accepted), *(one for one in recent if one[0] not in accepted)]
+        for place in sorted(places, key=lambda one: one[0].begun_at, reverse=True)[:_CANDIDATES]:
+            entry = self._entry(place)
+            if entry.vidu_task_id and entry.fingerprint in ("", request):
+                self._seen.add(place[0])
+                if found := self._usable(entry.vidu_task_id):
+                    return found
         return None
+
+    def _entry(self, place: Place) -> Entry:
+        name, group = place
+        return self._ledger.entries(group)[group.index(name)]
 
     def _usable(self, vidu_task_id: str) -> Reusable | None:
         ending = self._ledger.ending(vidu_task_id)
@@ -117,11 +147,10 @@ class Reuse:
         """
         found: dict[EntryName, Reusable] = {}
         day, until = next(iter(mine)).day, time.time() + RIVAL_SECONDS
-        waiting = self._rivals(mine, self._ledger.spent(day))
+        waiting = self._rivals(mine, self._ledger.groups(day))
         while waiting:
             for own, rivals in waiting.items():
-                ids = filter(None, (self._ledger.entry(name).vidu_task_id for name in rivals))
-                if vidu_task_id := next(ids, ""):
+                if vidu_task_id := next(filter(None, (self._entry(one).vidu_task_id for one in rivals)), ""):
                     found[own] = Reusable(vidu_task_id)
             waiting = {own: rivals for own, rivals in waiting.items() if own not in found}
             if waiting and time.time() >= until:
@@ -131,18 +160,18 @@ class Reuse:
                 break
             if waiting:
                 time.sleep(RIVAL_STEP)
-                waiting = self._rivals(waiting, self._ledger.spent(day))
+                waiting = self._rivals(waiting, self._ledger.groups(day))
         return found
 
-    def _rivals(self, mine: Collection[EntryName], spent: Sequence[EntryName]) -> dict[EntryName, list[EntryName]]:
+    def _rivals(self, mine: Collection[EntryName], groups: Sequence[Group]) -> dict[EntryName, list[Place]]:
         """Find the intents of others that began shortly before one's own."""
         by_request = {own.request: own for own in mine}
-        rivals: dict[EntryName, list[EntryName]] = {}
-        for name in spent:
+        rivals: dict[EntryName, list[Place]] = {}
+        for name, group in ((name, one) for one in groups for name in one):
             own = by_request.get(name.request)
-            if own is None or str(name) in self._seen:
+            if own is None or name in self._seen:
                 continue
             is_recent = own.begun_at - RIVAL_SECONDS * 1000 <= name.begun_at
-            if is_recent and (name.begun_at, str(name)) < (own.begun_at, str(own)):
-                rivals.setdefault(own, []).append(name)
+            if is_recent and (name.begun_at, name.mark) < (own.begun_at, own.mark):
+                rivals.setdefault(own, []).append((name, group))
         return rivals

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.entries import Budget, Ending, Entry, EntryName, cny_of, fitting, total, units_of
-from airflow_provider_vidu.durable.ledger import SECTION, Ledger
+from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.durable.objects import SECTION
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduRequestError, ViduStateError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
-
-    from airflow_provider_vidu.protocol.request import Request
 
 TRIES, PAUSE_SECONDS = 5, 0.4
 """
@@ -41,17 +40,17 @@ class Planned(NamedTuple):
     entry: Entry
 
 
-def entry_of(ti: Any, vidu_conn_id: str, request: Request, custom_id: str = "") -> Entry:
+def entry_of(ti: Any, vidu_conn_id: str, asked: Mapping[str, Any], custom_id: str = "") -> Entry:
     """
     Describe a submit for the ledger.
 
     :param ti: Airflow's task instance.
     :param vidu_conn_id: connection of the submit.
-    :param request: the request.
+    :param asked: the request as its author passed it.
     :param custom_id: the author's name of a batch's item, empty for a single submit.
     """
     index = -1 if ti.map_index is None else ti.map_index
-    return Entry(ti.dag_id, ti.run_id, ti.task_id, index, custom_id, vidu_conn_id, request.as_asked())
+    return Entry(ti.dag_id, ti.run_id, ti.task_id, index, custom_id, vidu_conn_id, asked)
 
 
 class Spending:
@@ -70,7 +69,6 @@ class Spending:
         self._log = log
         self._budgets = budgets()
         self._earlier_days: dict[str, int] = {}
-        self._entries: dict[EntryName, Entry] = {}
         if self._budgets and self.ledger is None:
             raise ViduRequestError(
                 f"[vidu] ledger must be set if {self._budgets[0].period}_budget is, got none. Nothing was sent or "
@@ -106,9 +104,13 @@ class Spending:
         left, refused = dict(planned), None
         for number in range(TRIES):
             now = time.time()
-            names = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
+            given = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
+            names: dict[str, EntryName] = {}
             try:
-                self.ledger.intend({entry: left[name].entry for name, entry in names.items()})
+                written = self.ledger.intend(
+                    {given[name]: one.entry._replace(fingerprint=one.request) for name, one in left.items()}
+                )
+                names = {name: written[entry] for name, entry in given.items()}
                 count, refused, is_final = self._fitting(names, set(fit.values()))
             except BaseException as error:
                 # Also where the task's time is over: what is never sent must not count as spent.
@@ -117,7 +119,6 @@ class Spending:
                     raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
                 raise
             fit |= dict(list(names.items())[:count])
-            self._entries |= {names[name]: left[name].entry for name in list(names)[:count]}
             left = {name: left[name] for name in list(names)[count:]}
             self.ledger.withdraw([names[name] for name in left])
             if not left or is_final:
@@ -189,11 +190,25 @@ class Spending:
         """
         if not self.ledger or not accepted:
             return
-        entries = {name: self._entries[name]._replace(vidu_task_id=id_) for name, id_ in accepted.items()}
         try:
-            self.ledger.accept(entries)
+            self.ledger.accept(accepted)
         except ViduStateError as error:
             self._log.error("The ledger lacks the accepted Vidu tasks %s: %s", list(accepted.values()), error)
+
+
+def note_accepted(place: str, entry: Entry, log: Logger) -> None:
+    """
+    Let look-ups in the configured ledger find a task of a batch. A failure is logged, not raised.
+
+    :param place: path of the accepted task below the ledger's root.
+    :param entry: its entry, with Vidu's id.
+    :param log: the operator's logger.
+    """
+    try:
+        if ledger := Ledger.configured():
+            ledger.put(place, entry.content())
+    except ViduError as error:
+        log.error("A later submit will not find Vidu task %s in the ledger: %s", entry.vidu_task_id, error)
 
 
 def note_end(vidu_task_id: str, ending: Ending, log: Logger) -> None:

@@ -127,7 +127,7 @@ class Submit:
             self._push(attempt.xcoms)
             return Submitted(record, attempt)
         body = body or self._body()
-        if self._options.reuse and (found := self._reuse.find(fingerprint(body, ""))):
+        if self._options.reuse and (found := self._reuse.find([fingerprint(body, "")])[0]):
             return self._reused(body, found)
         return self._submit_anew(body, earlier)
 
@@ -252,7 +252,7 @@ class Submit:
         """Write the intent into the ledger, within the budgets."""
         if self._spending.ledger is None:
             return None
-        content = entry_of(self._ti, self._options.vidu_conn_id, self._request)
+        content = entry_of(self._ti, self._options.vidu_conn_id, self._request.as_asked())
         names, refused = self._spending.intend({"": Planned(fingerprint(body, ""), price, content)})
         if refused:
             raise refused

@@ -31,7 +31,10 @@ UNCERTAIN = (
 )
 FREE = "Polling costs nothing."
 
-_NO_SUCH = r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired|不存在|未找到|找不到|没有找到|查(询)?不到|无此|过期|已失效"
+_NO_SUCH = (
+    r"not[ _-]?(found|exist)|does ?n.?t exist|no such|unknown|expired"
+    "|不存在|未找到|找不到|没有找到|查(询)?不到|无此|过期|已失效"
+)
 # A key, an account or a model may also be unknown or expired, which says nothing about the task.
 _NO_SUCH_TASK = rf"(?is)(?=.*(task|任务)).*({_NO_SUCH})|\W*(\w+: )?(id |record )?not[ _-]?found\W*$"
 _ANY_WORDS = ""

@@ -32,7 +32,7 @@ def abandoned(ledger, prompt="a kite", run_id="deleted", ago=60.0, conn_id="vidu
     if not accepted:
         return ""
     vidu_task_id = ViduHook(conn_id).submit(body).task_id
-    ledger.accept({name: entry._replace(vidu_task_id=vidu_task_id)})
+    ledger.accept({name: vidu_task_id})
     return vidu_task_id
 
 

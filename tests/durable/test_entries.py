@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from airflow_provider_vidu.durable.entries import (
+    GROUP,
     Budget,
     Ending,
     Entry,
@@ -17,27 +18,39 @@ from airflow_provider_vidu.durable.entries import (
     day_of,
     ended,
     fitting,
+    names_in,
+    spent_at,
+    stem_of,
     total,
     units_of,
 )
 
-REQUEST = "ab" * 32
+REQUEST, OTHER = "ab" * 8, "cd" * 8
 NAME = EntryName("2026-11-27", 1_795_803_330_045, 46_875, REQUEST, "0123456789ab")
-STEM = f"20261127T181530045Z-46875-{REQUEST}-0123456789ab"
+STEM = f"20261127T181530045Z-0123456789ab-46875.{REQUEST}"
 
 
 @pytest.mark.parametrize(
     "name", [NAME, NAME._replace(units=None), NAME._replace(units=0), NAME._replace(begun_at=1_795_803_330_999)]
 )
 def test_a_name_reads_as_what_was_written(name):
-    assert EntryName.read(name.day, str(name)) == name
+    group = (name, name._replace(request=OTHER, units=9_999_999_999))
+    assert names_in(name.day, stem_of([name])) == (name,)
+    assert names_in(name.day, stem_of(group)) == group
 
 
 def test_a_name_says_when_how_much_and_what():
-    assert str(NAME) == STEM
-    assert NAME.spent == f"spent/2026-11/2026-11-27/{STEM}.json"
+    assert stem_of([NAME]) == STEM
+    assert stem_of([NAME, NAME._replace(request=OTHER, units=None)]) == f"{STEM}-x.{OTHER}"
+    assert spent_at([NAME]) == f"spent/2026-11/2026-11-27/{STEM}.json"
     assert NAME.accepted == f"requests/{REQUEST}/{STEM}.json"
     assert ended("../a b") == "ended/___a_b.json"
+
+
+def test_a_name_is_never_longer_than_a_file_system_permits():
+    dearest = NAME._replace(units=units_of(9_999.0))
+    group = [dearest._replace(request=f"{number:016x}") for number in range(GROUP)]
+    assert len(f"{stem_of(group)}.json".encode()) <= 255
 
 
 @pytest.mark.parametrize(
@@ -46,17 +59,18 @@ def test_a_name_says_when_how_much_and_what():
         "",
         ".0123.part",
         STEM[:-1],
-        STEM.replace("-46875-", "--5-"),
+        STEM.replace("-46875.", "--5."),
         STEM.replace("20261127T", "20261327T"),
-        STEM.replace("-46875-", "-¼-"),
+        STEM.replace("-46875.", "-¼."),
         f"{STEM}.json",
+        STEM + f"-1.{OTHER}" * GROUP,
     ],
 )
 def test_what_is_no_name_is_passed_over(stem):
-    assert EntryName.read("2026-11-27", stem) is None
+    assert names_in("2026-11-27", stem) == ()
 
 
-ENTRY = Entry("dag", "run", "task", 3, "kite", "vidu_default", {"model": "viduq2"}, "task-1")
+ENTRY = Entry("dag", "run", "task", 3, "kite", "vidu_default", {"model": "viduq2"}, "task-1", "ab" * 32)
 
 
 def test_an_entry_reads_as_what_was_written():

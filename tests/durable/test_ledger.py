@@ -18,6 +18,7 @@ from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.ledger_state import LedgerState, forget_states, task_states
 from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from tests.ledgers import entry_in
 
 NOW = 1_795_803_330.045
 REQUEST, OTHER = "ab" * 32, "cd" * 32
@@ -28,7 +29,7 @@ def written(ledger, request=REQUEST, at=NOW, price=0.31, vidu_task_id=""):
     name = ledger.name(at, price, request)
     ledger.intend({name: ENTRY})
     if vidu_task_id:
-        ledger.accept({name: ENTRY._replace(vidu_task_id=vidu_task_id)})
+        ledger.accept({name: vidu_task_id})
     return name
 
 
@@ -36,7 +37,7 @@ def test_an_empty_ledger_knows_nothing(any_ledger):
     name = any_ledger.name(NOW, None, REQUEST)
     assert (any_ledger.months(), any_ledger.days("2026-11"), any_ledger.spent("2026-11-28")) == ([], [], [])
     assert (any_ledger.accepted(REQUEST), any_ledger.ending("task-1")) == ([], None)
-    assert any_ledger.entry(name) == Entry("", "", "", -1, "", "", {})
+    assert any_ledger.entries([name]) == [Entry("", "", "", -1, "", "", {})]
 
 
 def test_what_is_written_is_found_by_day_month_request_and_task(any_ledger):
@@ -48,8 +49,8 @@ def test_what_is_written_is_found_by_day_month_request_and_task(any_ledger):
     assert any_ledger.spent("2026-11-28") == [first, later]
     assert any_ledger.spent("2026-11") == [first, later, other]
     assert any_ledger.accepted(REQUEST) == [later, first]
-    assert any_ledger.entry(first) == ENTRY._replace(vidu_task_id="task-1")
-    assert any_ledger.entry(other) == ENTRY
+    assert entry_in(any_ledger, first) == ENTRY._replace(vidu_task_id="task-1")
+    assert entry_in(any_ledger, other) == ENTRY
 
 
 def test_an_intent_that_is_withdrawn_counts_no_more(any_ledger):
@@ -98,8 +99,8 @@ def test_half_an_object_loses_its_content_but_not_its_sum(ledger):
     ledger.end("task-1", Ending("stored", ("file:///a.mp4",)))
     for path in Path(ledger.root).rglob("*.json"):
         path.write_bytes(path.read_bytes()[:20])
-    assert [(one.units, one.request) for one in ledger.spent("2026-11-28")] == [(31_000, REQUEST)]
-    assert (ledger.entry(name).vidu_task_id, ledger.ending("task-1")) == ("", None)
+    assert [(one.units, one.request) for one in ledger.spent("2026-11-28")] == [(31_000, REQUEST[:16])]
+    assert (entry_in(ledger, name).vidu_task_id, ledger.ending("task-1")) == ("", None)
 
 
 @pytest.mark.parametrize("place", ["ledger", "spent", "spent/2026-11"])
@@ -202,7 +203,7 @@ def test_an_entry_is_forgotten_with_all_of_its_objects(any_ledger):
     gone, kept = written(any_ledger, vidu_task_id="task-1"), written(any_ledger, OTHER, vidu_task_id="task-2")
     any_ledger.end("task-1", Ending("stored"))
     any_ledger.end("task-2", Ending("stored"))
-    any_ledger.forget(gone)
+    any_ledger.forget([gone])
     assert (any_ledger.spent("2026-11-28"), any_ledger.accepted(REQUEST), any_ledger.ending("task-1")) == (
         [kept],
         [],

@@ -12,10 +12,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.durable import spending
-from airflow_provider_vidu.durable.entries import cny_of, total
+from airflow_provider_vidu.durable.entries import Entry, cny_of, total
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduStateError
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
+from tests.ledgers import entry_in
 from tests.quick import PRICE, QUICK, Store, asked, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once", "at_once")
@@ -48,9 +49,12 @@ def entries(ledger) -> list:
 def test_a_submit_is_an_entry_with_its_task(emulator, ledger):
     vidu_task_id = submitted()
     (name,) = entries(ledger)
-    assert (name.units, ledger.entry(name).vidu_task_id) == (31_000, vidu_task_id)
-    assert ledger.entry(name)._replace(request={}) == ("dag", "run", "submit", -1, "", "vidu_default", {}, vidu_task_id)
-    assert ledger.entry(name).request["input"] == {"prompt": "a kite"}
+    assert (name.units, entry_in(ledger, name).vidu_task_id) == (31_000, vidu_task_id)
+    assert entry_in(ledger, name)._replace(request={}, fingerprint="") == Entry(
+        "dag", "run", "submit", -1, "", "vidu_default", {}, vidu_task_id
+    )
+    assert entry_in(ledger, name).fingerprint.startswith(name.request)
+    assert entry_in(ledger, name).request["input"] == {"prompt": "a kite"}
 
 
 def test_no_key_and_no_content_of_a_file_is_in_the_ledger(emulator, ledger, frame):
@@ -101,7 +105,7 @@ def test_a_submit_of_unknown_outcome_counts_as_spent(emulator, ledger, budget):
     with pytest.raises(AirflowFailException, match="daily_budget must cover"):
         submitted("another")
     (name,) = entries(ledger)
-    assert ledger.entry(name).vidu_task_id == ""
+    assert entry_in(ledger, name).vidu_task_id == ""
 
 
 @pytest.mark.parametrize("fault", [{"fault": "error", "status": 400}, {"fault": "error", "status": 403}])
@@ -233,7 +237,7 @@ def test_the_earlier_days_of_a_month_count(emulator, ledger, budget):
     submitted()
     (name,) = entries(ledger)
     day = name.day[:-2] + ("01" if name.day[-2:] != "01" else "02")
-    ledger.intend({name._replace(day=day): ledger.entry(name)})
+    ledger.intend({name._replace(day=day): entry_in(ledger, name)})
     submitted()
     with pytest.raises(AirflowFailException, match=r"monthly_budget must cover the submit, got ¥0\.93 spent"):
         submitted()
