@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 
 QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
+IMG = {"vidu_type": "img2video", "model": "viduq2-turbo", "duration": 1, "resolution": "540p"}
 PRICE = 0.31
 
 

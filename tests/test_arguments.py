@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +20,7 @@ from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from airflow_provider_vidu.triggers.vidu import DEFER_MARGIN
-from dev.emulator_client import KEY
-from tests.quick import QUICK, Store, asked, context_of, lines, many, posts, tried
+from tests.quick import IMG, QUICK, Store, asked, context_of, many
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -123,7 +120,6 @@ def asset():
 
 
 ASSET = asset()
-IMG = {"vidu_type": "img2video", "model": "viduq2-turbo", "duration": 1, "resolution": "540p"}
 
 
 @pytest.mark.parametrize("kind", [Path, ObjectStoragePath])
@@ -175,115 +171,10 @@ def test_a_path_to_an_image_of_a_list_is_understood_and_a_missing_one_refused(em
     assert emulator.requests == []
 
 
-REFERENCES = {"vidu_type": "reference2video", "model": "viduq2", "duration": 1, "resolution": "540p"}
-URLS = ["https://h/a.png", "https://h/b.png"]
-
-
-def test_json_texts_are_understood_where_lists_and_mappings_are_meant(run_dag, emulator):
-    templates = {
-        "images": "{{ params.images | tojson }}",
-        "extra_input": "{{ params.extra | tojson }}",
-        "extra_parameters": '{"more": {{ params.number }}}',
-    }
-    params = {"images": URLS, "extra": {"note": "a"}, "number": 5}
-    run_dag(
-        lambda: ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="{{ params.number }}", **templates),
-        params=params,
-    )
-    (task,) = emulator.tasks
-    assert task["body"]["input"] == {"prompt": "5", "images": URLS, "note": "a"}
-    assert task["body"]["parameters"]["more"] == 5
-
-
-def test_json_texts_are_understood_in_a_batch(emulator, videos):
-    subjects = [{"id": "cat", "images": URLS[:1], "voice_id": ""}]
-    given = [
-        {"custom_id": "a", **REFERENCES, "prompt": "@cat", "subjects": json.dumps(subjects)},
-        {"custom_id": "b", **REFERENCES, "prompt": "p", "images": json.dumps(URLS), "extra_input": '{"note": 1}'},
-    ]
-    with pytest.raises(AirflowFailException, match="2 failed"):
-        # The emulator cannot fetch these pictures, which is all the same here.
-        tried(Store(), videos, given)
-    sent = {task["body"]["input"]["prompt"]: task["body"]["input"] for task in emulator.tasks}
-    assert sent == {
-        "@cat": {"prompt": "@cat", "subjects": subjects},
-        "p": {"prompt": "p", "images": URLS, "note": 1},
-    }
-
-
-def test_each_request_of_a_batch_and_each_subject_may_be_json_text(emulator, videos):
-    subject = {"id": "cat", "images": URLS[:1], "voice_id": ""}
-    given = [json.dumps({"custom_id": "a", **REFERENCES, "prompt": "@cat", "subjects": [json.dumps(subject)]})]
-    with pytest.raises(AirflowFailException, match="1 failed"):
-        tried(Store(), videos, given)
-    assert emulator.tasks[0]["body"]["input"] == {"prompt": "@cat", "subjects": [subject]}
-
-
 @pytest.mark.parametrize("cost", [math.inf, math.nan, 10**400, 0, True, "5"], ids=repr)
 def test_a_bound_that_is_none_is_refused(cost):
     with pytest.raises(ViduRequestError, match="max_cost must be an amount in CNY above 0"):
         generate(max_cost=cost)
-
-
-def test_a_list_that_is_no_json_is_refused_before_anything_is_sent(run_dag, emulator):
-    ran = run_dag(
-        lambda: ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="p", images="{{ params.images }}"),
-        params={"images": URLS},
-    )
-    assert type(ran.error) is AirflowFailException
-    assert "images" in str(ran.error)
-    assert emulator.requests == []
-
-
-# What the author's template says, and what is sent.
-NATIVE = {"123": "123", "1.5": "1.5", "007": "007", "True": "True", "-4": "-4", "a kite": "a kite", "0.10 x": "0.10 x"}
-
-
-@pytest.mark.parametrize("text", NATIVE)
-def test_a_text_that_looks_like_a_number_is_a_text_where_native_objects_are_rendered(run_dag, emulator, videos, text):
-    quick = {name: value for name, value in QUICK.items() if name != "prompt"}
-
-    def make():
-        ViduSubmitOperator(task_id="submit", **quick, prompt="{{ params.text }}", seed="{{ params.seed }}")
-        ViduGenerateBatchOperator(
-            task_id="batch",
-            requests=[{"custom_id": "{{ params.text }}", **quick, "prompt": "{{ params.text }}"}],
-            destination=str(videos),
-        )
-
-    ran = run_dag(make, params={"text": text, "seed": "7"}, render_template_as_native_obj=True)
-    assert ran.states == {"submit": "success", "batch": "success"}
-    assert {task["body"]["input"]["prompt"] for task in emulator.tasks} == {NATIVE[text]}
-    assert [line["custom_id"] for line in lines(videos)] == [NATIVE[text]]
-
-
-def test_a_task_id_that_looks_like_a_number_is_waited_for(run_dag, emulator):
-    ran = run_dag(
-        lambda: ViduTaskSensor(task_id="wait", vidu_task_id="{{ params.id }}", timeout=0.2, poke_interval=0.1),
-        params={"id": "1234567"},
-        render_template_as_native_obj=True,
-    )
-    assert "Vidu task 1234567 " in str(ran.error)
-
-
-def test_names_that_look_like_numbers_stay_texts_where_native_objects_are_rendered(
-    run_dag, emulator, tmp_path, monkeypatch
-):
-    connection = {"conn_type": "vidu", "password": KEY, "host": emulator.url}
-    monkeypatch.setenv("AIRFLOW_CONN_7", json.dumps(connection))
-    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
-    subject = {"id": "{{ params.seven }}", "images": URLS[:1], "voice_id": "{{ params.seven }}"}
-    conn = {"vidu_conn_id": "{{ params.seven }}"}
-
-    def make():
-        made = ViduGenerateVideoOperator(task_id="make", **QUICK, **conn)
-        result = "{{ ti.xcom_pull('make') | tojson }}"
-        made >> ViduToObjectStorageOperator(task_id="store", result=result, destination=str(tmp_path), **conn)
-        made >> ViduSubmitOperator(task_id="submit", **REFERENCES, prompt="@7", subjects=[subject], **conn)
-
-    ran = run_dag(make, params={"seven": "7"}, render_template_as_native_obj=True)
-    assert ran.states == {"make": "success", "store": "success", "submit": "success"}
-    assert emulator.tasks[1]["body"]["input"]["subjects"] == [{"id": "7", "images": URLS[:1], "voice_id": "7"}]
 
 
 def test_a_result_may_be_json_text(run_dag, emulator, finish_one, tmp_path):
@@ -302,87 +193,6 @@ def test_an_expectation_without_end_does_not_end_a_wait(run_dag, emulator, finis
     task_id = finish_one()["task_id"]
     ran = run_dag(lambda: ViduTaskSensor(task_id="wait", vidu_task_id=task_id, expected_seconds=given))
     assert ran.states == {"wait": "success"}
-
-
-@pytest.fixture
-def sources(tmp_path, frame, monkeypatch):
-    """A directory of pictures that may be read, another beside it, and a link out of the first."""
-    allowed, other = tmp_path / "in", tmp_path / "in-other"
-    for directory in (allowed, other):
-        directory.mkdir()
-        (directory / "a.png").write_bytes(frame.read_bytes())
-    (allowed / "link.png").symlink_to(other / "a.png")
-    (allowed / "within.png").symlink_to(allowed / "a.png")
-    monkeypatch.setenv("AIRFLOW__VIDU__MEDIA_SOURCES", f"{allowed}, s3://store@bucket/pictures")
-    return tmp_path
-
-
-READ = {
-    "{}/in/a.png": True,
-    "file://{}/in/a.png": True,
-    "{}/in/within.png": True,
-    "{}/in/../in/a.png": True,
-    "{}/in-other/a.png": False,
-    "{}/in/link.png": False,
-    "{}/in/../in-other/a.png": False,
-    "file://{}/in-other/a.png": False,
-    "/etc/passwd": False,
-    "s3://store@bucket/pictures/a.png": True,
-    "s3://store@bucket/pictures-other/a.png": False,
-    "s3://store@bucket/pictures/../a.png": False,
-    "s3://bucket/pictures/a.png": False,
-}
-
-
-@pytest.mark.parametrize(("name", "is_read"), READ.items())
-def test_only_files_below_the_configured_sources_are_read_and_sent(
-    run_dag, emulator, sources, frame, s3, name, is_read
-):
-    for key in ("pictures/a.png", "pictures-other/a.png", "a.png"):
-        s3.put_object(Bucket="bucket", Key=key, Body=frame.read_bytes())
-    ran = run_dag(
-        lambda: ViduSubmitOperator(task_id="submit", **IMG, first_frame_url="{{ params.image }}"),
-        params={"image": name.format(sources)},
-    )
-    assert len(posts(emulator)) == is_read
-    if not is_read:
-        assert type(ran.error) is AirflowFailException
-        assert "first_frame_url must lie below one of [vidu] media_sources" in str(ran.error)
-
-
-def test_a_picture_that_was_cut_is_not_paid_for(emulator, videos, frame):
-    cut = frame.with_name("cut.png")
-    cut.write_bytes(frame.read_bytes()[:-20])
-    given = [{"custom_id": "a", **IMG, "first_frame_url": str(cut)}, asked("b")]
-    with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a whole image"):
-        tried(Store(), videos, given)
-    assert len(posts(emulator)) == 1
-
-
-NO_FILES = {"a pipe": os.mkfifo, "a device": lambda path: os.symlink("/dev/zero", path)}
-
-
-@pytest.mark.parametrize("make", NO_FILES.values(), ids=list(NO_FILES))
-def test_what_has_no_end_is_never_read_as_a_picture(run_dag, emulator, tmp_path, make):
-    path = tmp_path / "frame.png"
-    make(path)
-    ran = run_dag(lambda: ViduSubmitOperator(task_id="submit", **{**IMG, "first_frame_url": str(path)}))
-    assert "('it is no regular file')" in str(ran.error)
-    assert emulator.requests == []
-
-
-UNUSABLE_URLS = [
-    *("http://h:99999/x.png", "http://h:0/x.png", "http://[::1/x.png", "http://h/a\n.png", "http://a b/c.png"),
-    *("http://h/\tx.png", "http://..../c", f"http://{'a' * 64}.b/c", "http://%zz/c", "http://a@/c", "http://h/x\0"),
-]
-
-
-@pytest.mark.parametrize("url", UNUSABLE_URLS, ids=ascii)
-def test_a_link_that_leads_to_no_host_is_refused_when_the_dag_is_parsed(url):
-    with pytest.raises(ViduRequestError, match="first_frame_url"):
-        ViduSubmitOperator(task_id="submit", **{**IMG, "first_frame_url": url})
-    with pytest.raises(ViduRequestError, match="video_url"):
-        ViduSubmitOperator(task_id="submit", vidu_type="extend", model="viduq2-turbo", video_url=url)
 
 
 WRONG_TYPES = {

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two hooks behind one face."""
+"""The two hooks behind one face, and the one that all share used for a moment."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
+from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
@@ -36,3 +38,11 @@ class Both:
                 return await answer
 
         return asyncio.run(run())
+
+
+async def used(calls: int = 1) -> ViduAsyncHook:
+    with ViduAsyncHook.shared() as hook:
+        for _ in range(calls):
+            with suppress(exceptions.ViduTaskNotFoundError):
+                await hook.get_task("nobody-knows-it")
+        return hook

@@ -5,7 +5,15 @@ import pytest
 
 from tests.taken_away import kept_by  # noqa: F401 - a fixture
 
-_TABLES = ("test_losses", "test_machines", "test_submits", "test_tries", "test_visits")
+_TABLES = (
+    "test_blind_retries",
+    "test_losses",
+    "test_machines",
+    "test_places",
+    "test_submits",
+    "test_tries",
+    "test_visits",
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,55 +4,28 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_vidu.durable import reuse
-from airflow_provider_vidu.durable.entries import DIGITS, Ending, Entry
-from airflow_provider_vidu.durable.reuse import Reuse
+from airflow_provider_vidu.durable.entries import Ending, Entry
 from airflow_provider_vidu.durable.spending import Planned, Spending
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduStateError
-from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import response
-from airflow_provider_vidu.protocol.request import build, fingerprint
-from tests.quick import QUICK, Store, asked, context_of, deferred, lines, many, outcomes, posts, tried
+from tests.batch.nights import context, night, submitted
+from tests.quick import QUICK, Store, asked, context_of, deferred, lines, many, outcomes, posts
 
-pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
-
-
-@pytest.fixture(autouse=True)
-def _configured(ledger):
-    """Every test has a ledger."""
-
-
-def context(store=None):
-    made = context_of(Store() if store is None else store)
-    pushed = {}
-    made["ti"].xcom_push = lambda key, value: pushed.update({key: value})
-    made["ti"].xcom_pull = lambda task_ids, key, map_indexes: pushed.get(key)
-    return made, pushed
-
-
-def submitted(**arguments):
-    made, pushed = context()
-    return ViduSubmitOperator(task_id="batch", **(QUICK | arguments)).execute(made), pushed
+pytestmark = pytest.mark.usefixtures("ledger", "soon", "asked_at_once")
 
 
 def generated(destination, **arguments):
     made, _ = context()
     more = {"destination": str(destination), "deferrable": False, **arguments}
     return ViduGenerateVideoOperator(task_id="batch", **(QUICK | more)).execute(made)
-
-
-def night(place: Path, requests, **arguments):
-    return tried(Store(), place, requests, **{"reuse": True, **arguments})
 
 
 def contents(place: Path) -> dict[str, bytes]:
@@ -221,22 +194,6 @@ def test_reuse_needs_a_ledger(emulator, videos, monkeypatch):
     assert posts(emulator) == []
 
 
-def test_a_ledger_that_cannot_be_read_lets_nothing_be_paid(emulator, ledger, videos):
-    request = fingerprint(build(**_body()), "")
-    (Path(ledger.root) / "requests").mkdir(parents=True)
-    (Path(ledger.root) / "requests" / request[:DIGITS]).symlink_to(request[:DIGITS])
-    with pytest.raises(ViduStateError, match="the ledger"):
-        submitted(reuse=True)
-    with pytest.raises(Exception, match="1 unsubmitted"):
-        night(videos, many(1))
-    assert posts(emulator) == []
-
-
-def _body():
-    given = dict(QUICK)
-    return {"vidu_type": given.pop("vidu_type"), "model": given.pop("model"), "values": given}
-
-
 def test_a_store_that_cannot_say_whether_a_video_is_there_lets_nothing_be_paid(emulator, tmp_path, lesser_store):
     lesser_store.forget()
     generated("s3://lesser@bucket/videos", reuse=True)
@@ -270,48 +227,6 @@ def test_a_video_is_copied_from_any_place_to_any_other(emulator, tmp_path, s3, l
     assert len(posts(emulator)) == 1
 
 
-def intent_of_another(ledger, seconds_ago=1.0):
-    """The intent of another worker that asks for the same at the same moment."""
-    body = build(**_body())
-    name = ledger.name(time.time() - seconds_ago, 0.31, fingerprint(body, ""))
-    entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
-    ledger.intend({name: entry})
-    return name, body
-
-
-@pytest.mark.parametrize("operator", ["submit", "batch"])
-def test_who_comes_second_takes_the_task_of_who_came_first(emulator, ledger, videos, operator):
-    name, body = intent_of_another(ledger)
-
-    def accepted():
-        time.sleep(0.3)
-        ledger.accept({name: ViduHook().submit(body).task_id})
-
-    first = threading.Thread(target=accepted)
-    first.start()
-    if operator == "submit":
-        assert submitted(reuse=True)[0] == emulator.tasks[0]["task_id"]
-    else:
-        assert night(videos, many(1))["counts"] == {"reused": 1}
-    first.join()
-    assert len(posts(emulator)) == 1
-    assert [one for one in ledger.spent(name.day) if one.request == name.request] == [name]
-
-
-def test_an_intent_that_never_gets_a_task_does_not_hold_up_the_next_for_long(emulator, ledger, monkeypatch):
-    monkeypatch.setattr(reuse, "RIVAL_SECONDS", 1.5)
-    intent_of_another(ledger)
-    submitted(reuse=True)
-    assert len(posts(emulator)) == 1
-
-
-def test_an_intent_that_is_withdrawn_holds_up_nobody(emulator, ledger):
-    name, *_ = intent_of_another(ledger)
-    threading.Timer(0.3, ledger.withdraw, [[name]]).start()
-    submitted(reuse=True)
-    assert len(posts(emulator)) == 1
-
-
 def test_a_reused_video_costs_nothing_of_a_budget(emulator, tmp_path, monkeypatch):
     night(tmp_path / "first", many(3))
     monkeypatch.setenv("AIRFLOW__VIDU__DAILY_BUDGET", "0.31")
@@ -325,21 +240,6 @@ def test_spending_without_a_ledger_writes_nothing(monkeypatch):
     spending = Spending(logging.getLogger("test"))
     entry = Entry("", "", "", -1, "", "", {})
     assert spending.intend({"": Planned("ab" * 32, 1.0, entry)}) == ({}, None)
-
-
-def test_a_ledger_that_fails_while_rivals_are_looked_for_leaves_no_intent(emulator, ledger, videos, monkeypatch):
-    class Failing(Reuse):
-        def of_rivals(self, mine):
-            raise ViduStateError("The ledger is away.")
-
-    monkeypatch.setattr("airflow_provider_vidu.durable.submit.Reuse", Failing)
-    monkeypatch.setattr("airflow_provider_vidu.batch.paying.Reuse", Failing)
-    with pytest.raises(ViduStateError):
-        submitted(reuse=True)
-    with pytest.raises(Exception, match="2 unsubmitted"):
-        night(videos, [asked("a"), asked("b", prompt="another")])
-    assert [name for month in ledger.months() for name in ledger.spent(month)] == []
-    assert posts(emulator) == []
 
 
 def test_the_second_visit_of_a_batch_keeps_what_the_first_reused(emulator, tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The families of failed generations. What answers mean is tested where they are read, in ``test_response``."""
+"""The families of failed generations. What answers mean is tested in ``test_response`` and ``test_response_errors``."""
 
 from __future__ import annotations
 

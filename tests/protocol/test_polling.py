@@ -1,49 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import json
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_vidu.exceptions import (
-    ViduAuthError,
-    ViduConnectError,
-    ViduConnectionSettingsError,
-    ViduError,
-    ViduEventError,
-    ViduModerationError,
-    ViduRateLimitError,
-    ViduRefusedError,
-    ViduSubmissionUncertainError,
-    ViduTaskNotFoundError,
-    ViduUnavailableError,
+from airflow_provider_vidu.exceptions import ViduError, ViduRateLimitError, ViduUnavailableError
+from airflow_provider_vidu.protocol.polling import Outcome, Wait, how_to_resume
+from airflow_provider_vidu.protocol.schedule import first_ask
+from tests.protocol.waits import (
+    BAD_KEY,
+    DEADLINE,
+    DOWN,
+    EMPTY,
+    MODERATED,
+    NO_KEY,
+    PENDING,
+    READY,
+    REFUSED,
+    RESUME,
+    RUNNING,
+    START,
+    TASK,
+    UNHURRIED,
+    UNKNOWN,
+    UNREACHED,
+    lost,
+    told,
+    watch,
 )
-from airflow_provider_vidu.protocol.pauses import pause_after, resend_after
-from airflow_provider_vidu.protocol.polling import Outcome, Wait, Watch, how_to_resume
-from airflow_provider_vidu.protocol.response import TaskStatus
-from airflow_provider_vidu.protocol.schedule import first_ask, next_ask
-
-TASK = "8e1f-task"
-RESUME = 'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
-START, DEADLINE = 1000.0, 8200.0
-
-
-def watch(**changes):
-    return Watch(TASK, **{"poll_interval": 5.0, "started_at": START, "deadline": DEADLINE, **changes})
-
-
-def told(word, **more):
-    return TaskStatus(TASK, word, **more)
-
-
-def lost(text):
-    return Outcome(
-        "lost",
-        f"Lost contact with Vidu task {TASK}: {text} This does not affect the generation, which may be billed. "
-        f"Fix the cause first. {RESUME}",
-    )
 
 
 def timed_out(last, fault="", it="It"):
@@ -54,29 +39,8 @@ def timed_out(last, fault="", it="It"):
 
 
 PERHAPS = "If it exists, it"
-PENDING, RUNNING, EMPTY = told("Pending"), told("Running"), told("Success")
 DONE = told("Success", urls=("https://h/a.mp4",), finish_time=1050.0, request_id="r")
-READY = Outcome(
-    "success",
-    f"Vidu task {TASK} is ready.",
-    {
-        "task_id": TASK,
-        "urls": ["https://h/a.mp4"],
-        "video_seconds": None,
-        "submit_time": None,
-        "finish_time": 1050.0,
-        "expires_at": 1050.0 + 86400,
-        "request_id": "r",
-    },
-)
 NO_URLS = "It succeeded, but the API returned no URLs."
-NO_KEY, BAD_KEY = ViduConnectionSettingsError("No connection."), ViduAuthError("Bad key.")
-REFUSED, MODERATED, UNKNOWN = (
-    ViduRefusedError("Refused."),
-    ViduModerationError("Moderated."),
-    ViduTaskNotFoundError("No task."),
-)
-DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
 MODERATION = "Content moderation stopped it: change the prompt or the picture."
 NO_FAMILY = "This version does not know the reason; the same request may succeed."
 FREE = (
@@ -262,83 +226,7 @@ def test_the_line_to_resume_names_the_task():
     assert how_to_resume(TASK) == RESUME
 
 
-FIRST = first_ask(100.0, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("changes", "now", "seconds"),
-    [
-        ({"expected_seconds": 100.0}, 1000, FIRST),
-        ({"expected_seconds": 100.0}, 1010, FIRST - 10),
-        ({"expected_seconds": 100.0, "submitted_at": 970.0}, 1000, FIRST - 30),
-        ({"expected_seconds": 100.0, "submitted_at": 1000.5 - FIRST}, 1000, 0.5),
-        ({"expected_seconds": 100.0, "deadline": 1020.0}, 1000, 20.0),
-        ({"expected_seconds": 100.0, "deadline": 1020.0}, 1030, 0.0),
-    ],
-)
-def test_nothing_is_asked_before_a_video_can_be_ready(changes, now, seconds):
-    assert watch(**changes).first_ask(now, 0.5) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    ("changes", "step"),
-    [
-        ({}, 5.0),
-        ({"expected_seconds": 100.0, "submitted_at": 900.0}, next_ask(100.0, 100.0, 0.5)),
-        ({"expected_seconds": 100.0, "submitted_at": 0.0}, next_ask(100.0, 1000.0, 0.5)),
-        ({"deadline": 1001.0}, 2.0),
-    ],
-    ids=["nothing expected", "ready by now", "late", "deadline"],
-)
-def test_waits_that_begin_together_ask_first_within_a_step_and_not_at_once(changes, step):
-    waits = [watch(**changes).first_ask(1000, jitter) for jitter in (0.0, 0.5)]
-    assert waits == pytest.approx([0.0, step / 2])
-
-
-def test_the_rule_of_the_schedule_is_followed_from_the_submit_on():
-    known = watch(expected_seconds=100.0, submitted_at=970.0)
-    assert known.observe(1030, RUNNING, 0.3) == Wait(next_ask(100.0, 60.0, 0.3))
-
-
-def test_the_servers_submit_time_counts_unless_it_lies_ahead():
-    unknown = watch(expected_seconds=100.0)
-    assert unknown.observe(1070, RUNNING) == Wait(next_ask(100.0, 70.0, 0.5))
-    assert unknown.observe(1080, told("Running", submit_time=980.0)) == Wait(next_ask(100.0, 100.0, 0.5))
-    assert unknown.observe(1085, told("Running", submit_time=9999.0)) == Wait(next_ask(100.0, 0.0, 0.5))
-
-
-def test_a_wait_that_a_restart_begins_anew_knows_its_age():
-    before = watch(expected_seconds=100.0)
-    before.observe(1000, DOWN)
-    again = watch(expected_seconds=100.0, started_at=1500.0, submitted_at=before.generating_since)
-    assert again.first_ask(1500, 0.0) == 0.0
-
-
-def test_while_a_task_is_pending_its_generation_has_not_begun():
-    pending = watch(expected_seconds=100.0, submitted_at=900.0)
-    assert pending.observe(1000, PENDING) == Wait(15.0)
-    assert pending.observe(1015, PENDING) == Wait(15.0)
-    # That it could not be read just then does not mean that it runs.
-    assert pending.observe(1030, UNREACHED) == Wait(15.0, note=str(UNREACHED))
-    assert pending.observe(1030, told("Running", submit_time=900.0)) == Wait(next_ask(100.0, 15.0, 0.5))
-    assert pending.generating_since == 1015
-
-
-@pytest.mark.parametrize("interval", [0.2, 60.0])
-def test_with_nothing_expected_the_interval_is_the_author_s(interval):
-    assert watch(poll_interval=interval).observe(1000, RUNNING) == Wait(interval)
-    assert watch(poll_interval=interval).observe(1000, DOWN) == Wait(max(interval, 2.0), "Down.")
-
-
-def test_faults_are_asked_about_no_sooner_than_the_next_step():
-    wait = watch(expected_seconds=100.0)
-    step = next_ask(100.0, 100.0, 0.5)
-    assert 4.0 < step < 8.0
-    assert [wait.observe(START + 100, DOWN).seconds for _ in range(4)] == [step, step, 8.0, 15.0]
-
-
 ANSWERS = st.sampled_from([PENDING, RUNNING, EMPTY, told("Odd"), NO_KEY, BAD_KEY, REFUSED, UNKNOWN, DOWN, UNREACHED])
-UNHURRIED = settings(deadline=None, database=None, derandomize=True)
 
 
 @UNHURRIED
@@ -360,124 +248,9 @@ def test_no_wait_goes_past_its_deadline_or_asks_all_the_time(expected, answers):
         now += decision.seconds
 
 
-RESULT = READY.task
-OUTCOMES = [READY, Outcome("failed", "m"), Outcome("timeout", ""), lost("Bad key.")]
-
-
-@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.status)
-def test_an_outcome_survives_its_way_through_a_database(outcome):
-    assert Outcome.from_event(json.loads(json.dumps(outcome.event()))) == outcome
-
-
-NUMBERS = st.none() | st.integers(0, 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.text("a1 \"'\\\n字\x00")
-
-
-@UNHURRIED
-@given(
-    st.builds(
-        TaskStatus,
-        task_id=TEXTS,
-        word=st.just("Success"),
-        urls=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
-        submit_time=NUMBERS,
-        finish_time=NUMBERS,
-        video_seconds=NUMBERS,
-        request_id=TEXTS,
-    ),
-    TEXTS,
-)
-def test_every_result_survives_its_way_through_a_database(task, message):
-    outcome = Outcome("success", message, task.result())
-    assert Outcome.from_event(json.loads(json.dumps(outcome.event()))) == outcome
-
-
-EVENT = READY.event()
-STRANGE_EVENTS = [
-    None,
-    "success",
-    [],
-    {},
-    {"status": "success"},
-    {**EVENT, "status": "done"},
-    {**EVENT, "status": "x" * 400},
-    {**EVENT, "status": None},
-    {**EVENT, "status": ["success"]},
-    {**EVENT, "message": None},
-    {**EVENT, "task": None},
-    {**EVENT, "task": []},
-    {**EVENT, "task": {}},
-    {**EVENT, "status": "failed"},
-    {**EVENT, "task": {name: value for name, value in RESULT.items() if name != "task_id"}},
-    {**EVENT, "task": {name: value for name, value in RESULT.items() if name != "urls"}},
-    {**EVENT, "task": {**RESULT, "task_id": 5}},
-    {**EVENT, "task": {**RESULT, "request_id": None}},
-    {**EVENT, "task": {**RESULT, "urls": "https://h/a.mp4"}},
-    {**EVENT, "task": {**RESULT, "urls": []}},
-    {**EVENT, "task": {**RESULT, "urls": [None]}},
-    *(
-        {**EVENT, "task": {**RESULT, name: "5"}}
-        for name in ("video_seconds", "submit_time", "finish_time", "expires_at")
-    ),
-]
-
-
-@pytest.mark.parametrize("event", STRANGE_EVENTS, ids=range(len(STRANGE_EVENTS)))
-def test_any_other_event_is_refused(event):
-    with pytest.raises(ViduEventError) as caught:
-        Outcome.from_event(event)
-    assert str(caught.value) == f"The event must be one of a Vidu trigger, got {repr(event)[:300]}"
-
-
-def test_a_result_that_lacks_the_request_id_is_read_without_one():
-    task = {name: value for name, value in RESULT.items() if name != "request_id"}
-    assert Outcome.from_event({**EVENT, "task": task}) == READY._replace(task={**RESULT, "request_id": ""})
-
-
-NEVER_SENT, TOO_FAST = ViduConnectError("No route."), ViduRateLimitError("Slow.")
-RESENDS = {
-    "a failed connection doubles its pause": (NEVER_SENT, [1, 2, 3], 0.5, [2.0, 4.0, 8.0]),
-    "a rate limit doubles its pause": (TOO_FAST, [1, 2, 3], 0.5, [2.0, 4.0, 8.0]),
-    "the pause is spread from a half to three halves": (TOO_FAST, [1, 3], 0.0, [1.0, 4.0]),
-    "the pause is spread upwards too": (TOO_FAST, [1, 3], 1.0, [3.0, 12.0]),
-    "the fourth POST is the last": (NEVER_SENT, [4, 5], 0.5, [None, None]),
-    "the server's wish comes on top": (ViduRateLimitError("Slow.", retry_after=60.0), [1, 4], 0.5, [62.0, None]),
-    "a long wish is left to Airflow": (ViduRateLimitError("Slow.", retry_after=60.1), [1], 0.5, [None]),
-    "a bad key is not sent again": (BAD_KEY, [1], 0.5, [None]),
-    "a missing connection is not sent again": (NO_KEY, [1], 0.5, [None]),
-    "a refusal is not sent again": (REFUSED, [1], 0.5, [None]),
-    "an unknown outcome is never sent again": (ViduSubmissionUncertainError("Who knows."), [1], 0.5, [None]),
-    "an error of no known kind is not sent again": (ViduError("Odd."), [1], 0.5, [None]),
-}
-
-
-@pytest.mark.parametrize("name", RESENDS)
-def test_a_submit_is_sent_again_only_where_nothing_was_accepted(name):
-    error, posts, jitter, pauses = RESENDS[name]
-    assert [resend_after(error, count, jitter) for count in posts] == pauses
-
-
 def test_a_watch_keeps_the_last_answer():
     wait = watch()
     assert wait.last_answer is None
     wait.observe(1000, RUNNING)
     wait.observe(1001, DOWN)
     assert wait.last_answer is DOWN
-
-
-@pytest.mark.parametrize(
-    ("times", "retry_after", "seconds"),
-    [
-        (0, None, 1.0),
-        (1, None, 2.0),
-        (2, None, 4.0),
-        (5, None, 32.0),
-        (6, None, 60.0),
-        (99, None, 60.0),
-        (1, 1.0, 2.0),
-        (1, 30.0, 30.0),
-        (1, 1e9, 60.0),
-    ],
-)
-def test_a_rate_limit_pauses_everything_for_longer_and_longer_but_a_minute_at_most(times, retry_after, seconds):
-    assert pause_after(times, retry_after) == seconds

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,48 +11,12 @@ from hypothesis import strategies as st
 from airflow_provider_vidu.exceptions import (
     ViduApiError,
     ViduAuthError,
-    ViduConnectError,
-    ViduModerationError,
-    ViduRateLimitError,
     ViduRefusedError,
-    ViduSubmissionUncertainError,
     ViduTaskNotFoundError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.protocol.response import (
-    Submission,
-    TaskState,
-    TaskStatus,
-    parse_submission,
-    parse_task_status,
-    transport_error,
-)
-
-# Made from the documentation: none can be recorded without a paid key.
-SAMPLES = {path.name: path.read_bytes() for path in (Path(__file__).parent / "samples").iterdir()}
-TASK = "8e1f5a0c-task"
-
-
-def read(status, body, headers=None, task=TASK):
-    return parse_task_status(status, headers or {}, body, task)
-
-
-def submit(status, body, headers=None):
-    return parse_submission(status, headers or {}, body)
-
-
-def error_of(call, *arguments, **options):
-    with pytest.raises(ViduApiError) as caught:
-        call(*arguments, **options)
-    return caught.value
-
-
-def shape(error):
-    return {"kind": type(error), "text": str(error), **vars(error)}
-
-
-def fault(code, message="why not", param="req-9", **more):
-    return json.dumps({"error": {"message": message, "type": "t", "param": param, "code": code}, **more}).encode()
+from airflow_provider_vidu.protocol.response import Submission, TaskState, TaskStatus
+from tests.protocol.answers import DATE, SAMPLES, TASK, error_of, fault, read, submit
 
 
 def test_an_accepted_submit_names_task_and_request():
@@ -188,201 +151,6 @@ def test_ids_may_be_numbers():
     assert read(200, body, task="42") == TaskStatus("42", "Running")
 
 
-CHECK = "Check the usage page of the ModelVerse console before you resubmit it."
-UNCERTAIN = f"It may have been accepted and will then be billed. {CHECK}"
-KEY = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
-NO_RIGHT = "This key may not use this model. Choose another model, or have this one enabled."
-TOO_LARGE = "The request is too large. Pass files as URLs instead."
-PAID, READ = "Nothing was paid.", "Polling costs nothing."
-AGAIN = f"{PAID} Correct the request; the API refuses the same one again."
-UNSURE, PASSING = ViduSubmissionUncertainError, ViduUnavailableError
-# HTTP status, code, what a submit raises and advises, what a status request raises and advises
-TABLE = [
-    (400, "param_error", ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (400, "invalid_messages", ViduModerationError, None, ViduRefusedError, READ),
-    (400, "sensitive_check_error", ViduModerationError, None, ViduRefusedError, READ),
-    (400, "model_error", ViduRefusedError, f"{PAID} {NO_RIGHT}", ViduRefusedError, READ),
-    (400, "tokens_too_long", ViduRefusedError, f"{PAID} The prompt is too long. Shorten it.", ViduRefusedError, READ),
-    (400, "websearch_error", ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (400, "a_code_that_nobody_knows", ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (400, None, ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (401, "auth_error", ViduAuthError, f"{PAID} {KEY}", ViduAuthError, f"{READ} {KEY}"),
-    (403, "forbidden", ViduAuthError, f"{PAID} {KEY}", ViduAuthError, f"{READ} {KEY}"),
-    (404, None, ViduRefusedError, f"{PAID} Check the base URL in the connection's host.", ViduTaskNotFoundError, None),
-    (413, None, ViduRefusedError, f"{PAID} {TOO_LARGE}", ViduRefusedError, READ),
-    (422, "invalid_messages", ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (499, None, ViduRefusedError, AGAIN, ViduRefusedError, READ),
-    (408, "timeout", UNSURE, UNCERTAIN, PASSING, READ),
-    (
-        429,
-        "rate_limit",
-        ViduRateLimitError,
-        f"{PAID} Retry later. The server requests a pause of 7 s.",
-        ViduRateLimitError,
-        f"{READ} Retry later. The server requests a pause of 7 s.",
-    ),
-    (500, "internal_error", UNSURE, UNCERTAIN, PASSING, READ),
-    (500, "model_server_error", UNSURE, UNCERTAIN, PASSING, READ),
-    (502, None, UNSURE, UNCERTAIN, PASSING, READ),
-    (503, None, UNSURE, UNCERTAIN, PASSING, READ),
-    (504, "gateway_timeout_error", UNSURE, UNCERTAIN, PASSING, READ),
-    (599, None, UNSURE, UNCERTAIN, PASSING, READ),
-    (200, "param_error", UNSURE, UNCERTAIN, PASSING, READ),
-    (101, None, UNSURE, UNCERTAIN, PASSING, READ),
-]
-MODERATED = f"{PAID} Content moderation refused the text. Change it."
-NOT_KNOWN = f"{READ} The server does not know this task: it is new, has expired or belongs to another key."
-IDS = [f"{row[0]}-{row[1]}" for row in TABLE]
-
-
-@pytest.mark.parametrize(("status", "code", "kind", "advice", "_kind", "_advice"), TABLE, ids=IDS)
-def test_an_error_of_a_submit_tells_whether_it_was_paid(status, code, kind, advice, _kind, _advice):
-    words = f"{code}: why not" if code else "why not"
-    assert shape(error_of(submit, status, fault(code), {"retry-after": "7"})) == {
-        "kind": kind,
-        "text": f"Vidu submit: HTTP {status}, request id req-9: {words}. {advice or MODERATED}",
-        "status": status,
-        "code": code,
-        "request_id": "req-9",
-        "vidu_task_id": None,
-        "retry_after": 7.0,
-    }
-
-
-@pytest.mark.parametrize(("status", "code", "_kind", "_advice", "kind", "advice"), TABLE, ids=IDS)
-def test_an_error_of_a_status_request_names_the_task_and_is_never_uncertain(status, code, _kind, _advice, kind, advice):
-    words = f"{code}: why not" if code else "why not"
-    assert shape(error_of(read, status, fault(code), {"Retry-After": "7"})) == {
-        "kind": kind,
-        "text": f"Status of Vidu task {TASK}: HTTP {status}, request id req-9: {words}. {advice or NOT_KNOWN}",
-        "status": status,
-        "code": code,
-        "request_id": "req-9",
-        "vidu_task_id": TASK,
-        "retry_after": 7.0,
-    }
-
-
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399])
-@pytest.mark.parametrize(
-    ("headers", "target"),
-    [({"Location": "https://elsewhere.example.com/"}, "to https://elsewhere.example.com/"), ({}, "without a target")],
-)
-def test_a_redirect_is_refused_and_says_where_it_led(status, headers, target):
-    advice = "Put the final base URL into the connection's host."
-    of_submit, of_read = error_of(submit, status, b"", headers), error_of(read, status, b"", headers)
-    assert (type(of_submit), type(of_read)) == (ViduRefusedError, ViduRefusedError)
-    assert str(of_submit) == (
-        f"Vidu submit: HTTP {status}: a redirect {target}. {PAID} The provider follows no redirects. {advice}"
-    )
-    assert str(of_read) == (
-        f"Status of Vidu task {TASK}: HTTP {status}: a redirect {target}. {READ} The provider follows no redirects. "
-        f"{advice}"
-    )
-
-
-def test_the_documented_refusal_is_read_whole():
-    assert shape(error_of(submit, 400, SAMPLES["refused.json"])) == {
-        "kind": ViduRefusedError,
-        "text": f"Vidu submit: HTTP 400, request id req-error-1: param_error: duration is out of range. {AGAIN}",
-        "status": 400,
-        "code": "param_error",
-        "request_id": "req-error-1",
-        "vidu_task_id": None,
-        "retry_after": None,
-    }
-
-
-PAGE = "an HTML page, probably from a proxy or gateway"
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-@pytest.mark.parametrize(
-    ("body", "words"), [(SAMPLES["bad_gateway.html"], PAGE), (b"", "an empty body")], ids=["html", "empty"]
-)
-def test_a_gateway_s_own_page_leaves_a_submit_uncertain_and_a_read_to_be_done_again(status, body, words):
-    of_submit, of_read = error_of(submit, status, body), error_of(read, status, body)
-    assert (type(of_submit), str(of_submit)) == (UNSURE, f"Vidu submit: HTTP {status}: {words}. {UNCERTAIN}")
-    assert (type(of_read), str(of_read)) == (PASSING, f"Status of Vidu task {TASK}: HTTP {status}: {words}. {READ}")
-
-
-def nested(depth):
-    return b"[" * depth + b"]" * depth
-
-
-ODD_BODIES = [
-    b"",
-    b"not json",
-    b"null",
-    b"5",
-    b'"text"',
-    b"[]",
-    b'[{"output": {"task_id": "t", "task_status": "Success"}}]',
-    b"{}",
-    b'{"output": null}',
-    b'{"output": []}',
-    b'{"output": "t"}',
-    b'{"output": {}}',
-    b'{"output": {"task_id": null, "task_status": null}}',
-    b'{"output": {"task_id": "", "task_status": " "}}',
-    b'{"output": {"task_id": true, "task_status": true}}',
-    b'{"output": {"task_id": 1.5, "task_status": 1}}',
-    b'{"output": {"task_id": {}, "task_status": []}}',
-    b'{"output": {"task_id": 1' + b"0" * 30 + b"}}",
-    b'{"output": {"task_id": 1' + b"0" * 5000 + b"}}",
-    b'{"output": {"task_id": NaN}}',
-    b'{"output": {"task_id": "t", "task_status": "Success"}, "error": {"message": "but"}}',
-    b'{"output": {"task_id": "t", "task_status": "Success"}, "error": "but"}',
-    b'{"error": {"message": {"a": 1}, "code": [], "param": {}}}',
-    b'{"output": {"task_id": "\xff"}}',
-    b"\x80\x81",
-    nested(100_000),
-    b'{"output": ' + nested(100_000) + b"}",
-    SAMPLES["bad_gateway.html"],
-    SAMPLES["submitted.json"][:-6],
-]
-
-
-@pytest.mark.parametrize("body", ODD_BODIES, ids=range(len(ODD_BODIES)))
-def test_a_success_that_cannot_be_read_leaves_a_submit_uncertain_and_a_read_to_be_done_again(body):
-    assert type(error_of(submit, 200, body)) is UNSURE
-    assert type(error_of(read, 200, body)) is PASSING
-
-
-@pytest.mark.parametrize("status", [400, 404])
-@pytest.mark.parametrize("body", ODD_BODIES, ids=range(len(ODD_BODIES)))
-def test_a_refusal_that_cannot_be_read_is_still_one(status, body):
-    assert type(error_of(submit, status, body)) is ViduRefusedError
-    assert type(error_of(read, status, body)) in (ViduRefusedError, ViduTaskNotFoundError)
-
-
-@pytest.mark.parametrize(("status", "is_taken"), [(199, False), (200, True), (299, True), (300, False)])
-def test_a_task_is_read_only_from_an_answer_with_a_status_of_success(status, is_taken):
-    if is_taken:
-        assert submit(status, SAMPLES["submitted.json"]) == Submission(TASK, "req-submit-1")
-        assert read(status, SAMPLES["running.json"]) == TaskStatus(TASK, "Running")
-    else:
-        assert error_of(submit, status, SAMPLES["submitted.json"]).status == status
-        assert error_of(read, status, SAMPLES["running.json"]).status == status
-
-
-def test_an_answer_of_a_mebibyte_is_read_and_one_byte_more_is_not():
-    accepted, running = (SAMPLES[name].ljust(1 << 20) for name in ("submitted.json", "running.json"))
-    assert submit(200, accepted) == Submission(TASK, "req-submit-1")
-    assert read(200, running) == TaskStatus(TASK, "Running")
-    assert type(error_of(submit, 200, accepted + b" ")) is UNSURE
-    assert type(error_of(read, 200, running + b" ")) is PASSING
-
-
-def test_a_status_beside_an_error_is_not_taken():
-    assert type(error_of(read, 200, fault("c", output={"task_status": "Success", "urls": ["u"]}))) is PASSING
-
-
-def test_another_task_s_status_is_not_taken():
-    body = b'{"output": {"task_id": "another", "task_status": "Success", "urls": ["u"]}}'
-    assert type(error_of(read, 200, body)) is PASSING
-
-
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -423,65 +191,6 @@ def test_a_submit_is_never_told_that_a_task_is_unknown():
     assert type(error_of(submit, 404, fault(None, "task not found"))) is ViduRefusedError
 
 
-@pytest.mark.parametrize(
-    ("body", "words", "code", "request_id"),
-    [
-        (fault("c", "", ""), "c", "c", ""),
-        (fault(None, "m", None), "m", None, ""),
-        (fault(4001, "m", 77), "4001: m", "4001", "77"),
-        (fault(["c"], "m"), "m", None, "req-9"),
-        (fault("c", ["m"], request_id="outer"), "c", "c", "outer"),
-        (fault("c", "ends with a stop."), "c: ends with a stop", "c", "req-9"),
-        (fault("c", "m" * 301, "p" * 301), f"c: {'m' * 300}…", "c", "p" * 300 + "…"),
-        (fault("c\n" * 200, "a\r\nb\x07", "r\ns"), f"{('c ' * 150)}…: a b", "c " * 150 + "…", "r s"),
-        (b'{"detail": "why"}', '{"detail": "why"}', None, ""),
-        (b"plain\n words", "plain words", None, ""),
-        (b"\xff\xfe" + b"x" * 400, "\ufffd\ufffd" + "x" * 298 + "…", None, ""),
-        (b" " * 5 + b"<html>", PAGE, None, ""),
-        (b" " * 995 + b"<html>", PAGE, None, ""),
-        (b" " * 996 + b"<html>", "<html>", None, ""),
-        (fault("c", "larger than 2X."), "c: larger than 2X", "c", "req-9"),
-    ],
-    ids=range(15),
-)
-def test_the_server_s_own_words_are_quoted_on_one_line_and_cut(body, words, code, request_id):
-    error = error_of(submit, 400, body)
-    request = f", request id {request_id}" if request_id else ""
-    assert (str(error), error.code, error.request_id) == (
-        f"Vidu submit: HTTP 400{request}: {words}. {AGAIN}",
-        code,
-        request_id,
-    )
-
-
-DATE = "Wed, 15 Apr 2026 08:00:00 GMT"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"Retry-After": "0"}, 0.0),
-        ({"RETRY-AFTER": " 30 "}, 30.0),
-        ({"retry-after": "999999999"}, 999999999.0),
-        ({"Retry-After": "9999999999"}, None),
-        ({"Retry-After": "-1"}, None),
-        ({"Retry-After": "1.5"}, None),
-        ({"Retry-After": "٣"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": ""}, None),
-        ({"Retry-After": "Wed, 15 Apr 2026 08:00:09 GMT", "Date": DATE}, 9.0),
-        ({"Retry-After": "Wed, 15 Apr 2026 07:00:00 GMT", "Date": DATE}, 0.0),
-        ({"Retry-After": "Wed, 15 Apr 2026 10:00:09 +0200", "date": DATE}, 9.0),
-        ({"Retry-After": "Wed, 15 Apr 2026 08:00:09 GMT"}, None),
-        ({"Retry-After": "Wed, 15 Apr 2026 08:00:09 -0000", "Date": DATE}, None),
-        ({"Retry-After": "Wed, 99 Apr 2026 08:00:09 GMT", "Date": DATE}, None),
-    ],
-)
-def test_retry_after_counts_seconds_or_from_the_server_s_own_clock(headers, seconds):
-    assert error_of(read, 429, b"", headers).retry_after == seconds
-
-
 NOISE = "".join(map(chr, range(32, 127))) + "\x00\n字ſİ\ud800"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(NOISE),
@@ -515,35 +224,6 @@ def test_every_answer_is_a_value_or_an_api_error(status, headers, body):
             assert len(str(answer)) < 2000
         else:
             assert (type(answer), 200 <= status < 300) == (kind, True)
-
-
-def test_a_request_that_was_never_sent_costs_nothing():
-    assert shape(transport_error("DNS", sent=False, vidu_task_id=None)) == {
-        "kind": ViduConnectError,
-        "text": "Could not connect to the Vidu API: DNS. Nothing was sent or paid. A retry can help.",
-        "status": None,
-        "code": None,
-        "request_id": "",
-        "vidu_task_id": None,
-        "retry_after": None,
-    }
-    assert transport_error("DNS", sent=False, vidu_task_id=TASK).vidu_task_id == TASK
-
-
-@pytest.mark.parametrize(
-    ("task", "kind", "text"),
-    [
-        (None, ViduSubmissionUncertainError, f"The API did not answer the Vidu submit: read time-out. {UNCERTAIN}"),
-        (
-            TASK,
-            ViduUnavailableError,
-            f"The API did not answer the poll of Vidu task {TASK}: read time-out. Polling costs nothing.",
-        ),
-    ],
-)
-def test_a_request_without_an_answer_is_uncertain_only_for_a_submit(task, kind, text):
-    error = transport_error("read time-out", sent=True, vidu_task_id=task)
-    assert (type(error), str(error), error.vidu_task_id) == (kind, text, task)
 
 
 def test_samples_hold_no_key():

@@ -11,31 +11,18 @@ import requests
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_vidu.durable.stored_files import StoredFiles
-from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDownloadError, ViduRequestError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.texts import without_secrets
 from airflow_provider_vidu.storage.video_store import VideoStore
-from dev.emulator_client import set_connection
 from tests.quick import Store, context_of
+from tests.storage.videos import LOG, files, store_at
 
 pytestmark = pytest.mark.usefixtures("soon")
-LOG = logging.getLogger("store")
-
-
-def store_at(destination: object) -> VideoStore:
-    return VideoStore(str(destination), "vidu_default", LOG)
-
-
-def downloads(emulator) -> int:
-    return sum(request["path_qs"].startswith("/files/") for request in emulator.requests)
 
 
 def content(url: str) -> bytes:
     return requests.get(url, timeout=10).content
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
 
 
 @pytest.fixture(params=["directory", "bucket"])
@@ -100,13 +87,6 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
         "2027-01-15 08:00 UTC. Store it again, at no cost."
     )
     assert place.files() == {}
-
-
-@pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
-def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
-    result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
-    with pytest.raises(ViduDownloadError, match=r"stay at its url until 24 hours after the generation finished\. "):
-        store_at(tmp_path / "videos").store(result)
 
 
 def remembering(place: Place, state: Store | None) -> VideoStore:
@@ -205,58 +185,6 @@ def test_a_file_that_is_not_complete_is_replaced(emulator, finish, place, what):
     assert place.files() == {name: video}
 
 
-def test_an_expired_link_is_refreshed_once(emulator, finish, tmp_path):
-    result = finish()
-    emulator.arm({"on": "download", "fault": "expired"})
-    asked = len(emulator.requests)
-    store_at(tmp_path).store(result)
-    assert [request["path_qs"].partition("?")[0] for request in emulator.requests][asked:] == [
-        f"/files/{result['task_id']}.mp4",
-        "/v1/tasks/status",
-        f"/files/{result['task_id']}.mp4",
-    ]
-    assert files(tmp_path) == [f"{result['task_id']}.mp4"]
-
-
-def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path):
-    result = finish()
-    emulator.arm({"on": "download", "fault": "expired", "times": None})
-    with pytest.raises(ViduDownloadError) as caught:
-        store_at(tmp_path).store(result)
-    refused = [request for request in emulator.requests if request["path_qs"].startswith("/files/")]
-    urls = [f"{emulator.url}{request['path_qs']}" for request in refused]
-    assert len(set(urls)) == 2
-    assert all(f"HTTP 403 instead of the video at {without_secrets(url)}. " in str(caught.value) for url in urls)
-    assert files(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "text"),
-    [
-        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 urls"),
-        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 urls"),
-        ({"fault": "error", "status": 500}, "HTTP 500"),
-    ],
-    ids=str,
-)
-def test_a_link_that_cannot_be_refreshed_fails_naming_both_reasons(emulator, finish, tmp_path, fault, text):
-    result = finish()
-    emulator.arm({"on": "download", "fault": "expired"}, {"on": "status", **fault})
-    with pytest.raises(ViduDownloadError, match="HTTP 403 instead of the video") as caught:
-        store_at(tmp_path).store(result)
-    assert "The attempt with a fresh link failed: " in str(caught.value)
-    assert text in str(caught.value)
-    assert downloads(emulator) == 1
-
-
-def test_what_is_no_expired_link_is_not_refreshed(emulator, finish, tmp_path):
-    result = finish()
-    emulator.arm({"on": "download", "fault": "error", "status": 400})
-    with pytest.raises(ViduDownloadError, match="HTTP 400"):
-        store_at(tmp_path).store(result)
-    assert downloads(emulator) == 1
-
-
 def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
     monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
     with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
@@ -298,15 +226,6 @@ def test_a_local_directory_keeps_its_name(emulator, finish, tmp_path, name):
     assert files(tmp_path) == [uri.removeprefix(f"file://{tmp_path}/")]
 
 
-def test_a_missing_connection_is_named(emulator, finish, tmp_path, monkeypatch):
-    result = finish()
-    monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
-    with pytest.raises(ViduConnectionSettingsError, match="no Airflow connection"):
-        store_at(tmp_path).store(result)
-    with pytest.raises(ViduConnectionSettingsError, match="no Airflow connection"):
-        next(store_at(tmp_path).store_all([(result, "", 0)]))
-
-
 def test_many_are_stored_together_and_what_fails_stops_no_other(emulator, finish, place):
     result = finish()
     (url,) = result["urls"]
@@ -336,19 +255,6 @@ def test_many_are_stored_together_and_what_fails_stops_no_other(emulator, finish
     assert place.files() == dict.fromkeys(stored, video)
 
 
-def test_the_connection_is_looked_up_once_for_many(emulator, finish, tmp_path, monkeypatch):
-    from airflow.sdk import BaseHook
-
-    result, seen = finish(), []
-    get = BaseHook.get_connection
-    monkeypatch.setattr(
-        BaseHook, "get_connection", classmethod(lambda cls, conn_id: seen.append(conn_id) or get(conn_id))
-    )
-    items = [({**result, "task_id": f"task-{index}"}, "", index) for index in range(20)]
-    assert len(dict(store_at(tmp_path).store_all(items))) == 20
-    assert seen == ["vidu_default"]
-
-
 def test_what_has_not_begun_is_left_when_the_reader_stops(emulator, finish, tmp_path):
     result = finish()
     items = [({**result, "task_id": f"task-{index}"}, "", index) for index in range(1000)]
@@ -358,12 +264,3 @@ def test_what_has_not_begun_is_left_when_the_reader_stops(emulator, finish, tmp_
     stored = files(tmp_path)
     assert 0 < len(stored) < 1000
     assert not [name for name in stored if name.endswith(".part")]
-
-
-def test_the_key_goes_along_with_no_download(emulator, finish, tmp_path, monkeypatch):
-    set_connection(monkeypatch, host=emulator.url, extra={"auth_scheme": "bearer"})
-    result = finish()
-    emulator.arm({"on": "download", "fault": "truncate"})
-    store_at(tmp_path).store(result)
-    assert downloads(emulator) == 2
-    assert [task["authorization_on_download"] for task in emulator.tasks] == [False]
