@@ -23,7 +23,7 @@ down: $(READY) ## Stop the servers that "make up" started
 	@$(RUN) -m dev.demo down
 
 test: $(READY) ## Run the tests, including one path through a real Airflow
-	$(RUN) -m pytest -m "not system" -n 2 --dist loadscope --cov=airflow_provider_vidu --cov-branch --cov-report=
+	$(RUN) -m pytest -m "not system and not long" -n 2 --dist loadscope --cov=airflow_provider_vidu --cov-branch --cov-report=
 	$(RUN) -m coverage report --skip-covered --fail-under=95
 	$(RUN) -m coverage report --skip-covered --fail-under=100 --include=$(COVERED)
 	$(RUN) -m pytest -m smoke tests/system
@@ -31,8 +31,8 @@ test: $(READY) ## Run the tests, including one path through a real Airflow
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke and not long" tests/system
 
-test-long: $(READY) ## Run what takes too long for every change: workers killed in batches of a thousand
-	$(RUN) -m pytest -m long tests/system
+test-long: $(READY) ## Run what takes too long for every change, such as kills in batches of a thousand
+	$(RUN) -m pytest -m long tests
 
 screenshots: $(READY) browser ## Take the screenshots of Airflow's UI in docs/images again
 	$(RUN) -m pytest tests/system/screenshots.py
