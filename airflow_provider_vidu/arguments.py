@@ -170,6 +170,21 @@ def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
     return found
 
 
+def check_outputs(operator: object) -> None:
+    """
+    Refuse ``multiple_outputs`` for an operator that does not return a dictionary.
+
+    Airflow would fail the task after it has paid.
+
+    :param operator: an operator.
+    :raises ViduRequestError: if it is set. Nothing was sent.
+    """
+    if getattr(operator, "multiple_outputs", False):
+        from airflow_provider_vidu.protocol.request import refusal
+
+        raise refusal([f"multiple_outputs must be False for {type(operator).__name__}, got True"])
+
+
 def is_unmapped(operator: object) -> bool:
     """
     Check whether an operator is a mapped task's instance on a worker.

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from tests.quick import QUICK, lines
 
-TEXTS = ["1e5", "007.50", "0x10", "1_000", "True", "None", "[1]", "2026"]
+TEXTS = ["1e5", "007.50", "0x10", "1_000", "True", "[1]", "2026"]
 
 
 def test_an_authors_text_is_sent_as_it_was_written(run_dag, emulator, videos):
@@ -67,3 +71,53 @@ def test_a_picture_that_json_cannot_hold_is_refused_when_the_dag_is_parsed(value
         ViduSubmitOperator(
             task_id="submit", vidu_type="img2video", model="viduq2-pro", prompt="p", first_frame_url=value
         )
+
+
+@pytest.mark.parametrize("missing", ["None", "nan", "null", " None\n"])
+def test_a_text_that_a_template_makes_of_a_missing_value_is_refused(run_dag, emulator, missing):
+    quick = {name: value for name, value in QUICK.items() if name != "prompt"}
+    ran = run_dag(
+        lambda: ViduSubmitOperator(task_id="submit", **quick, prompt="{{ params.text }}"), params={"text": missing}
+    )
+    assert type(ran.error) is AirflowFailException
+    assert str(ran.error).startswith("prompt must be a non-blank text of at most 2,000 characters, got ")
+    assert "as a template renders a missing value" in str(ran.error)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("destination", [Path("s3://bucket/videos"), "gs:/bucket/videos", "None", "nan"])
+def test_a_destination_that_lost_a_slash_or_is_missing_is_refused_when_the_dag_is_parsed(destination):
+    with pytest.raises(ViduRequestError, match="destination must be a path, or a URI with two slashes"):
+        ViduGenerateVideoOperator(task_id="make", **QUICK, destination=destination)
+
+
+def test_base64_without_the_beginning_of_a_data_uri_is_refused_with_the_next_step(run_dag, emulator):
+    ran = run_dag(
+        lambda: ViduSubmitOperator(
+            task_id="submit", vidu_type="img2video", model="viduq2-pro", prompt="p", first_frame_url="iVBORw0K" * 900
+        )
+    )
+    assert type(ran.error) is AirflowFailException
+    assert "got a text of 7,200 characters. Nothing was sent or paid. If it is base64, put" in str(ran.error)
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda **given: ViduSubmitOperator(**QUICK, **given), "multiple_outputs must be False for ViduSubmitOperator"),
+        (
+            lambda **given: ViduToObjectStorageOperator(destination="/videos", vidu_task_id="t", **given),
+            "multiple_outputs must be False for ViduToObjectStorageOperator",
+        ),
+    ],
+)
+def test_outputs_that_fail_after_the_payment_are_refused_when_the_dag_is_parsed(make, rule):
+    with pytest.raises(ViduRequestError, match=rule):
+        make(task_id="t", multiple_outputs=True)
+
+
+def test_a_submit_has_to_hand_its_task_on():
+    with pytest.raises(ViduRequestError, match="do_xcom_push must be True, since the XCom hands the task id on"):
+        ViduSubmitOperator(task_id="submit", **QUICK, do_xcom_push=False)
+    ViduGenerateVideoOperator(task_id="make", **QUICK, do_xcom_push=False, multiple_outputs=True)

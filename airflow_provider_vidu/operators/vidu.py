@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import LiteralTexts, is_literal, is_unmapped, problems_now, read_request
+from airflow_provider_vidu.arguments import (
+    LiteralTexts,
+    check_outputs,
+    is_literal,
+    is_unmapped,
+    problems_now,
+    read_request,
+)
 from airflow_provider_vidu.costs import check_paying, estimated_within, prices_of
 from airflow_provider_vidu.exceptions import (
     ViduBudgetError,
@@ -188,6 +195,7 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
         self.max_cost = max_cost
         self.prices = prices
         if not is_unmapped(self):
+            self._check_outputs()
             check_paying(on_uncertain, on_budget, max_cost, prices)
             self._check_literals()
 
@@ -199,6 +207,12 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
             extra_input=self.extra_input,
             extra_parameters=self.extra_parameters,
         )
+
+    def _check_outputs(self) -> None:
+        check_outputs(self)
+        if not self.do_xcom_push:
+            # Only the log would have the id of the paid task.
+            raise refusal(["do_xcom_push must be True, since the XCom hands the task id on, got False"])
 
     def _check_literals(self) -> None:
         """

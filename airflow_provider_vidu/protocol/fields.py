@@ -8,7 +8,14 @@ import re
 from enum import Enum
 from typing import Any, NamedTuple
 
-from airflow_provider_vidu.protocol.texts import brief, data_uri_bytes, is_data_uri, is_url, is_usable_url
+from airflow_provider_vidu.protocol.texts import (
+    brief,
+    data_uri_bytes,
+    is_data_uri,
+    is_missing,
+    is_url,
+    is_usable_url,
+)
 
 # Compiled at first use, because most patterns serve errors, and Airflow parses DAG files again and again.
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
@@ -181,9 +188,15 @@ def _spelled(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _text(field: Field, value: Any) -> str | None:
+def _no_text(value: Any) -> str | None:
     if not isinstance(value, str):
         return brief(value)
+    return f"{brief(value)}, as a template renders a missing value" if is_missing(value) else None
+
+
+def _text(field: Field, value: Any) -> str | None:
+    if fault := _no_text(value):
+        return fault
     if field.choices and value not in field.choices:
         return brief(value)
     if field.required and not value.strip():
@@ -194,8 +207,8 @@ def _text(field: Field, value: Any) -> str | None:
 
 
 def _speech(field: Field, value: Any) -> str | None:
-    if not isinstance(value, str):
-        return brief(value)
+    if fault := _no_text(value):
+        return fault
     for pause in re.findall(_PAUSE, value):
         if not re.fullmatch(r"\d{1,2}(\.\d{1,2})?", pause, re.ASCII) or not 0.01 <= float(pause) <= 99.99:
             return f"the pause <#{pause[:20]}#>"

@@ -68,6 +68,15 @@ def one_line(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
+def is_missing(text: str) -> bool:
+    """
+    Check whether a text is what a template or a table makes of a missing value.
+
+    :param text: a text of an author.
+    """
+    return text.strip() in ("None", "nan", "NaN", "NaT", "<NA>", "null", "undefined")
+
+
 def unstopped(text: str) -> str:
     """
     Remove the full stop at the end of a sentence in English or Chinese.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.texts import brief, first_few
+from airflow_provider_vidu.protocol.texts import brief, first_few, is_missing
 
 PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
 MAX_CUSTOM_ID_BYTES = 180
@@ -21,6 +21,7 @@ _PLACEHOLDER = re.compile(r"\{(custom_id|task_id|index)\}")
 # Any other use of braces is part of the name.
 _MISSPELT = re.compile(r"\{\s*(?:[A-Za-z_][\w.]*\s*(?:[!:\[][^{}]*)?\}|(?:custom_id|task_id|index)\b)|\{\}")
 # ObjectStoragePath drops a part of each of these. Stores read the text after ?versionId= as a version.
+_ONE_SLASH = re.compile(r"(?!(?i:file|local):)[A-Za-z][A-Za-z0-9+.-]+:/")
 _LOST = re.compile(r"[\x00-\x1f\x7f]|::|\?#|\?versionid=", re.IGNORECASE)
 # Longest file name on common file systems.
 _MAX_NAME_BYTES = 255
@@ -62,6 +63,8 @@ class Destination:
             raise self._wrong(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._wrong(template, "have placeholders after the bucket's name only")
+        if not is_uri and (is_missing(template) or _ONE_SLASH.match(template)):
+            raise self._wrong(template, "be a path, or a URI with two slashes after its scheme (a Path takes one away)")
         if ".." in path.split("/"):
             raise self._wrong(template, "be a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)

@@ -30,6 +30,8 @@ from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, loo
 from airflow_provider_vidu.storage.roots import find, read_root
 
 Warn = Callable[..., None]
+_LONGEST_PATH = 4096
+"""Characters of the longest path that Linux takes."""
 
 
 def with_files_read(request: Request, warn: Warn) -> Request:
@@ -93,6 +95,12 @@ def _read(location: str, name: str) -> bytes:
         raise ViduRequestError(
             f"{name} must be a data URI such as data:image/png;base64,…, got {brief(location)}. Nothing was sent or "
             "paid. Correct the data URI."
+        )
+    if len(location) > _LONGEST_PATH:
+        raise ViduRequestError(
+            f"{name} must be an http(s) URL, a data URI, or the path or URI of a file, got a text of "
+            f"{len(location):,} characters. Nothing was sent or paid. If it is base64, put the beginning of a data URI "
+            "such as data:image/png;base64, before it."
         )
     from airflow.sdk import ObjectStoragePath
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import LiteralTexts, as_text, is_literal, is_unmapped
+from airflow_provider_vidu.arguments import LiteralTexts, as_text, check_outputs, is_literal, is_unmapped
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
@@ -67,6 +67,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         if (result is None) == (vidu_task_id is None):
             given = "neither" if result is None else "both"
             raise request.refusal([f"result or vidu_task_id must be given, not both, got {given}"])
+        if not is_unmapped(self):
+            check_outputs(self)
         self.destination = destination
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
