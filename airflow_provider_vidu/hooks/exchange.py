@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow_provider_vidu.exceptions import ViduApiError, ViduRequestError
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.protocol.coding import decoded
-from airflow_provider_vidu.protocol.request import Body, encode
+from airflow_provider_vidu.protocol.reach import unreachable
+from airflow_provider_vidu.protocol.request import Body, encode, refusal
 from airflow_provider_vidu.protocol.response import (
     Submission,
     TaskStatus,
@@ -68,7 +70,8 @@ class Exchange(Generic[Parsed]):
         """
         Prepare a submit.
 
-        :raises ViduRequestError: If the body is not a mapping of JSON values. Nothing was sent.
+        :raises ViduRequestError: If the body is not a mapping of JSON values, or the service cannot fetch one of its
+            URLs. Nothing was sent.
         """
         try:
             data = encode(body) if isinstance(body, Mapping) else b""
@@ -79,6 +82,8 @@ class Exchange(Generic[Parsed]):
                 f"body must be a mapping of JSON values, as protocol.request.build returns it, got {brief(body)}. "
                 "Nothing was sent."
             )
+        if problem := unreachable(body, urlsplit(settings.base_url).hostname or "", time.time()):
+            raise refusal([problem], "Pass a public URL, or the path or s3:// URI of a file if the field takes files")
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
         return Exchange(
             settings,

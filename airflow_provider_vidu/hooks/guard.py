@@ -7,7 +7,6 @@ No link from an XCom or a redirect reaches such a host.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from functools import cached_property
 from typing import Any
@@ -20,28 +19,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.hooks.answers import AnswerAdapter, read_answers
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
+from airflow_provider_vidu.protocol.reach import is_public
 from airflow_provider_vidu.protocol.texts import brief
-
-# Both networks embed an IPv4 address in the last 32 bits.
-_WITH_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
-_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
-
-
-def is_public(address: str) -> bool:
-    """
-    Return whether an address is public, not private, loopback or link-local.
-
-    :param address: An IPv4 or IPv6 address.
-    """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.is_site_local or found in _LOCAL_NAT64:
-            return False
-        teredo = found.teredo
-        last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if any(found in one for one in _WITH_IPV4) else None
-        if inner := found.ipv4_mapped or found.sixtofour or (teredo[1] if teredo else None) or last:
-            return is_public(str(inner))
-    return found.is_global and not found.is_multicast
 
 
 class DownloadAdapter(AnswerAdapter):

@@ -124,8 +124,8 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.requests = requests
-        self.destination = destination
-        self.manifest = manifest
+        self.destination = as_text(destination)
+        self.manifest = as_text(manifest)
         self.vidu_conn_id = vidu_conn_id
         self.fail_on = fail_on
         self.max_cost = max_cost

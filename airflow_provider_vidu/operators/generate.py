@@ -64,7 +64,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.destination = destination
+        self.destination = as_text(destination)
         self.sidecar = sidecar
         self.deferrable = deferrable
         self.poke_interval = poke_interval

@@ -49,7 +49,7 @@ class ViduRescueOperator(LiteralTexts, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.destination = destination
+        self.destination = as_text(destination)
         self.after = after
         self.sidecar = sidecar
         if is_literal(destination) and not is_unmapped(self):

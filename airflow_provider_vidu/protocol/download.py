@@ -127,7 +127,7 @@ class Download:
             raise BrokenOff(f"HTTP {status} instead of the video")
         named = {name.lower(): value for name, value in headers.items()}
         codings, unknown = codings_of(named)
-        if self._asks_for_rest and status in (206, 416):
+        if self._asks_for_rest and status in (206, 304, 412, 416):
             if status == 206 and not codings and self._is_same(named) and self._goes_on(named.get("content-range", "")):
                 return False
             self._has_parts = False

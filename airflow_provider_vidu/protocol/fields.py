@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.texts import (
+    bare_url,
     brief,
     data_uri_bytes,
     is_data_uri,
@@ -91,10 +92,12 @@ class Field(NamedTuple):
             return str(value)
         if self.kind in (Kind.IMAGES, Kind.SUBJECTS):
             value = listed(value.strip(), value) if isinstance(value, str) else value
-            return [_named_by_texts(one) for one in value] if isinstance(value, (list, tuple)) else value
+            return [_named_by_texts(bare_url(one)) for one in value] if isinstance(value, (list, tuple)) else value
         if not isinstance(value, str):
             return value
         text = value.strip()
+        if self.kind in (Kind.URL, Kind.MEDIA):
+            return bare_url(value)
         if self.kind is Kind.BOOLEAN:
             return {"true": True, "false": False}.get(text.lower(), value)
         if self.kind is Kind.INTEGER and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
@@ -147,11 +150,13 @@ class Field(NamedTuple):
 
 
 def _named_by_texts(subject: Any) -> Any:
-    """Convert a subject's id and voice id to texts if native rendering made them numbers."""
+    """Clean a subject's URLs, and convert its id and voice id to texts if native rendering made them numbers."""
     if isinstance(subject, str):
         subject = listed(subject.strip(), subject)
     if not isinstance(subject, dict):
         return subject
+    if isinstance(subject.get("images"), (list, tuple)):
+        subject = subject | {"images": [bare_url(one) for one in subject["images"]]}
     names = {name: subject[name] for name in ("id", "voice_id") if isinstance(subject.get(name), (int, float))}
     return subject | {name: str(value) for name, value in names.items()}
 

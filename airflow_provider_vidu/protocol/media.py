@@ -21,6 +21,8 @@ from airflow_provider_vidu.protocol.mp4 import Boxes
 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
+_ZEROS = 64
+"""Zero bytes at the end of a picture that mean a lost rest; compressed pixels do not end so."""
 _AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4"))
 
 
@@ -212,7 +214,11 @@ def _is_whole_webp(data: bytes) -> bool:
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if not kind.isascii() or not kind.decode("ascii").isprintable():
             return False
-        has_pixels |= kind in (b"VP8 ", b"VP8L", b"ANMF")
+        if kind in (b"VP8 ", b"VP8L", b"ANMF"):
+            has_pixels = True
+            if size >= _ZEROS and not data[at + 8 : at + 8 + size][-_ZEROS:].strip(b"\0"):
+                # Room that was kept for a copy which broke off.
+                return False
         # RIFF pads chunks to an even length.
         at += 8 + size + size % 2
     return has_pixels and at >= end and end <= len(data) + end % 2

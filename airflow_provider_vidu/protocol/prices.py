@@ -136,7 +136,10 @@ def text_of(data: bytes) -> str:
     These are UTF-8, UTF-16 with a byte order mark, and GB18030 of Chinese Windows.
 
     :param data: content of the file.
+    :raises ValueError: if it is a workbook.
     """
+    if data.startswith(b"PK\3\4"):
+        raise ValueError("it is a workbook; save it as CSV")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     try:

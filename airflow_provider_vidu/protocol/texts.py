@@ -74,7 +74,7 @@ def is_missing(text: str) -> bool:
 
     :param text: a text of an author.
     """
-    return text.strip() in ("None", "nan", "NaN", "NaT", "<NA>", "null", "undefined")
+    return text.strip() in ("None", "nan", "NaN", "NaT", "<NA>", "null", "undefined", "#N/A", "#REF!", "#NAME?")
 
 
 def unstopped(text: str) -> str:
@@ -116,6 +116,20 @@ def is_url(value: Any) -> bool:
     return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
 
 
+def bare_url(value: Any) -> Any:
+    """
+    Remove what a table's cell or a copied text leaves around a URL.
+
+    :param value: a value of an author.
+    :return: the URL without blanks, zero-width characters, quotes and angle brackets around it; any other value as it
+        is.
+    """
+    if not isinstance(value, str):
+        return value
+    bare = value.strip(" \t\r\n\u00a0\u200b\ufeff\"'<>")
+    return bare if is_url(bare) else value
+
+
 def is_usable_url(value: str) -> bool:
     """
     Check whether every HTTP library can read the host and port of an http(s) URL.
@@ -127,6 +141,9 @@ def is_usable_url(value: str) -> bool:
         host = parts.hostname or ""
         is_good = parts.port != 0 and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     except ValueError:
+        return False
+    if re.search(r"[,;\s]+https?://", value, re.IGNORECASE):
+        # Two URLs, as from one cell of a table.
         return False
     # User and password may be quoted, the host may not.
     return is_good and value.isprintable() and not re.search(r"[\s%]", parts.netloc.rpartition("@")[2])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from airflow_provider_vidu.protocol.texts import plain_url
+from airflow_provider_vidu.protocol.texts import is_missing, plain_url
 
 _MAX_URLS = 100
 _LONGEST_URL = 8192
@@ -26,7 +26,7 @@ def identifier(value: object) -> str:
     :return: The id, empty if the value is not an id. An id has at most 256 characters, all of them printable.
     """
     text = plain(value)
-    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
+    return text if len(text) <= _LONGEST_ID and text.isprintable() and not is_missing(text) else ""
 
 
 def plain(value: object) -> str:

@@ -181,6 +181,12 @@ def _is_of_the_run(operator: BaseOperator, template: Any, mapped: set[str]) -> b
 
 
 def _warn_if_local(operator: BaseOperator, path: str) -> None:
+    if is_local(located(path)) and not path.startswith(("/", "file:", "local:")):
+        operator.log.warning(
+            "destination is relative, so the video lies below the working directory of this worker: %s. Use an "
+            "absolute path or a URI.",
+            located(path),
+        )
     if others := _executors_elsewhere(path):
         operator.log.warning(
             "destination is a path of this worker: %s. With %s the next try may run on another machine, which must see "

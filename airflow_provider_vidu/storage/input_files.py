@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -91,17 +92,7 @@ def _read(location: str, name: str) -> bytes:
                 f"{name} must be a URL, a file or a base64 data URI, got one that is not base64 ({error}). Nothing was "
                 "sent or paid. Correct the data URI."
             ) from None
-    if looks_like_data_uri(location):
-        raise ViduRequestError(
-            f"{name} must be a data URI such as data:image/png;base64,…, got {brief(location)}. Nothing was sent or "
-            "paid. Correct the data URI."
-        )
-    if len(location) > _LONGEST_PATH:
-        raise ViduRequestError(
-            f"{name} must be an http(s) URL, a data URI, or the path or URI of a file, got a text of "
-            f"{len(location):,} characters. Nothing was sent or paid. If it is base64, put the beginning of a data URI "
-            "such as data:image/png;base64, before it."
-        )
+    _refuse_other_texts(location, name)
     from airflow.sdk import ObjectStoragePath
 
     try:
@@ -119,6 +110,8 @@ def _read(location: str, name: str) -> bytes:
         raise
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else brief(str(error))
+        if "%" in location and isinstance(error, FileNotFoundError):
+            reason += " of this literal name; a blank is a blank, not %20"
         raise ViduRequestError(
             f"{name} must be an http(s) URL, a data URI, or the path or URI of a file that this worker can read, got "
             f"{brief(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "
@@ -136,6 +129,28 @@ def _read(location: str, name: str) -> bytes:
             "file."
         )
     return data
+
+
+def _refuse_other_texts(location: str, name: str) -> None:
+    """Refuse what is certainly no path, with the step that helps."""
+    if looks_like_data_uri(location):
+        raise ViduRequestError(
+            f"{name} must be a data URI such as data:image/png;base64,…, got {brief(location)}. Nothing was sent or "
+            "paid. Correct the data URI."
+        )
+    got, step = "", ""
+    if location.lstrip()[:1] in ("[", "{"):
+        got, step = brief(location), "Pass a list as upstream.output, or by a template with | tojson"
+    elif len(location) > _LONGEST_PATH:
+        got = f"a text of {len(location):,} characters"
+        step = "If it is base64, put the beginning of a data URI such as data:image/png;base64, before it"
+    elif re.match(r"(?i)\s*(www\.|//|ftp:|https?:)", location):
+        got, step = brief(location), "Write it as https://…"
+    if step:
+        raise ViduRequestError(
+            f"{name} must be an http(s) URL, a data URI, or the path or URI of a file, got {got}. Nothing was sent or "
+            f"paid. {step}."
+        )
 
 
 def _allowed(location: str, name: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ Concurrent downloads of a batch.
 
 They are enough to fill a worker's network link, and few enough for its memory and for hosts that limit connections.
 """
+
+LAG_SECONDS = (0.5, 2.0)
+"""Pauses after which a new file is looked for again: a replica of some stores shows it late."""
 
 
 class StoredBefore(Protocol):
@@ -210,7 +214,7 @@ class VideoStore:
     def _check(self, task_id: str, uri: str, size: int, path: ObjectStoragePath) -> None:
         """Compare the size of the file with the written bytes, and record it."""
         try:
-            stat = path.stat()
+            stat = _stat_of_new(path)
         except PermissionError:
             # Some accounts may write but not read.
             return
@@ -220,6 +224,16 @@ class VideoStore:
             raise ViduDownloadError(f"Wrote {size:,} bytes, but {uri} has {stat.st_size:,}.")
         if self._stored:
             self._stored.add(task_id, uri, stat)
+
+
+def _stat_of_new(path: ObjectStoragePath) -> stat_result:
+    for pause in LAG_SECONDS:
+        try:
+            return path.stat()
+        except FileNotFoundError:
+            time.sleep(pause)
+            path.fs.invalidate_cache(path.path)
+    return path.stat()
 
 
 def _file_at(path: ObjectStoragePath) -> stat_result | None:

@@ -69,7 +69,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             raise request.refusal([f"result or vidu_task_id must be given, not both, got {given}"])
         if not is_unmapped(self):
             check_outputs(self)
-        self.destination = destination
+        self.destination = as_text(destination)
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
 
