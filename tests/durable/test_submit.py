@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
-from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
@@ -22,6 +21,7 @@ from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from dev.emulator_client import KEY as API_KEY
 from tests.quick import QUICK, breaks_once, posts
+from tests.versions import FOREVER
 
 PUSHED = ("return_value", "expected_seconds", "estimated_cost", "request_id", "vidu_request")
 
@@ -240,7 +240,7 @@ class Store:
         return self.value
 
     def set(self, key, value, *, retention=None):
-        assert retention is NEVER_EXPIRE
+        assert retention is FOREVER
         self._call(f"set {'id' if value['vidu_task_id'] else 'intent'}")
         self.written.append(value)
         self.value = value

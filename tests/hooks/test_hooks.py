@@ -12,6 +12,7 @@ import traceback
 
 import pytest
 from airflow.sdk import BaseHook
+from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
@@ -253,6 +254,27 @@ def test_an_airflow_that_does_not_answer_is_a_passing_fault(hook, monkeypatch):
         exceptions.ViduConnectError, match=r"Could not read the connection .* from Airflow \(RuntimeError\)"
     ):
         hook.get_task("some-task")
+
+
+async def test_a_worker_that_cannot_await_its_supervisor_finds_a_stored_connection(emulator, monkeypatch):
+    asked = []
+
+    async def asend(self, message):
+        raise NotImplementedError  # as below Airflow 3.2
+
+    def send(self, message):
+        asked.append((message.conn_id, threading.current_thread() is threading.main_thread()))
+        return comms.ConnectionResult(conn_id=message.conn_id, conn_type="vidu", host=emulator.url, password=KEY)
+
+    monkeypatch.setattr(comms.CommsDecoder, "asend", asend)
+    monkeypatch.setattr(comms.CommsDecoder, "send", send)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms.CommsDecoder(socket=None), raising=False)
+    hook = ViduAsyncHook("stored_in_airflow")
+    try:
+        assert (await hook.settings()).base_url == emulator.url
+    finally:
+        await hook.close()
+    assert asked == [("stored_in_airflow", False)]
 
 
 def test_a_prepared_request_does_not_show_the_key():
