@@ -2,8 +2,8 @@
 """
 The tests on every supported version of Airflow: ``python -m dev.matrix [VERSION[@PYTHON] …]``.
 
-Each version has an environment below ``.matrix`` from its own file in ``constraints``. The runs take turns, because each
-starts a complete Airflow. The table of the README shows the last run of each version.
+Each version has an environment below ``.matrix`` from its own file in ``constraints``. The runs take turns, because
+each starts a complete Airflow. The table of the README shows the last run of each version.
 """
 
 from __future__ import annotations
