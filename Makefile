@@ -5,10 +5,12 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # Every line and branch of these is tested.
 COVERED := 'airflow_provider_vidu/exceptions.py,airflow_provider_vidu/protocol/*,airflow_provider_vidu/durable/*,airflow_provider_vidu/batch/*'
+COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check bench mutants constraints clean
+.PHONY: help demo up down test test-system test-long screenshots browser check bench mutants matrix constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +31,7 @@ test: $(READY) ## Run the tests, including one path through a real Airflow
 	$(RUN) -m pytest -m smoke tests/system
 
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
-	$(RUN) -m pytest -m "system and not smoke and not long" tests/system
+	$(RUN) -m pytest -m "system and not smoke and not long and not matrix" tests/system
 
 test-long: $(READY) ## Run what takes too long for every change, such as kills in batches of a thousand
 	$(RUN) -m pytest -m long tests
@@ -55,14 +57,17 @@ mutants: $(READY) ## Look for code that no test guards: protocol, durable and ba
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,mutants]'
 	for group in $(or $(MUTANTS),protocol durable batch); do $(RUN) -m dev.mutants $$group || exit; done
 
-constraints: $(VENV)/bin/uv ## Rewrite constraints.txt with the newest versions
-	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		pyproject.toml --output-file constraints.txt
+matrix: $(READY) ## Test on every supported Airflow, or those in VERSIONS (hours); rewrites the README's table
+	$(RUN) -m dev.matrix $(VERSIONS)
+
+constraints: $(VENV)/bin/uv ## Rewrite constraints.txt and constraints/*.txt with the newest versions
+	$(COMPILE) --all-extras pyproject.toml --output-file constraints.txt
+	for limits in constraints/*.in; do \
+		$(COMPILE) --extra dev --extra emulator -c $$limits pyproject.toml --output-file $${limits%.in}.txt || exit; done
 
 clean: ## Stop the servers; remove the environment and the caches, but no video
 	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
-	rm -rf $(VENV) .bed mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .matrix .bed mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from airflow import sdk
 
 from airflow_provider_vidu.durable import state_store, stored_files
 from airflow_provider_vidu.durable.ledger import Ledger
@@ -53,6 +54,8 @@ class InPlaceOf:
 def kept_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> str:
     """Where the attempts of earlier tries are kept."""
     if request.param == "ledger":
+        monkeypatch.delitem(vars(sdk)["__lazy_imports"], "NEVER_EXPIRE", raising=False)
+        monkeypatch.delattr(sdk, "NEVER_EXPIRE", raising=False)
         known: dict[int, tuple[Any, Ledger, dict[str, dict[str, Any]]]] = {}
 
         def task_states(context: Any) -> Any:

@@ -117,9 +117,10 @@ class StateStore:
 
     def _set(self, key: str, value: Any) -> None:
         if self._store is not None:
-            from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]
+            from airflow import sdk
 
-            self._store.set(key, value, retention=NEVER_EXPIRE)
+            # Airflow below 3.3 has no such value, and the ledger, which is the store there, needs none.
+            self._store.set(key, value, retention=getattr(sdk, "NEVER_EXPIRE", None))
 
     @staticmethod
     def strange(key: str, stored: Any) -> ViduStateError:

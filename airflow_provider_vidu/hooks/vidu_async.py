@@ -10,7 +10,6 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from airflow.providers.common.compat.sdk import BaseHook
 from yarl import URL
 
 from airflow_provider_vidu.exceptions import (
@@ -20,7 +19,13 @@ from airflow_provider_vidu.exceptions import (
     ViduRateLimitError,
     ViduUnavailableError,
 )
-from airflow_provider_vidu.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, no_settings, read_settings
+from airflow_provider_vidu.hooks.connection import (
+    DEFAULT_CONN_ID,
+    ConnectionSettings,
+    look_up,
+    no_settings,
+    read_settings,
+)
 from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
 from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
@@ -146,7 +151,7 @@ class ViduAsyncHook:
         try:
             try:
                 async with asyncio.timeout(LOOK_UP_SECONDS):
-                    connection = await BaseHook.aget_connection(self.vidu_conn_id)
+                    connection = await look_up(self.vidu_conn_id)
             except Exception as error:
                 raise no_settings(self.vidu_conn_id, error) from None
             settings = read_settings(connection)

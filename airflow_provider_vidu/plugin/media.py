@@ -25,7 +25,7 @@ from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, 
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import without_data
 from airflow_provider_vidu.storage.manifest import record_of
-from airflow_provider_vidu.storage.roots import Root, read_root
+from airflow_provider_vidu.storage.roots import Root, read_root, split_roots
 
 LINES_A_PAGE = 200
 _LINE_BYTES = 1 << 16
@@ -48,7 +48,7 @@ def is_on() -> bool:
 
 
 def _root_texts() -> list[str]:
-    return conf.getlist("vidu", "media_roots", fallback="")  # type: ignore[no-any-return]
+    return split_roots(conf.get("vidu", "media_roots", fallback=""))
 
 
 def _roots() -> list[Root]:

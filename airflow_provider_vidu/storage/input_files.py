@@ -28,7 +28,7 @@ from airflow_provider_vidu.protocol.media import (
 )
 from airflow_provider_vidu.protocol.request import Request
 from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, named
-from airflow_provider_vidu.storage.roots import find, read_root
+from airflow_provider_vidu.storage.roots import find, read_root, split_roots
 
 Warn = Callable[..., None]
 _LONGEST_PATH = 4096
@@ -161,7 +161,7 @@ def _allowed(location: str, name: str) -> str:
     """
     from airflow.providers.common.compat.sdk import conf
 
-    sources = conf.getlist("vidu", "media_sources", fallback="")
+    sources = split_roots(conf.get("vidu", "media_sources", fallback=""))
     if not sources:
         return location
     is_local = "://" not in location or location.startswith(("file://", "local://"))

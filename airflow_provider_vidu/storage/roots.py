@@ -48,6 +48,18 @@ class Found(NamedTuple):
     rest: tuple[str, ...]
 
 
+def split_roots(text: str) -> list[str]:
+    """
+    Split the text of an option that lists roots.
+
+    Airflow below 3.2 splits an empty text into one empty root, so the provider cannot leave this to Airflow.
+
+    :param text: the option, with commas between the roots.
+    :return: the texts of the roots; an empty list only if the option is empty.
+    """
+    return [root.strip() for root in text.split(",")] if text else []
+
+
 def read_root(text: str) -> Root:
     """
     Parse a root of the configuration.

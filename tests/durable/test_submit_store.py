@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
-from airflow.sdk import NEVER_EXPIRE
 
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
@@ -20,6 +19,7 @@ from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.quick import QUICK, posts
+from tests.versions import FOREVER
 
 AWAY, TIMED_OUT = ConnectionError("Airflow is away"), AirflowTaskTimeout("Time is over")
 
@@ -44,7 +44,7 @@ class Store:
         return self.value
 
     def set(self, key, value, *, retention=None):
-        assert retention is NEVER_EXPIRE
+        assert retention is FOREVER
         self._call(f"set {'id' if value['vidu_task_id'] else 'intent'}")
         self.written.append(value)
         self.value = value

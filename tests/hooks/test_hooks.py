@@ -9,11 +9,12 @@ import threading
 import traceback
 
 import pytest
+from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.hooks.exchange import Exchange
-from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import TaskStatus
 from dev.emulator_client import KEY, set_connection
@@ -243,3 +244,24 @@ def test_an_interim_answer_is_not_taken_for_the_outcome_of_a_submit(hook, monkey
         submission = hook.submit(build("text2video", "viduq2", {"prompt": "a kite"}))
         thread.join()
     assert submission.task_id == "task-7"
+
+
+async def test_a_worker_that_cannot_await_its_supervisor_finds_a_stored_connection(emulator, monkeypatch):
+    asked = []
+
+    async def asend(self, message):
+        raise NotImplementedError  # as below Airflow 3.2
+
+    def send(self, message):
+        asked.append((message.conn_id, threading.current_thread() is threading.main_thread()))
+        return comms.ConnectionResult(conn_id=message.conn_id, conn_type="vidu", host=emulator.url, password=KEY)
+
+    monkeypatch.setattr(comms.CommsDecoder, "asend", asend)
+    monkeypatch.setattr(comms.CommsDecoder, "send", send)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms.CommsDecoder(socket=None), raising=False)
+    hook = ViduAsyncHook("stored_in_airflow")
+    try:
+        assert (await hook.settings()).base_url == emulator.url
+    finally:
+        await hook.close()
+    assert asked == [("stored_in_airflow", False)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vidu.get_provider_info import get_provider_info
-from airflow_provider_vidu.storage.roots import MAX_CHARACTERS, Found, Root, find, read_root
+from airflow_provider_vidu.storage.roots import MAX_CHARACTERS, Found, Root, find, read_root, split_roots
 
 LOCAL = Root("", ("data", "videos"))
 BUCKET = Root("s3://aws_default@videos", ())
@@ -137,3 +137,10 @@ def test_the_documented_roots_are_roots():
     (schemes,) = re.findall(r"an object store \(([^)]+)\)", page)
     with pytest.raises(ValueError, match=f"one of {schemes.replace('`', '')}, such as"):
         read_root("sftp://host")
+
+
+@pytest.mark.parametrize(
+    ("text", "roots"), [("", []), ("/a", ["/a"]), ("/a , s3://b", ["/a", "s3://b"]), (",", ["", ""]), (" ", [""])]
+)
+def test_only_an_empty_option_lists_no_root(text, roots):
+    assert split_roots(text) == roots

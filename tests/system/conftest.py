@@ -15,6 +15,7 @@ from airflow_provider_vidu.emulator.server import Settings, running
 from dev.airflow_bed import AirflowBed
 from dev.emulator_client import Api
 from dev.emulator_process import EmulatorProcess
+from tests.system.support.batches import BatchRun
 from tests.system.support.browser import chromium
 from tests.system.support.guarded import GuardedServer
 from tests.system.support.trouble import CarefulRun
@@ -85,6 +86,13 @@ def careful(bed: AirflowBed, emulator: EmulatorProcess, tmp_path: Path) -> Calla
     """Start a run of a careful DAG: its tasks stop where they are told to."""
     emulator.release()
     return partial(CarefulRun, bed, emulator, tmp_path)
+
+
+@pytest.fixture
+def batch(bed: AirflowBed, emulator: EmulatorProcess, tmp_path: Path) -> Callable[..., BatchRun]:
+    """Start a run of the DAG ``batches``."""
+    emulator.release()
+    return lambda name="one", **conf: BatchRun(bed, emulator, tmp_path / name, **conf)
 
 
 # Not longer than a module: while it lives, Playwright's event loop counts as running, so that no other could be run.

@@ -3,59 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 from PIL import Image
 
 from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS
-from airflow_provider_vidu.durable.stored_files import WRITE_VIDEOS
-from airflow_provider_vidu.storage.video_store import CONCURRENT_VIDEOS
 from dev.video import read_video
-from tests.system.support.trouble import CarefulRun, until
+from tests.system.support.batches import UNWRITTEN, store_connection
 
 pytestmark = pytest.mark.system
-
-
-class BatchRun(CarefulRun):
-    """A run of the DAG ``batches``."""
-
-    def __init__(self, bed, emulator, desk: Path, **conf) -> None:
-        super().__init__(bed, emulator, desk, "batches", **conf)
-
-    def hops(self, try_number: int = 1) -> list[int]:
-        """Return the process ids of the workers that a try had so far."""
-        file = self.desk / f"hops-{try_number}"
-        return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-    def manifest(self) -> dict[str, dict]:
-        (path,) = (self.desk / "videos").glob("*.jsonl")
-        return {line["custom_id"]: line for line in map(json.loads, path.read_text().splitlines())}
-
-
-@pytest.fixture
-def batch(bed, emulator, tmp_path):
-    emulator.release()
-    return lambda name="one", **conf: BatchRun(bed, emulator, made(tmp_path / name), **conf)
-
-
-def made(directory: Path) -> Path:
-    directory.mkdir()
-    return directory
-
-
-def store_connection(bed, emulator, conn_id: str, **extra) -> str:
-    """Keep a connection in Airflow's database, as most are: workers and triggerers ask their supervisors for it."""
-    stored = {"connection_id": conn_id, **emulator.connection, "extra": json.dumps(extra)}
-    with suppress(requests.HTTPError):
-        bed.request("DELETE", f"/api/v2/connections/{conn_id}")
-    bed.request("POST", "/api/v2/connections", stored)
-    return conn_id
 
 
 COUNT = 100
@@ -97,57 +55,30 @@ def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_los
 ):
     conn = store_connection(bed, emulator, f"vidu_at_{pace}", max_requests_per_minute=pace)
     run = batch(count=count, failing=19, conn=conn)
-    until("the worker", run.hops)
-    pid = run.hops()[0]
     # Not the last ones: the worker might be done before it is killed.
     accepted = random.Random(seed).randrange(1, count - (count // 3 if pace else 20 * CONCURRENT_SUBMITS))
-    run.accepted(accepted)
-    run.kill(pid)
+    run.kill_after_submits(accepted)
     run.ends(300)
-    lines = run.manifest()
-    records = {record["task_id"]: record["body"]["input"]["prompt"] for record in emulator.tasks}
-    assert len(set(records.values())) == len(records)
-    told = {line["task_id"]: line["request"]["input"]["prompt"] for line in lines.values() if line["task_id"]}
-    assert told.items() <= records.items()
-    uncertain = {line["request"]["input"]["prompt"] for line in lines.values() if line["outcome"] == "uncertain"}
-    assert {records[task_id] for task_id in records.keys() - told.keys()} <= uncertain
-    assert len(uncertain) <= CONCURRENT_SUBMITS
-    counts = Counter(line["outcome"] for line in lines.values())
-    assert counts.keys() <= {"success", "failed", "uncertain"}
-    assert counts.total() == count
+    counts = run.nothing_was_paid_twice(count)
     # pytest -s shows how far each came.
     print(f"killed after {accepted} submits, {len(run.hops(2))} hops after it: {dict(counts)}")
-
-
-def stored(run) -> dict[str, int]:
-    """Return the number of each stored file, which is another one when it is written again."""
-    return {path.name: path.stat().st_ino for path in (run.desk / "videos").glob("*.mp4")}
-
-
-# What a killed worker had not written down yet is stored again.
-UNWRITTEN = WRITE_VIDEOS + CONCURRENT_VIDEOS
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_worker_killed_while_it_stores_pays_nothing_twice_and_stores_the_rest(batch, bed, emulator, seed):
     run = batch(count=COUNT)
-    until("the second hop", lambda: len(run.hops()) == 2)
-    few = random.Random(seed).randrange(2 * UNWRITTEN, COUNT - UNWRITTEN)
-    until(f"{few} stored videos", lambda: len(stored(run)) >= few)
-    run.kill(run.hops()[1])
-    before = stored(run)
+    run.kill_after_stores(random.Random(seed).randrange(2 * UNWRITTEN, COUNT - UNWRITTEN))
+    before = run.stored()
     assert run.ends(300) == "success", bed.failures(run.dag_id, run.run_id)
     assert run.hops(2), "the kill came too late"
-    lines = run.manifest()
-    assert sorted(line["task_id"] for line in lines.values()) == sorted(record["task_id"] for record in emulator.tasks)
-    assert {(line["outcome"], len(line["files"])) for line in lines.values()} == {("success", 1)}
-    assert sorted(stored(run)) == [f"{name}.mp4" for name in lines]
-    assert len(before.items() - stored(run).items()) <= UNWRITTEN
+    run.all_was_stored()
+    assert len(before.items() - run.stored().items()) <= UNWRITTEN
 
 
 def test_a_nights_batch_calls_each_video_as_its_picture_is(bed, emulator, tmp_path):
     emulator.release()
-    folder = made(tmp_path / "pictures")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
     for name in ("red", "green", "blue"):
         Image.new("RGB", (160, 90), name).save(folder / f"{name}.png")
     videos = tmp_path / "videos"

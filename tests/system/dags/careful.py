@@ -62,6 +62,12 @@ with DAG("careful_mapped", schedule=None, params=PARAMS):
     )
     ViduTaskSensor.partial(**WAIT).expand(vidu_task_id=many.output)
 
+with DAG("resumed", schedule=None, params=PARAMS | {"vidu_task_id": Param("", type="string")}):
+    resumed = ViduTaskSensor(**WAIT | {"task_id": "resume"}, vidu_task_id="{{ params.vidu_task_id }}")
+    ViduToObjectStorageOperator(
+        task_id="store", result=resumed.output, destination="file://{{ params.desk }}", vidu_conn_id="{{ params.conn }}"
+    )
+
 with DAG("bounded", schedule=None, params=PARAMS):
     bounded = ViduSubmitOperator(**ASKED, task_id="submit", prompt="bounded")
     ViduTaskSensor(**WAIT | {"task_id": "in_time"}, vidu_task_id=bounded.output, timeout=5)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where tests choose by the version of Airflow."""
+
+from __future__ import annotations
+
+from airflow import sdk
+
+FOREVER = getattr(sdk, "NEVER_EXPIRE", None)
+"""How long Airflow is to keep the provider's task states; below 3.3 there is neither such a store nor such a value."""
+HAS_TASK_STATE_STORE = FOREVER is not None
+"""Whether this Airflow has a task state store (3.3 and newer)."""
