@@ -26,6 +26,8 @@ GivenPrices = Mapping[tuple[str, str, Any, str], float]
 Row = tuple[float, float | None]
 
 PRICES_AS_OF = "2026-04-15"
+OWN_PRICES = "your own prices"
+"""Source of an author's table. The tab "Video" translates this text (``plugin/pages/card.js``)."""
 
 _Q3_RATES = {"540p": 0.3125, "720p": 0.78125, "1080p": 0.9375}
 _Q3_TYPES = ("img2video", "text2video", "start-end2video")
@@ -126,7 +128,7 @@ def own_prices(given: str | GivenPrices) -> Prices:
             f"after the row {brief(key)} ({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. "
             "Correct that row."
         ) from None
-    return Prices(rows, "the prices given")
+    return Prices(rows, OWN_PRICES)
 
 
 def text_of(data: bytes) -> str:

@@ -242,6 +242,24 @@ def test_where_nothing_outlives_a_try_not_even_a_refused_xcom_lets_it_be_retried
     assert len(posts(emulator)) == 1
 
 
+@pytest.mark.parametrize("method", ["execute_complete", "__fail__"])
+def test_an_id_that_no_xcom_returns_is_not_written_as_a_line_that_resumes_the_wait(emulator, method):
+    def lost(**_):
+        raise ConnectionError("the database is away")
+
+    context = context_of()
+    context["ti"].xcom_pull = lost
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, durable=False)
+    event = {"event": {"status": "timeout", "task": None, "message": ""}} if method != "__fail__" else {"error": "over"}
+    with pytest.raises(AirflowFailException) as raised:
+        operator.resume_execution(method, event, context)
+    assert str(raised.value) == (
+        "the database is away Airflow does not retry the task: no record of the submit survives this try, so a retry "
+        "would submit and pay again. Read the XCom vidu_task_id of this task, then resume the wait at no cost with "
+        "ViduTaskSensor."
+    )
+
+
 def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(generate, emulator, monkeypatch, tmp_path):
     def broken(*arguments, **options):
         raise ConnectionError("no metrics today")

@@ -209,7 +209,7 @@ def test_prices_of_ones_own_replace_the_shipped_ones(given, body, expected):
 
 
 def test_an_estimate_tells_whose_prices_it_goes_by():
-    assert (shipped_prices().source, own_prices({}).source) == ("prices of 2026-04-15", "the prices given")
+    assert (shipped_prices().source, own_prices({}).source) == ("prices of 2026-04-15", "your own prices")
 
 
 KEY = ("img2video", "viduq2-turbo", 5, "720p")
