@@ -96,7 +96,9 @@ def test_the_estimates_of_the_readme_are_the_codes():
 
 
 def test_the_defaults_of_the_readme_are_the_codes():
-    assert f"| host | the base URL; outside mainland China `https://api.umodelverse.ai` | `{DEFAULT_BASE_URL}` |" in README
+    assert (
+        f"| host | the base URL; outside mainland China `https://api.umodelverse.ai` | `{DEFAULT_BASE_URL}` |" in README
+    )
     assert f"| extra `timeout` | seconds to wait for a response | {DEFAULT_TIMEOUT:g} |" in README
 
 

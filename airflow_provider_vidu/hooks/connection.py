@@ -45,7 +45,8 @@ class ConnectionSettings:
     :param timeout: Seconds to wait for an answer. The connect timeout is 10 s at most.
     :param verify: Whether to verify the API's TLS certificate, or the path of a CA bundle.
     :param proxies: Proxy URL of the API by scheme; the environment's proxies when empty.
-    :param max_requests_per_minute: Limit for all triggers of one process together, ``None`` for no limit.
+    :param max_requests_per_minute: Requests per minute of one triggerer process, or of one batch on its worker;
+        ``None`` for no limit.
     :param download_verify: Same as ``verify``, for videos on other hosts than the API's.
     :param download_proxies: Same as ``proxies``, for videos on other hosts than the API's.
     """

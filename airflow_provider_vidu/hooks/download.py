@@ -65,7 +65,7 @@ class Downloader:
         :param url: An http(s) URL of a result.
         :param target: Empty binary file, open for writing, seekable and truncatable.
         :return: Number of bytes written.
-        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
+        :raises ViduDownloadError: If the file did not arrive completely. A retry is free until the link expires.
         """
         if not is_url(url := plain_url(url)):
             raise ViduDownloadError(f"url must be an http(s) URL, got {brief(url)}. Nothing was downloaded.")

@@ -233,7 +233,7 @@ class ViduHook(HttpHook):
         :param url: An http(s) URL of a result.
         :param target: Empty binary file, open for writing, seekable and truncatable.
         :return: Number of bytes written.
-        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
+        :raises ViduDownloadError: If the file did not arrive completely. A retry is free until the link expires.
         :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return self.downloader().fetch(url, target)

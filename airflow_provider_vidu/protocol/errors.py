@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Meaning of error answers, and of the reasons of failed generations.
+Meaning of error answers, and of the reasons for failed generations.
 
 Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15). The codes of failed
 generations are Vidu's own, and the API passes them on.
@@ -123,7 +123,7 @@ def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple
 
 
 class Family(str, Enum):
-    """Reasons of failed generations, grouped by the reader's next step."""
+    """Reasons for failed generations, grouped by the reader's next step."""
 
     MODERATION = "moderation"
     INPUT = "input"
@@ -136,7 +136,7 @@ class Family(str, Enum):
         """
         Whether the same request can succeed without a person's help.
 
-        A retry submits and pays it again.
+        A retry submits and pays for it again.
         """
         return self in (Family.CAPACITY, Family.UNKNOWN)
 

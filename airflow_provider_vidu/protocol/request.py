@@ -39,8 +39,8 @@ class Request(NamedTuple):
         """
         Build and check the body of a submit.
 
-        If the table does not know the pair of ``vidu_type`` and ``model``, this method checks only the names of fields
-        and whether JSON can represent the values.
+        If the table does not know the pair of ``vidu_type`` and ``model``, this method checks only the field names. It
+        also checks that JSON can represent the values.
 
         :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
         :raises ViduRequestError: if there are problems; it names all of them. Nothing was sent; a retry alone cannot

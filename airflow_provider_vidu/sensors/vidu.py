@@ -147,7 +147,7 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """
-        Poll once; repeat within seconds only if the answer would fail the wait.
+        Poll once, and confirm a bad answer within seconds before it ends the wait.
 
         :param context: Airflow's context of the task instance.
         :return: Whether the task is ready, with the result.
