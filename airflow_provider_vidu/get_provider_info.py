@@ -62,8 +62,8 @@ def get_provider_info() -> dict[str, Any]:
                         "description": (
                             "Directory or object storage URI of the ledger, the record of every paid submit. All "
                             "workers must share it. It contains prompts, but neither keys nor images. Below Airflow "
-                            "3.3 it also contains the task states with which a retry finds what was paid. Empty means no ledger. A "
-                            "URI names its connection in the same form as destination."
+                            "3.3 it also contains the task states with which a retry finds what was paid. Empty means "
+                            "no ledger. A URI names its connection in the same form as destination."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",
@@ -140,8 +140,8 @@ def get_provider_info() -> dict[str, Any]:
                     "max_requests_per_minute": {
                         "label": "Requests per minute",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "Requests per minute of one triggerer process, or of one batch on its worker; no "
-                        "limit if empty.",
+                        "description": "Requests per minute of one triggerer process, or of one batch on its worker; "
+                        "no limit if empty.",
                     },
                     "verify": {
                         "label": "Verify TLS",

@@ -159,7 +159,7 @@ class Submit:
         try:
             return self._body()
         except Exception as error:
-            # A missing picture must not lose a paid task.
+            # A missing image must not lose a paid task.
             self._log.warning("Could not rebuild the request of an earlier try: %s", error)
             return None
 

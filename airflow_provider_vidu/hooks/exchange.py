@@ -76,8 +76,8 @@ class Exchange(Generic[Parsed]):
             data = b""
         if not data:
             raise ViduRequestError(
-                f"body must be a mapping of JSON values, as protocol.request.build returns it, got {brief(body)}. "
-                "Nothing was sent."
+                f"body must be a mapping of JSON values, got {brief(body)}. Nothing was sent or paid. Build the body "
+                "with protocol.request.build."
             )
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
         return Exchange(
@@ -99,8 +99,8 @@ class Exchange(Generic[Parsed]):
         known = identifier(vidu_task_id)
         if not known:
             raise ViduRequestError(
-                f"vidu_task_id must be the id of a task, as ViduSubmitOperator returns it, got {brief(vidu_task_id)}. "
-                "Nothing was sent."
+                f"vidu_task_id must be the id of a task, got {brief(vidu_task_id)}. Nothing was sent or paid. Pass the "
+                "id that ViduSubmitOperator returned."
             )
         return Exchange(
             settings,

@@ -134,8 +134,8 @@ class ViduHook(HttpHook):
         :raises ViduRequestError: always. Nothing was sent.
         """
         raise ViduRequestError(
-            "ViduHook must send requests by submit() or get_task(), got a call of an inherited run method. Nothing was "
-            "sent or paid. Use those methods, or ViduSubmitOperator, which never pays twice."
+            "ViduHook must send requests with submit() or get_task(), got a call to an inherited run method. Nothing "
+            "was sent or paid. Use submit(), get_task() or ViduSubmitOperator."
         )
 
     run_and_check = run_with_advanced_retry = run

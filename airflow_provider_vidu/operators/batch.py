@@ -239,4 +239,4 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         """Stop the submits. Accepted tasks cannot be cancelled."""
         if self._run:
             self._run.stop("the task was killed")
-        self.log.warning("The Airflow task was killed. Accepted Vidu tasks keep running and will be billed.")
+        self.log.warning("The Airflow task was killed. Accepted Vidu tasks keep running and are billed.")

@@ -26,8 +26,7 @@ from airflow_provider_vidu.exceptions import (
 
 NOT_ACCEPTED = "Nothing was paid."
 UNCERTAIN = (
-    "It may have been accepted and will then be billed. Check the usage page of the ModelVerse console before you "
-    "resubmit it."
+    "The API may have accepted and billed it. Check the usage page of the ModelVerse console before you resubmit it."
 )
 FREE = "Polling costs nothing."
 
@@ -147,8 +146,8 @@ class Family(str, Enum):
 
 
 _ADVICE = {
-    Family.MODERATION: "Content moderation stopped it: change the prompt or the picture.",
-    Family.INPUT: "The input is wrong: fix the picture or the parameters.",
+    Family.MODERATION: "Content moderation stopped it: change the prompt or the image.",
+    Family.INPUT: "The input is wrong: fix the image or the parameters.",
     Family.CAPACITY: "The service was short of capacity: the same request can succeed later.",
     Family.ACCOUNT: "The account is at fault: fix its balance or its permissions.",
     Family.UNKNOWN: "This version does not know the reason; the same request may succeed.",

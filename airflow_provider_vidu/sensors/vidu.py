@@ -118,7 +118,8 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
         self.vidu_task_id = identifier(given)
         if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent."
+                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent "
+                "or paid. Pass submit.output."
             )
         return Watch(
             self.vidu_task_id,

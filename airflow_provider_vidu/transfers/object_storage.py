@@ -66,7 +66,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             given = "neither" if result is None else "both"
-            raise request.refusal([f"result or vidu_task_id must be given, not both, got {given}"])
+            rule = f"exactly one of result and vidu_task_id must be given, got {given}"
+            raise request.refusal([rule], "Pass the result of ViduTaskSensor, or a task id")
         self.destination = destination
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
@@ -125,7 +126,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent."
+                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent or "
+                "paid. Pass the id that ViduSubmitOperator returned."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:

@@ -28,7 +28,7 @@ def test_a_video_of_an_item_that_has_moved_is_not_stored_over(emulator, videos):
         tried(store, videos, [asked("a"), UNFIT], destination=place)
     before = (videos / "0.mp4").read_bytes()
     moved = [asked("b", prompt="a boat"), asked("a")]
-    told = rf"The file of an item must stay the same.*: b over a at file://{videos}/0\.mp4\. Nothing was sent"
+    told = rf"The file of an item must stay the same.*: b would replace a at file://{videos}/0\.mp4\. Nothing was sent"
     for given in (moved, moved[:1]):
         with pytest.raises(AirflowFailException, match=told):
             tried(store, videos, given, max_tries=2, destination=place)
@@ -95,13 +95,13 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
         patched.setattr(BatchRecord, "catch_up", dies)
         with pytest.raises(Killed):
             tried(store, videos, [asked("x0"), asked("x1")])
-    told = r"2 that an earlier try submitted or may have submitted \(x0: Vidu task unknown, x1: Vidu task"
+    told = r"while 2 of an earlier try are missing \(x0: Vidu task unknown, x1: Vidu task"
     with pytest.raises(AirflowFailException, match=told):
         tried(store, videos, [asked("y0"), asked("y1")], on_uncertain=choice)
     assert len(emulator.tasks) == 2
 
 
-@pytest.mark.parametrize("is_broken", [False, True], ids=["a directory that is none", "a file that is no manifest"])
+@pytest.mark.parametrize("is_broken", [False, True], ids=["a directory that is none", "a file that is not a manifest"])
 def test_a_manifest_that_could_not_be_written_keeps_everything_from_being_sent(emulator, videos, tmp_path, is_broken):
     (tmp_path / "file").write_text("no manifest")
     path = str(tmp_path / "file") if is_broken else f"{tmp_path}/file/manifest.jsonl"
@@ -127,7 +127,7 @@ def rendered(requests, videos, **arguments):
             {"destination": "/videos"},
             "custom_id must be unique, got 'a' for 2 items (0, 2)",
         ),
-        ([asked("a{{/x"), asked("b")], {}, "since the destination holds {custom_id}, got 'a{{/x'"),
+        ([asked("a{{/x"), asked("b")], {}, "since the destination contains {custom_id}, got 'a{{/x'"),
     ],
 )
 def test_what_looks_like_a_template_when_the_task_runs_is_none(emulator, videos, requests, arguments, told):
@@ -285,7 +285,7 @@ def test_an_item_whose_directory_is_that_of_a_stored_video_is_refused_with_nothi
     unfit = asked("c", prompt="fail-by-moderation")
     with pytest.raises(AirflowFailException, match="1 failed"):
         tried(store, videos, [asked("a"), unfit], destination=destination)
-    with pytest.raises(AirflowFailException, match="b over a at"):
+    with pytest.raises(AirflowFailException, match="b would replace a at"):
         tried(store, videos, [asked("a"), unfit, asked("b")], max_tries=2, destination=destination)
     assert len(posts(emulator)) == 2
 
@@ -356,7 +356,7 @@ def test_custom_ids_that_some_directories_take_for_one_are_refused(emulator, vid
 def test_a_pipe_in_the_place_of_a_manifest_is_refused_and_not_waited_for(emulator, videos):
     videos.mkdir()
     os.mkfifo(videos / "m.jsonl")
-    with pytest.raises(AirflowFailException, match=r"m\.jsonl, which is no regular file\. Nothing was sent or paid"):
+    with pytest.raises(AirflowFailException, match=r"m\.jsonl, which is not a regular file\. Nothing was sent or paid"):
         tried(Store(), videos, many(1), manifest=f"{videos}/m.jsonl")
     assert posts(emulator) == []
 

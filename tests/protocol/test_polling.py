@@ -41,15 +41,15 @@ def told(word, **more):
 def lost(text):
     return Outcome(
         "lost",
-        f"Lost contact with Vidu task {TASK}: {text} This does not affect the generation, which may be billed. "
-        f"Fix the cause first. {RESUME}",
+        f"Lost contact with Vidu task {TASK}: {text} The generation may continue and is billed if the API "
+        f"accepted it. Fix the cause first. {RESUME}",
     )
 
 
 def timed_out(last, fault="", it="It"):
     return Outcome(
         "timeout",
-        f"Vidu task {TASK} was not ready in time; {last}.{fault} {it} keeps running and will be billed. {RESUME}",
+        f"Vidu task {TASK} was not ready in time; {last}.{fault} {it} keeps running and is billed. {RESUME}",
     )
 
 
@@ -77,12 +77,9 @@ REFUSED, MODERATED, UNKNOWN = (
     ViduTaskNotFoundError("No task."),
 )
 DOWN, UNREACHED = ViduUnavailableError("Down."), ViduConnectError("No route.")
-MODERATION = "Content moderation stopped it: change the prompt or the picture."
+MODERATION = "Content moderation stopped it: change the prompt or the image."
 NO_FAMILY = "This version does not know the reason; the same request may succeed."
-FREE = (
-    "Polling it again cannot help; resubmitting pays for a new generation. The API does not document whether failed "
-    "generations are billed."
-)
+FREE = "Resubmitting pays for a new generation; the API does not document whether it bills failed ones."
 
 
 # (name of what happens, [(now, answer, decision)])
@@ -426,7 +423,7 @@ STRANGE_EVENTS = [
 def test_any_other_event_is_refused(event):
     with pytest.raises(ViduEventError) as caught:
         Outcome.from_event(event)
-    assert str(caught.value) == f"The event must be one of a Vidu trigger, got {repr(event)[:300]}"
+    assert str(caught.value) == f"The event must come from a Vidu trigger, got {repr(event)[:300]}"
 
 
 def test_a_result_that_lacks_the_request_id_is_read_without_one():

@@ -189,7 +189,7 @@ def test_ids_may_be_numbers():
 
 
 CHECK = "Check the usage page of the ModelVerse console before you resubmit it."
-UNCERTAIN = f"It may have been accepted and will then be billed. {CHECK}"
+UNCERTAIN = f"The API may have accepted and billed it. {CHECK}"
 KEY = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
 NO_RIGHT = "This key may not use this model. Choose another model, or have this one enabled."
 TOO_LARGE = "The request is too large. Pass files as URLs instead."

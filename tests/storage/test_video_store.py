@@ -96,8 +96,8 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
     with pytest.raises(ViduDownloadError) as caught:
         store_at(place.destination).store(result)
     assert str(caught.value).endswith(
-        f"The video of Vidu task {result['task_id']} is paid and assumed to stay at its url until "
-        "2027-01-15 08:00 UTC. Store it again, at no cost."
+        f"The video of Vidu task {result['task_id']} is paid, and its link is assumed to expire at "
+        "2027-01-15 08:00 UTC. Retry this task; storing costs nothing."
     )
     assert place.files() == {}
 
@@ -105,7 +105,7 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
 @pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
 def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
     result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
-    with pytest.raises(ViduDownloadError, match=r"stay at its url until 24 hours after the generation finished\. "):
+    with pytest.raises(ViduDownloadError, match=r"expire 24 hours after the generation finished\. "):
         store_at(tmp_path / "videos").store(result)
 
 
@@ -233,8 +233,8 @@ def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path)
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 urls"),
-        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 urls"),
+        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 URLs"),
+        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 URLs"),
         ({"fault": "error", "status": 500}, "HTTP 500"),
     ],
     ids=str,
@@ -259,7 +259,7 @@ def test_what_is_no_expired_link_is_not_refreshed(emulator, finish, tmp_path):
 
 def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
     monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
-    with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
+    with pytest.raises(ViduDownloadError, match="at most 1,000 bytes, got"):
         store_at(place.destination).store(finish())
     assert place.files() == {}
 
