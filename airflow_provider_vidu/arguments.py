@@ -165,8 +165,9 @@ def waiting_problems(*, poke_interval: Any, timeout: Any) -> list[str]:
         seconds = seconds_of(value) if is_number else 0.0
         # This comparison is false for NaN and for infinity.
         if not 0 < seconds < float("inf") or seconds > longest[name]:
-            most = f" and up to {LONGEST_WAIT:,}" if name == "poke_interval" else " and finite"
-            found.append(f"{name} must be seconds above 0{most}, or such a timedelta, got {brief(value)}")
+            most = f" and at most {LONGEST_WAIT:,}" if name == "poke_interval" else " (finite)"
+            rule = f"a number of seconds above 0{most}, or a timedelta of such a length"
+            found.append(f"{name} must be {rule}, got {brief(value)}")
     return found
 
 
@@ -211,7 +212,7 @@ def seconds_of_wait(timeout: timedelta | float, execution_timeout: timedelta | N
     """
     Return the longest time that a wait may take, in seconds.
 
-    It is at most one year. Airflow applies ``execution_timeout`` to each visit to a worker separately, so this function
+    It is at most one year. Airflow applies ``execution_timeout`` to each run on a worker separately, so this function
     applies it to the whole wait.
 
     :param timeout: the operator's argument.

@@ -38,7 +38,8 @@ def prices_of(given: str | GivenPrices | None) -> Prices:
     location = as_text(given)
     if not isinstance(location, str):
         raise ViduRequestError(
-            f"prices must be a mapping, or the path or URI of a CSV file, got {brief(given)}. Nothing was sent or paid."
+            f"prices must be a mapping, or the path or URI of a CSV file, got {brief(given)}. Nothing was sent or "
+            "paid. Correct prices."
         )
     try:
         path = ObjectStoragePath(location)

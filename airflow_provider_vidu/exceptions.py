@@ -12,7 +12,7 @@ Errors of this provider, grouped by the reader's next step.
     ├── ViduApiError                  the API refused a request, or returned no usable answer
     │   ├── ViduRefusedError          the API refused the request, nothing paid: correct the request
     │   │   └── ViduModerationError   content moderation refused the text, nothing paid: change the text
-    │   ├── ViduAuthError             bad key, quota or address, nothing paid: fix the cause, then retry
+    │   ├── ViduAuthError             wrong key, quota or address, nothing paid: fix the cause, then retry
     │   ├── ViduRateLimitError        too many requests, nothing paid: retry later
     │   ├── ViduConnectError          never sent, nothing paid: retry
     │   ├── ViduTaskNotFoundError     the server does not know the task yet, or not any more
@@ -51,12 +51,17 @@ class ViduStateError(ViduError):
     """
     A failed read or write of a store that a submit depends on. Nothing was sent.
 
-    The store is the task state store, or holds a file with prices or an input file. Nothing was paid; a retry can help.
+    The store is the task state store, the ledger, or the store of a price file or an input file. Nothing was paid; a
+    retry can help.
     """
 
 
 class ViduBudgetError(ViduError):
-    """The budget of the day or the month does not cover the submit. Nothing was sent or paid; it begins again."""
+    """
+    The budget of the day or month does not cover the submit. Nothing was sent or paid.
+
+    The budget resets at the next day or month.
+    """
 
 
 class ViduApiError(ViduError):
@@ -107,7 +112,7 @@ class ViduModerationError(ViduRefusedError):
 
 class ViduAuthError(ViduApiError):
     """
-    A bad key, a spent quota or an address that is not allowed. Nothing was paid.
+    A wrong key, an exhausted quota or an address that is not allowed. Nothing was paid.
 
     Fix the cause, then retry.
     """
@@ -149,7 +154,7 @@ class ViduSubmissionUncertainError(ViduApiError):
     """
     A submit that was sent, but whose outcome is unknown.
 
-    It may have been accepted and will then be billed, so resubmitting may pay twice. Check the usage page of the
+    The API may have accepted and billed it, so resubmitting may pay twice. Check the usage page of the
     ModelVerse console first.
     """
 
@@ -171,7 +176,7 @@ class ViduDownloadError(ViduError):
 
 class ViduEventError(ViduError):
     """
-    An event of a trigger that has an unknown format.
+    A trigger event in an unknown format.
 
     The generation continues. Resume the wait with ``ViduTaskSensor``.
     """

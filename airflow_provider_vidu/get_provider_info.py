@@ -38,8 +38,8 @@ def get_provider_info() -> dict[str, Any]:
                             "Comma-separated directories and object storage URIs from which the api-server may read "
                             "files for the tabs Video and Videos: stored videos (.mp4) and batch manifests. A user who "
                             "may read a DAG's XComs sees the files that its tasks name. A user who may write XComs "
-                            "sees every video in these locations. Empty shows no stored files. A URI names its "
-                            "connection in the same form as destination."
+                            "sees every video in these locations. If it is empty, the tabs show no stored files. A URI "
+                            "names its connection in the same form as destination."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -50,7 +50,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": (
                             "Comma-separated directories and object storage URIs from which workers may read a task's "
                             "input files (images, the audio of one-click/mv). If it is empty, a task can read any file "
-                            "that the worker can read. If a DAG takes a file name from its params, any user who may "
+                            "that the worker can read. A DAG may take a file name from its params. Any user who may "
                             "trigger it can then send any image on the worker to the API."
                         ),
                         "version_added": "0.2.0",
@@ -60,10 +60,10 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "ledger": {
                         "description": (
-                            "Directory or object storage URI of the ledger, which all workers share: a record of every "
-                            "paid submit. It holds prompts, but neither keys nor pictures. Below Airflow 3.3 it also "
-                            "holds the task states with which a retry finds what was paid. Empty means no ledger. A "
-                            "URI names its connection in the same form as destination."
+                            "Directory or object storage URI of the ledger, the record of every paid submit. All "
+                            "workers must share it. It contains prompts, but neither keys nor images. Below Airflow "
+                            "3.3 it also contains the task states with which a retry finds what was paid. Empty means "
+                            "no ledger. A URI names its connection in the same form as destination."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",
@@ -72,8 +72,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "daily_budget": {
                         "description": (
-                            "CNY that all submits of the ledger may cost in a day, by their estimates. A submit above "
-                            "it is not sent. Empty means no limit. It needs a ledger."
+                            "Highest estimated cost in CNY of all submits of a day in the ledger. The operator does "
+                            "not send a submit above it. Empty means no limit. Requires a ledger."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",
@@ -81,7 +81,10 @@ def get_provider_info() -> dict[str, Any]:
                         "default": "",
                     },
                     "monthly_budget": {
-                        "description": "The same for a calendar month.",
+                        "description": (
+                            "Highest estimated cost in CNY of all submits of a calendar month in the ledger. Empty "
+                            "means no limit. Requires a ledger."
+                        ),
                         "version_added": "0.2.0",
                         "type": "string",
                         "example": "3000",
@@ -90,7 +93,7 @@ def get_provider_info() -> dict[str, Any]:
                     "budget_timezone": {
                         "description": (
                             "Time zone of the ledger's days and of the budgets, a name of the IANA database. All "
-                            "deployments that share a ledger need the same."
+                            "deployments that share a ledger need the same value."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",
@@ -99,8 +102,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "allow_private_result_hosts": {
                         "description": (
-                            "Whether result links may point to private, loopback and link-local addresses. They always "
-                            "may if the connection's own host has such an address."
+                            "Whether result links may point to private, loopback and link-local addresses. The "
+                            "provider always allows them if the host of the connection has such an address."
                         ),
                         "version_added": "0.2.0",
                         "type": "boolean",
@@ -132,12 +135,13 @@ def get_provider_info() -> dict[str, Any]:
                     "timeout": {
                         "label": "Timeout",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "Seconds to wait for the answer to one request; 60 if empty.",
+                        "description": "Seconds to wait for the response to one request; 60 if empty.",
                     },
                     "max_requests_per_minute": {
                         "label": "Requests per minute",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "Limit for all triggers of one process together; no limit if empty.",
+                        "description": "Requests per minute of one triggerer process, or of one batch on its worker; "
+                        "no limit if empty.",
                     },
                     "verify": {
                         "label": "Verify TLS",

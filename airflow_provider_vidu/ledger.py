@@ -120,7 +120,9 @@ def grouped(found: Iterable[Line], keys: list[str]) -> Iterator[dict[str, object
 
 def prune(ledger: Ledger, before: str) -> tuple[int, int]:
     """
-    Remove what is older than a day. A request that is removed is paid again, also with ``reuse``.
+    Remove the submits and task states from before a day.
+
+    After that, a submit of a removed request is paid again even with ``reuse``.
 
     :param ledger: the ledger.
     :param before: the first day to keep.
@@ -182,15 +184,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--zone", default="Asia/Shanghai", help="time zone of --ledger (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
     first, last = date(1, 1, 1), date(9999, 12, 31)
-    for name, text in (("report", "what was paid, as CSV"), ("list", "submits by their state, as CSV")):
+    for name, text in (
+        ("report", "all paid submits, or their sums, as CSV"),
+        ("list", "submits with a given outcome, as CSV"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--since", type=date.fromisoformat, default=first, help="first day, such as 2026-11-01")
         command.add_argument("--until", type=date.fromisoformat, default=last, help="last day")
         if name == "report":
-            command.add_argument("--by", type=_keys, default=[], help=f"sum by some of {','.join(_KEYS)}")
+            command.add_argument(
+                "--by", type=_keys, default=[], help=f"columns to sum by, separated by commas: {', '.join(_KEYS)}"
+            )
         else:
-            command.add_argument("--state", action="append", choices=STATES, help="may be given more than once")
-    command = commands.add_parser("prune", help="remove what is older than a day")
+            help_text = "show only submits with this outcome; repeat for more"
+            command.add_argument("--state", action="append", choices=STATES, help=help_text)
+    command = commands.add_parser("prune", help="remove the submits from before a day")
     command.add_argument("--before", type=date.fromisoformat, required=True, help="first day to keep")
     return parser
 

@@ -22,9 +22,9 @@ class ViduVideoLink(BaseOperatorLink):
     """
     Link to the task instance's tab "Video".
 
-    Every task of a video has this link, from its first run on a worker. Airflow stores a link when a task defers or
-    ends. At that time a submit has no video yet, and a result URL would expire after about a day. The tab shows the
-    current state: the stored file, else the result URL and its expiry, else the wait or the failure.
+    Every task of a video shows this link once it has first released its worker slot. Airflow stores a link when a task
+    defers or ends. At that time a submit has no video yet, and a result URL would expire after about a day. The tab
+    shows the current state: the stored file, else the result URL and its expiry, else the wait or the failure.
     """
 
     name = "Vidu video"

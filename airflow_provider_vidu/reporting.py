@@ -102,7 +102,7 @@ def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> 
         show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
     except AirflowTaskTimeout:
         # Airflow would retry the task for this error instead of the failure, and a retry may pay again.
-        log.exception("Could not push the reason of the failure")
+        log.exception("Could not push the reason for the failure")
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def up() -> int:
         except BaseException:
             stop_sessions([process.pid], grace=30)
             raise
-    print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, leads to the emulator)")
+    print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, points to the emulator)")
     print(f"Emulator: {record['emulator']}, key {KEY}  ({SPEED:g} times as fast as the API; faults under /_emulator/)")
     print(
         f"Start {DAG_ID} there. Put your own DAGs into {os.path.relpath(DAGS)}. The videos are in {VIDEOS}. "

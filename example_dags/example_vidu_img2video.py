@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### Turn a picture into a video
+### Turn an image into a video
 
-Submit the picture, wait without a worker slot, store the MP4.
+Submit the image, wait without a worker slot, store the MP4.
 
 The connection `vidu_default` holds the API key. Only the task `submit` costs money. Clearing `wait` or `store` never
 pays again.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### A video for each picture of a folder
+### A video for each image of a folder
 
-The DAG has one mapped task for each picture and step. You can retry and clear every picture by itself. Only `submit`
-costs money. The steps are mapped together, as a task group. If they were mapped one by one, one failed picture would
-keep all other videos from being stored. For hundreds of pictures, the batch operator needs far less time on workers.
+The DAG has one mapped task for each image and step. You can retry and clear every image by itself. Only `submit` costs
+money. The steps are mapped together, as a task group. If each step were mapped on its own, one failed image would keep
+all other videos from being stored. For hundreds of images, the batch operator needs far less time on workers.
 """
 
 from pathlib import Path
@@ -18,13 +18,13 @@ from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOp
 
 @task
 def pictures_in(folder: str) -> list[str]:
-    """List the pictures, sorted by name."""
+    """List the images, sorted by name."""
     return sorted(str(path) for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
 
 
 @task_group(prefix_group_id=False)
 def video_of(picture: str) -> None:
-    """Make and store the video of one picture."""
+    """Make and store the video of one image."""
     submit = ViduSubmitOperator(
         task_id="submit",
         model="viduq2-turbo",

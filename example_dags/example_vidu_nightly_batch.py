@@ -2,12 +2,12 @@
 """
 ### Nightly batch
 
-One task makes a video from every picture of a folder. It visits a worker twice, regardless of the number of pictures.
-Each video has the name of its picture. The manifest beside the videos contains the outcome of each.
+One task makes a video from every image of a folder. It uses a worker slot twice, regardless of the number of images.
+Each video has the name of its image. The manifest beside the videos contains the outcome of each.
 
 Only `videos` costs money. A retry re-attaches to tasks that were accepted before. It pays again only for generations
-that failed and may succeed. Clearing `videos` after a success makes, and pays for, all videos again. When you unpause
-the DAG, Airflow runs the batch of the last past night at once, as for every schedule.
+that failed and may succeed. If you clear `videos` after a success, the operator submits and pays for all videos again.
+When you unpause the DAG, Airflow runs the batch of the most recent night at once, as for every schedule.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 
 @task
 def requests_for(folder: str) -> list[dict]:
-    """Build one request for each picture, sorted by name."""
+    """Build one request for each image, sorted by name."""
     pictures = (path for path in ObjectStoragePath(folder).iterdir() if path.suffix in (".png", ".jpg"))
     return [
         {

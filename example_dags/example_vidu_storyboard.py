@@ -2,7 +2,7 @@
 """
 ### A story in three shots, each based on the previous one
 
-The first shot is made from a text. The second shot moves from the last frame of the first one to a picture. The third
+The first shot is made from a text. The second shot moves from the last frame of the first one to an image. The third
 shot extends the second one. The tasks `opening`, `approach` and `arrival` cost money; a retry continues with the paid
 task.
 

@@ -78,7 +78,7 @@ def test_what_has_no_end_is_never_read_as_a_picture(run_dag, emulator, tmp_path,
     path = tmp_path / "frame.png"
     make(path)
     ran = run_dag(lambda: ViduSubmitOperator(task_id="submit", **{**IMG, "first_frame_url": str(path)}))
-    assert "('it is no regular file')" in str(ran.error)
+    assert "('it is not a regular file')" in str(ran.error)
     assert emulator.requests == []
 
 

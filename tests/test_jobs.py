@@ -79,11 +79,11 @@ def test_the_cost_of_an_example_is_the_codes(vidu_type):
     (told,) = re.findall(r"^Cost: (.*?)\n\n", EXAMPLES[vidu_type], re.MULTILINE | re.DOTALL)
     found = estimate(json.loads(block(vidu_type, "json")))
     rates = PRICES_PER_SECOND["one-click/mv", "vidu-mv"]
-    unknown = "its length is not known beforehand, so there is no estimate and `max_cost` refuses it."
+    unknown = "The duration is not known beforehand, so there is no estimate, and `max_cost` refuses the submit."
     assert " ".join(told.split()) == {
-        "lip-sync": f"¥{LIP_SYNC_PRICE_PER_5_SECONDS} for every 5 s; {unknown}",
-        "one-click/mv": f"¥{rates['720p']} for each second at 720p (¥{rates['540p']} at 540p, ¥{rates['1080p']} at "
-        f"1080p); {unknown}",
+        "lip-sync": f"¥{LIP_SYNC_PRICE_PER_5_SECONDS} per 5 s. {unknown}",
+        "one-click/mv": f"¥{rates['720p']} per second at 720p (¥{rates['540p']} at 540p, ¥{rates['1080p']} at "
+        f"1080p). {unknown}",
     }.get(vidu_type, f"about ¥{found.price_cny}; typical generation: {found.typical_seconds} s.")
     assert (found.price_cny is None) == (vidu_type in ("lip-sync", "one-click/mv"))
 

@@ -96,8 +96,10 @@ def test_the_estimates_of_the_readme_are_the_codes():
 
 
 def test_the_defaults_of_the_readme_are_the_codes():
-    assert f"| host | the base URL; abroad `https://api.umodelverse.ai` | `{DEFAULT_BASE_URL}` |" in README
-    assert f"| extra `timeout` | seconds to wait for an answer | {DEFAULT_TIMEOUT:g} |" in README
+    assert (
+        f"| host | the base URL; outside mainland China `https://api.umodelverse.ai` | `{DEFAULT_BASE_URL}` |" in README
+    )
+    assert f"| extra `timeout` | seconds to wait for a response | {DEFAULT_TIMEOUT:g} |" in README
 
 
 def test_the_emulators_command_of_the_readme_is_understood():
@@ -166,10 +168,10 @@ def doubling(first: float, times: int) -> str:
         f"a `Retry-After` of up to {LONGEST_RETRY_AFTER:g} s",
         f"polled again after {doubling(CONFIRM_SECONDS, TIMES_BELIEVED - 1)}; "
         "the fourth in a row ends the wait as lost",
-        f"up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s of wrong keys do not matter",
+        f"a wrong key for up to {CONFIRM_SECONDS * (2 ** (TIMES_BELIEVED - 1) - 1):g} s does not end the wait",
         "treated as new for a minute",
         f"at most {MAX_REQUESTS - 1} times after {doubling(RESUME_SECONDS, MAX_REQUESTS - 1)}",
-        f"above {MAX_VIDEO_BYTES / 1024**3:g} GiB",
+        f"more than {MAX_VIDEO_BYTES / 1024**3:g} GiB",
         f"delete the task state `{SUBMIT_KEY}`",
     ],
 )

@@ -38,7 +38,7 @@ def finish(
     """
     Store the videos that are ready, write the manifest, and report the result.
 
-    :param visit: the resources of this visit to a worker.
+    :param visit: the resources of this run on a worker.
     :param options: the arguments of the operator.
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
@@ -77,7 +77,7 @@ def finish(
     totals = manifests.totals(uri, found)
     counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]
     summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no items"
-    price = "an unknown price" if cost is None else f"about ¥{cost:g}"
+    price = "cost unknown" if cost is None else f"about ¥{cost:g}"
     log.info("%s, %s. The manifest is %s", summary, price, uri)
     if batch.is_failure(counts, options.fail_on):
         if options.do_xcom_push:

@@ -117,8 +117,8 @@ def _listed(requests: Any) -> list[Any]:
     ):
         raise refusal(
             [
-                "requests must be a list of mappings, or JSON text of one, as upstream.output or a template with "
-                f"| tojson returns it, got {brief(requests)}"
+                "requests must be a list of mappings or its JSON text, such as upstream.output or a template with "
+                f"| tojson, got {brief(requests)}"
             ]
         )
     return listed

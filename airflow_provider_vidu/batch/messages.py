@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.storage.manifest import Record
 
 NO_RETRY = (
-    "This Airflow keeps nothing of a try, so a retry would pay again and the task is not retried. Find the accepted "
-    "tasks in the manifest, in the file beside it, or in the log."
+    "No record of the submits survives this try, and a retry would pay again, so Airflow does not retry the task. Find "
+    "the accepted tasks in the manifest, in the file beside it, or in the log."
 )
 
 
@@ -48,7 +48,7 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool, a
     :param counts: the number of items of each outcome, as a text.
     :param uri: URI of the manifest.
     :param resubmit: whether a retry resubmits items of unknown outcome.
-    :param awaits_budget: whether Airflow's retries wait for the budget to begin again.
+    :param awaits_budget: whether Airflow's retries wait until the budget resets.
     :return: the error; ``AirflowFailException`` if no retry can help.
     """
     missed = [record for record in found if record.outcome not in batch.WITH_VIDEO]
@@ -112,7 +112,7 @@ def paid_by_earlier_tries(memory: BatchRecord, log: Logger) -> str:
     log.error("Submitted by earlier tries, by custom id: %s", paid)
     first = first_few([f"{name}: {vidu_task_id}" for name, vidu_task_id in paid.items()])
     return (
-        f" Earlier tries submitted {len(paid)} Vidu tasks, which are billed: {first}; the log lists all. Correct the "
-        "batch and clear the task: it re-attaches, at no cost, to ready tasks and unchanged running ones with the same "
-        "custom id. Or fetch each with ViduTaskSensor(vidu_task_id=…)."
+        f" Earlier tries submitted {len(paid)} Vidu tasks, which are billed: {first}; the log lists all. Fix the batch "
+        "and clear the task. It then re-attaches at no cost to the tasks that are ready, and to running ones whose "
+        "request has not changed."
     )

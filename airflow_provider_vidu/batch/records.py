@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of a batch's items during a visit to a worker."""
+"""The records of a batch's items during a run on a worker."""
 
 from __future__ import annotations
 

@@ -67,7 +67,11 @@ class Recovery:
         attempts = self._memory.attempts
         if left := {name: attempt for name, attempt in attempts.items() if name not in self._records.by_id}:
             ids = {name: attempt.vidu_task_id for name, attempt in left.items()}
-            self._log.warning("No longer requested; the items with a task id are billed, the others may be: %s", ids)
+            self._log.warning(
+                "Items that the batch no longer requests, by custom id: %s. Those with a task id are billed, the "
+                "others may be.",
+                ids,
+            )
             self._refuse_new_names(left)
         begun = {name: attempt for name, attempt in attempts.items() if name in self._records.by_id}
         kept = self._kept(attempts, path)
@@ -118,10 +122,9 @@ class Recovery:
         if paid and new:
             gone = first_few([f"{name}: Vidu task {vidu_task_id or 'unknown'}" for name, vidu_task_id in paid.items()])
             raise AirflowFailException(
-                f"custom_id must stay the same between tries, got {len(new)} new ones ({first_few(new)}) without "
-                f"{len(paid)} that an earlier try submitted or may have submitted ({gone}). This try sent nothing; "
-                "the submitted tasks run on and are billed. Give each item the same custom_id whenever the DAG is "
-                "parsed, or clear the task to pay for the new ones."
+                f"custom_id must stay the same between tries, got {len(new)} new ones ({first_few(new)}), while "
+                f"{len(paid)} of an earlier try are missing ({gone}). This try sent nothing; the Vidu tasks of the "
+                "missing ones are or may be billed. Restore the custom ids, or clear the task to pay for the new ones."
             )
 
     def _refuse_to_store_over(self, kept: Mapping[str, Record]) -> None:
@@ -135,19 +138,19 @@ class Recovery:
             uri = self._store.uri(vidu_task_id or f"{item.index:064}", item.custom_id, item.index)
             owner = owners.get(real_name(located(uri)), item.custom_id)
             if item.custom_id not in kept and owner != item.custom_id:
-                clashes.append(f"{item.custom_id} over {owner} at {uri}")
+                clashes.append(f"{item.custom_id} would replace {owner} at {uri}")
         if clashes:
             raise AirflowFailException(
                 "The file of an item must stay the same between tries, got videos that would replace others: "
-                f"{first_few(clashes)}. Nothing was sent. Restore the order of the requests, or use a destination with "
-                "{custom_id}."
+                f"{first_few(clashes)}. Nothing was sent or paid. Restore the order of the requests, or use a "
+                "destination with {custom_id}."
             )
 
     def refuse_taken_places(self, manifest: str, *, sidecars: bool) -> None:
         """
         Refuse new items whose file could not be written, or is that of another item or of the manifest.
 
-        Two paths can lead to one file where a directory is a link to another one.
+        Two paths can lead to one file if a directory is a symbolic link to another one.
 
         :param manifest: Path or URI of the manifest.
         :param sidecars: Whether each video has a sidecar.
@@ -187,7 +190,7 @@ class Recovery:
         outcome, why = plan(
             attempt,
             max_tries=self._memory.max_tries,
-            # The fingerprint needs the picture's content and matters only if a person may have changed the request.
+            # The fingerprint needs the image's content and matters only if a person may have changed the request.
             fingerprint=self._fingerprint(item) if running and self._is_cleared(attempt) else None,
             now=time.time(),
             answer=answer.status,
@@ -218,7 +221,7 @@ class Recovery:
         try:
             return fingerprint(item.body(self._log.warning), self._records.vidu_conn_id)
         except Exception as error:
-            # A missing picture or an unavailable store must not lose a paid task.
+            # A missing image or an unavailable store must not lose a paid task.
             self._log.warning("Could not rebuild the request of %s: %s", item.custom_id, error)
             return None
 

@@ -74,9 +74,9 @@ def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Re
     if isinstance(answer, TaskStatus) and answer.state is TaskState.FAILURE:
         return record._replace(outcome=FAILED, reason=answer.reason, family=answer.family.value)
     if isinstance(answer, TaskStatus) and answer.state is not TaskState.SUCCESS:
-        why = f"Its status was {answer.word} when the wait ended. It keeps running and will be billed."
+        why = f"Its status was {answer.word} when the wait ended. It keeps running and is billed."
         return record._replace(outcome=TIMEOUT, reason=f"{why} {how_to_resume(record.task_id)}")
-    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API returned no urls."
+    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API returned no URLs."
     return record._replace(outcome=LOST, reason=f"{why} {how_to_resume(record.task_id)}")
 
 

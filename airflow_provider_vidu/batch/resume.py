@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.batch.items import Item
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
-NO_RECORD = "The first visit to a worker stored no record of it: it was refused or not submitted."
+NO_RECORD = "No record of its submit exists: it was refused or not submitted."
 
 
 def tasks_of(records: Iterable[Record]) -> dict[str, str]:
@@ -69,8 +69,8 @@ def left_by_first_visit(
         return recovered()
     if tasks is None:
         raise ViduDownloadError(
-            f"destination must be one that all workers share, got one without {waiting} on this worker. The tasks in "
-            "that file are submitted and billed. Find their ids in the log of the worker that submitted them, and "
+            f"destination must be visible to all workers, got one where this worker does not see {waiting}. The tasks "
+            "in that file are submitted and billed. Find their ids in the log of the worker that submitted them, and "
             "fetch each with ViduTaskSensor(vidu_task_id=…)."
         )
     # These records have no costs, because the price table may have changed since the submits.
@@ -121,9 +121,9 @@ def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: L
     is_retry = ti.try_number > ti.max_tries - (retries or 0) + 1
     if is_retry and is_local(located(waiting)):
         raise AirflowFailException(
-            "destination must be one that all workers share for a retry below Airflow 3.3, got one without the file "
-            f"{waiting}. The previous try may have submitted on another machine, and its submits are billed; this try "
-            "sent nothing. Read the log of that try, and clear the task if it submitted nothing."
+            "destination must be visible to all workers for a retry below Airflow 3.3, got one where this worker does "
+            f"not see {waiting}. The previous try may have submitted on another machine, and its submits are billed; "
+            "this try sent nothing. Read the log of that try, and clear the task if it submitted nothing."
         )
     # It shows the next try that this one submitted nothing.
     manifests.write(waiting, [])

@@ -130,7 +130,7 @@ class BatchRun:
             if is_vital or not visit.memory.remembers:
                 raise
             # Some stores let write a name once.
-            self._log.warning("%s The second visit takes the tasks from the record of this one.", error)
+            self._log.warning("%s After the wait, the operator takes the tasks from the task state store.", error)
 
     def _paying(self, records: Records) -> Paying:
         def copy(found: Reusable, item: Item) -> list[str]:

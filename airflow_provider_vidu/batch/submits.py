@@ -85,7 +85,7 @@ class Submits:
         known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
         price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
         if 0 < len(known) < len(items):
-            price += f" for the {len(known)} of known price"
+            price += f" for the {len(known)} items with a known price"
         self._log.info("Submitting %d of %d items: %s", len(items), len(self._records.items), price)
         try:
             self._submit(items, estimates)
@@ -214,7 +214,7 @@ class Submits:
                 # Each store's library raises its own exception types.
                 found = f"{type(error).__name__}: {brief(str(error))}"
                 self.results[item.custom_id] = ViduError(
-                    f"Could not read its files ({found}). Nothing of it was sent or paid. Retry the task."
+                    f"Could not read its files ({found}). Nothing was sent or paid for this item. Retry the task."
                 )
                 self._log.warning("%s: %s", item.custom_id, self.results[item.custom_id])
 

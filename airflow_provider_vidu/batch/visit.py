@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The resources of a batch's visit to a worker."""
+"""The resources of a batch's run on a worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class Visit(NamedTuple):
     """
-    The resources of one visit to a worker.
+    The resources of one run on a worker.
 
     :param memory: the record of the batch across tries.
     :param loop: the loop that sends the requests.

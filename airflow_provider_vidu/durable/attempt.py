@@ -135,7 +135,10 @@ def decide(
         text = f"{earlier} is no longer known to the server. {answer} Check the connection's key and host first."
         return _gone(attempt, text, cleared, files, resubmit_missing)
     if not isinstance(answer, TaskStatus):
-        return Step.ATTACH, f"{earlier} could not be read. Re-attaching to it; nothing is submitted or paid. {answer}"
+        return (
+            Step.ATTACH,
+            f"{earlier} has no readable status. Re-attaching to it; nothing is submitted or paid. {answer}",
+        )
     if answer.state is TaskState.FAILURE:
         text = f"{earlier} ended as {answer.word}: {answer.reason}"
         if cleared or answer.family.retry_can_help:
@@ -146,10 +149,10 @@ def decide(
         if expires_at is not None and expires_at <= now:
             return _gone(attempt, f"{earlier} was ready, but its links have expired.", cleared, files, resubmit_missing)
         if cleared and attempt.delivered:
-            return Step.NEW, f"{earlier} was delivered, so clearing the task submits and pays a new video."
+            return Step.NEW, f"{earlier} was delivered, so clearing the task submits and pays for a new video."
     elif cleared and not same:
         resume = how_to_resume(attempt.vidu_task_id)
-        return Step.NEW, f"{earlier} was another request. It keeps running and will be billed. {resume}"
+        return Step.NEW, f"{earlier} was for another request. It keeps running and is billed. {resume}"
     changed = "" if same else ", although the request has changed"
     return Step.ATTACH, f"{earlier} is {answer.word}. Re-attaching to it{changed}; nothing is submitted or paid."
 

@@ -59,8 +59,8 @@ class StateStore:
             log.warning("%s", self.without_a_store)
 
     without_a_store = (
-        "durable needs Airflow 3.3 or newer, or a ledger. This Airflow keeps nothing of a try: a retry after the "
-        "worker died is a new, paid submit. Set [vidu] ledger to a directory or bucket that all workers share."
+        "durable needs Airflow 3.3 or newer, or a ledger. Without them, a retry after the worker died submits and pays "
+        "again. Set [vidu] ledger to a directory or bucket that all workers share."
     )
 
     def get(self, key: str) -> Any:
@@ -78,7 +78,7 @@ class StateStore:
         except Exception as error:
             raise ViduStateError(
                 f"Could not read Airflow's task state store ({error!r}), so it is unknown whether an earlier try "
-                "submitted. Nothing was sent or paid in this visit to a worker. Retry the task."
+                "submitted. This run on the worker sent and paid nothing. Retry the task."
             ) from error
 
     def put(self, key: str, value: Any) -> None:

@@ -137,7 +137,7 @@ class StoredFiles:
                     self._store.put(f"{KEY}{number}", {"version": _VERSION, "files": files})
                 except ViduStateError as error:
                     # Kept for the next write, which the last one of a try is at the latest.
-                    self._log.warning("Which videos are stored could not be written yet: %s", error)
+                    self._log.warning("Could not write the record of stored videos yet: %s", error)
                     return
                 self._unwritten.discard(number)
 
@@ -164,8 +164,8 @@ class StoredFiles:
         self._is_off = True
         self._unwritten.clear()
         self._log.warning(
-            "Could not use the record of stored videos, so a retry stores them again, and a clear after their links "
-            "have expired pays for them again: %s",
+            "Could not use the record of stored videos, so a retry stores them again. After their links have expired, "
+            "clearing the task pays for them again: %s",
             error,
         )
 

@@ -159,7 +159,7 @@ class Submit:
         try:
             return self._body()
         except Exception as error:
-            # A missing picture must not lose a paid task.
+            # A missing image must not lose a paid task.
             self._log.warning("Could not rebuild the request of an earlier try: %s", error)
             return None
 
@@ -262,7 +262,7 @@ class Submit:
         """
         Submit, with the intent stored before each POST.
 
-        The POST is repeated only after a passing fault with which the API certainly accepted nothing.
+        The POST is repeated only after a temporary fault, if the API certainly did not accept it.
         """
         from airflow_provider_vidu.hooks.vidu import ViduHook
 

@@ -121,11 +121,11 @@ def arm(item: object, now: float) -> Fault:
     if order.keys() - kind.defaults.keys():
         raise ValueError(f"parameters of {name} must be among {sorted(kind.defaults)}, got {sorted(order)}")
     if times is not None and not (isinstance(times, int) and times > 0):
-        raise ValueError(f"times must be null or a count, got {times!r}")
+        raise ValueError(f"times must be null or a whole number of 1 or more, got {times!r}")
     if not (isinstance(every, int) and every > 0):
-        raise ValueError(f"every must be a count, got {every!r}")
+        raise ValueError(f"every must be a whole number of 1 or more, got {every!r}")
     if name.endswith("error") and order.get("status") is not None and order["status"] < 400:
-        raise ValueError(f"status must be an error's, 400 or above, got {order['status']!r}")
+        raise ValueError(f"status must be that of an error (400 or above), got {order['status']!r}")
     if order.get("code") is not None and order["code"] not in ERRORS:
         raise ValueError(f"code must be one of {', '.join(ERRORS)}, got {order['code']!r}")
     parameters = {**kind.defaults, **order}

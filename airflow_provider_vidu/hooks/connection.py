@@ -46,7 +46,8 @@ class ConnectionSettings:
     :param timeout: Seconds to wait for an answer. The connect timeout is 10 s at most.
     :param verify: Whether to verify the API's TLS certificate, or the path of a CA bundle.
     :param proxies: Proxy URL of the API by scheme; the environment's proxies when empty.
-    :param max_requests_per_minute: Limit for all triggers of one process together, ``None`` for no limit.
+    :param max_requests_per_minute: Requests per minute of one triggerer process, or of one batch on its worker;
+        ``None`` for no limit.
     :param download_verify: Same as ``verify``, for videos on other hosts than the API's.
     :param download_proxies: Same as ``proxies``, for videos on other hosts than the API's.
     """
@@ -118,16 +119,25 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     extra = _extra(connection, name)
     key = re.sub(r"^bearer(\s+|$)", "", (connection.password or "").strip(), flags=re.IGNORECASE)
     if not key:
-        raise ViduConnectionSettingsError(f"{name}: password must be the API key, got none. Nothing was sent.")
+        raise ViduConnectionSettingsError(
+            f"{name}: password must be the API key, got none. Nothing was sent or paid. Enter the key in the "
+            "connection."
+        )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ViduConnectionSettingsError(
-            f"{name}: password must be an API key of printable ASCII characters without spaces. Nothing was sent."
+            f"{name}: password must be an API key of printable ASCII characters without spaces, got other characters. "
+            "Nothing was sent or paid. Enter the key again."
         )
     if key != connection.password:
         # Airflow masks the whole password, which here is longer than the key.
         mask_secret(key)
     if unknown := sorted(extra.keys() - _EXTRAS):
-        log.warning("%s: extra holds %s, which nothing reads. It knows: %s", name, unknown, ", ".join(sorted(_EXTRAS)))
+        log.warning(
+            "%s: the provider does not know the fields %s in extra and ignores them. Known fields: %s",
+            name,
+            unknown,
+            ", ".join(sorted(_EXTRAS)),
+        )
     auth_scheme = extra.get("auth_scheme", "key")
     if auth_scheme not in AUTH_SCHEMES:
         raise _wrong(name, "auth_scheme", auth_scheme, " or ".join(AUTH_SCHEMES))
@@ -188,8 +198,8 @@ def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:
 
     if isinstance(error, AirflowNotFoundException):
         return ViduConnectionSettingsError(
-            f"There is no Airflow connection {vidu_conn_id!r}. Nothing was sent. Create one of type vidu with the API "
-            "key as its password."
+            f"There is no Airflow connection {vidu_conn_id!r}. Nothing was sent or paid. Create one of type vidu with "
+            "the API key as its password."
         )
     return ViduConnectError(
         f"Could not read the connection {vidu_conn_id!r} from Airflow ({type(error).__name__}). Nothing was sent or "
@@ -198,14 +208,17 @@ def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:
 
 
 def _wrong(name: str, key: str, value: object, allowed: str) -> ViduConnectionSettingsError:
-    return ViduConnectionSettingsError(f"{name}: {key} in extra must be {allowed}, got {value!r}. Nothing was sent.")
+    return ViduConnectionSettingsError(
+        f"{name}: {key} in extra must be {allowed}, got {value!r}. Nothing was sent or paid. Correct the connection."
+    )
 
 
 def _extra(connection: Connection, name: str) -> dict[str, Any]:
     extra = connection.extra_dejson
     if not isinstance(extra, dict):
         raise ViduConnectionSettingsError(
-            f"{name}: extra must be a JSON object, got a {type(extra).__name__}. Nothing was sent."
+            f"{name}: extra must be a JSON object, got a {type(extra).__name__}. Nothing was sent or paid. Correct the "
+            "connection."
         )
     return {key: value for key, value in extra.items() if value is not None and value != ""}
 
@@ -229,8 +242,8 @@ def _base_url(connection: Connection, name: str) -> str:
         or not _is_host(parts.hostname)
     ):
         raise ViduConnectionSettingsError(
-            f"{name}: host must be a base URL of the form http(s)://host[:port][/path], e.g. {DEFAULT_BASE_URL}. "
-            "Nothing was sent."
+            f"{name}: host must be a base URL of the form http(s)://host[:port][/path], such as {DEFAULT_BASE_URL}, "
+            "got another form. Nothing was sent or paid. Correct the connection."
         )
     netloc = f"{parts.netloc}:{connection.port}" if connection.port and port is None else parts.netloc
     # UCloud documents sibling APIs with /v1 in their base URL.
@@ -281,8 +294,8 @@ def _proxy_of(url: str, given: Mapping[str, str], key: str) -> str | None:
     if not (_PROXY.fullmatch(whole) and is_usable_url(whole)):
         raise ViduConnectionSettingsError(
             f"The proxy for {url} must be an http:// or https:// URL, got one of the form "
-            f"{whole.partition('://')[0]}://. Nothing was sent. Set another one as {key} in the connection's extra, or "
-            "change the environment variable that names it (such as HTTPS_PROXY or ALL_PROXY)."
+            f"{whole.partition('://')[0]}://. Nothing was sent or paid. Set another one as {key} in the connection's "
+            "extra, or change the environment variable that names it (such as HTTPS_PROXY or ALL_PROXY)."
         )
     return whole
 
@@ -295,6 +308,7 @@ def _proxies(value: Any, name: str, key: str) -> dict[str, str]:
     ):
         return {str(scheme): url for scheme, url in value.items()}
     raise ViduConnectionSettingsError(
-        f"{name}: {key} in extra must hold http:// or https:// URLs by http, https or all, such as "
-        '{"https": "http://proxy:3128"}; SOCKS is not supported. Nothing was sent.'
+        f"{name}: {key} in extra must map http, https or all to http:// or https:// URLs, such as "
+        '{"https": "http://proxy:3128"}, got another value. Nothing was sent or paid. Correct the connection; SOCKS is '
+        "not supported."
     )

@@ -65,7 +65,7 @@ class Downloader:
         :param url: An http(s) URL of a result.
         :param target: Empty binary file, open for writing, seekable and truncatable.
         :return: Number of bytes written.
-        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
+        :raises ViduDownloadError: If the file did not arrive completely. A retry is free until the link expires.
         """
         if not is_url(url := plain_url(url)):
             raise ViduDownloadError(f"url must be an http(s) URL, got {brief(url)}. Nothing was downloaded.")
@@ -85,8 +85,8 @@ class Downloader:
         download.ended()
         if download.lacks_boxes:
             log.warning(
-                "%s gave all %s bytes that its host announced, but they are not a whole MP4 file. Play the stored "
-                "video before the link expires.",
+                "The host of %s sent all %s announced bytes, but they are not a complete MP4 file. Check that the "
+                "stored video plays before the link expires.",
                 download.name,
                 f"{download.written:,}",
             )
@@ -104,7 +104,7 @@ class Downloader:
         except ViduError:
             raise
         except _HOPELESS as error:
-            raise ViduDownloadError(f"{download.name} does not lead to a valid host ({_fault(error)}).") from None
+            raise ViduDownloadError(f"{download.name} has no valid host ({_fault(error)}).") from None
         except (requests.RequestException, HTTPError, ValueError) as error:
             raise BrokenOff(_fault(error)) from None
 

@@ -79,8 +79,8 @@ class Exchange(Generic[Parsed]):
             data = b""
         if not data:
             raise ViduRequestError(
-                f"body must be a mapping of JSON values, as protocol.request.build returns it, got {brief(body)}. "
-                "Nothing was sent."
+                f"body must be a mapping of JSON values, got {brief(body)}. Nothing was sent or paid. Build the body "
+                "with protocol.request.build."
             )
         if problem := unreachable(body, urlsplit(settings.base_url).hostname or "", time.time()):
             raise refusal([problem], "Pass a public URL, or the path or s3:// URI of a file if the field takes files")
@@ -104,8 +104,8 @@ class Exchange(Generic[Parsed]):
         known = identifier(vidu_task_id)
         if not known:
             raise ViduRequestError(
-                f"vidu_task_id must be the id of a task, as ViduSubmitOperator returns it, got {brief(vidu_task_id)}. "
-                "Nothing was sent."
+                f"vidu_task_id must be the id of a task, got {brief(vidu_task_id)}. Nothing was sent or paid. Pass the "
+                "id that ViduSubmitOperator returned."
             )
         return Exchange(
             settings,

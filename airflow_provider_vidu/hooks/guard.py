@@ -110,7 +110,8 @@ class DownloadAdapter(AnswerAdapter):
             # Airflow versions raise different classes.
             raise ViduDownloadError(
                 "allow_private_result_hosts in Airflow's section [vidu] must be True or False, got "
-                f"{brief(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was fetched."
+                f"{brief(conf.get('vidu', 'allow_private_result_hosts'))}. Nothing was downloaded. Correct the "
+                "configuration of the workers."
             ) from None
         if is_allowed:
             return True
@@ -124,7 +125,7 @@ class DownloadAdapter(AnswerAdapter):
 def _refused(host: str) -> ViduDownloadError:
     # Without the address: the author of the link must not learn the network's addresses.
     return ViduDownloadError(
-        f"The host of a result link must have a public address, got {host!r}. Nothing was fetched from it. If your "
+        f"The host of a result link must have a public address, got {host!r}. Nothing was downloaded. If your "
         "videos are on that host, set allow_private_result_hosts = True in Airflow's section [vidu]."
     )
 

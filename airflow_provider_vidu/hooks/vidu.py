@@ -134,8 +134,8 @@ class ViduHook(HttpHook):
         :raises ViduRequestError: always. Nothing was sent.
         """
         raise ViduRequestError(
-            "ViduHook must send requests by submit() or get_task(), got a call of an inherited run method. Nothing was "
-            "sent or paid. Use those methods, or ViduSubmitOperator, which never pays twice."
+            "ViduHook must send requests with submit() or get_task(), got a call to an inherited run method. Nothing "
+            "was sent or paid. Use submit(), get_task() or ViduSubmitOperator."
         )
 
     run_and_check = run_with_advanced_retry = run
@@ -233,7 +233,7 @@ class ViduHook(HttpHook):
         :param url: An http(s) URL of a result.
         :param target: Empty binary file, open for writing, seekable and truncatable.
         :return: Number of bytes written.
-        :raises ViduDownloadError: If the file did not arrive whole; a retry is free until the link expires.
+        :raises ViduDownloadError: If the file did not arrive completely. A retry is free until the link expires.
         :raises ViduConnectionSettingsError: If the connection is missing or wrong. Nothing was sent.
         """
         return self.downloader().fetch(url, target)

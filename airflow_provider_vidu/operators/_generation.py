@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 _TASK_ID_KEY = "vidu_task_id"
+_NO_RETRY = (
+    "Airflow does not retry the task: no record of the submit survives this try, so a retry would submit and pay again."
+)
 
 
 class GenerateOptions(NamedTuple):
@@ -157,11 +160,7 @@ class Generation:
                 self._log.warning("A retry pays nothing: it resumes Vidu task %s.", vidu_task_id)
             return self._record.remembered is not None
 
-        return no_blind_retry(
-            is_free,
-            "Airflow does not retry the task: no record of the submit survives this try, so a retry would submit and "
-            f"pay again. {how_to_resume(vidu_task_id)}",
-        )
+        return no_blind_retry(is_free, f"{_NO_RETRY} {how_to_resume(vidu_task_id)}")
 
     def _wait_here(self, watch: Watch) -> Outcome | None:
         """Poll on the worker until the wait ends, or only once before a deferral."""
@@ -210,7 +209,8 @@ class Generation:
         ti, remembered = self._context["ti"], self._record.remembered
         if remembered:
             return remembered.vidu_task_id, remembered.xcoms.get("estimated_cost")
-        with self._paid("its XCom vidu_task_id"):
+        resume = f"Read the XCom {_TASK_ID_KEY} of this task, then resume the wait at no cost with ViduTaskSensor."
+        with no_blind_retry(lambda: False, f"{_NO_RETRY} {resume}"):
             return ti.xcom_pull(task_ids=ti.task_id, key=_TASK_ID_KEY, map_indexes=ti.map_index), None
 
     def finish(self, outcome: Outcome, vidu_task_id: str, cost: float | None) -> dict[str, Any]:

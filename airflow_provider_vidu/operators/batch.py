@@ -33,32 +33,36 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     """
     Submit many tasks, wait for all, store all videos and write a manifest.
 
-    The operator uses a worker twice in total; mapped tasks use one three times for each video. Every accepted submit is
-    billed. The operator checks all requests before it sends the first: literals when the DAG is parsed, everything
-    again when the task runs. It submits eight requests at a time, and applies the hook's pauses after HTTP 429 and its
-    ``max_requests_per_minute``.
+    The operator uses a worker slot twice in total. The three mapped tasks use one three times for each video. Every
+    accepted submit is billed. The operator checks all requests before it sends the first: literals when the DAG is
+    parsed, everything again when the task runs. It submits eight requests at a time, and applies the hook's pauses
+    after HTTP 429 and its ``max_requests_per_minute``.
 
-    A refused item, or one with an unreadable image, does not stop the others. A bad key, a spent quota, or a rate limit
-    or network failure that persists stops the submits. The operator then still waits for the accepted tasks and stores
-    their videos. After that the task fails, and Airflow's retry submits the rest.
+    A refused item, or one with an unreadable image, does not stop the others. A wrong key, an exhausted quota, or a
+    rate limit or network failure that persists stops the submits. The operator then still waits for the accepted tasks
+    and stores their videos. After that the task fails, and Airflow's retry submits the rest.
 
-    On Airflow 3.3 and newer the operator records every item before its submit. A retry works on missing items only,
-    even after the worker was killed. It submits unsent items, re-attaches to accepted tasks and keeps stored files. It
-    pays again only for generations that failed for lack of capacity or for an unknown reason. An item whose outcome is
-    unknown is ``uncertain``; a retry resubmits it only if ``on_uncertain`` is ``resubmit``. A killed worker leaves at
-    most eight such items.
+    On Airflow 3.3 and newer, or with a ledger, the operator records every item before its submit. A retry works on
+    missing items only, even after the worker was killed. It submits unsent items, re-attaches to accepted tasks and
+    keeps stored files. It pays again only for generations that failed for lack of capacity or for an unknown reason. An
+    item whose outcome is unknown is ``uncertain``; a retry resubmits it only if ``on_uncertain`` is ``resubmit``. A
+    killed worker leaves at most eight such items.
 
     Clearing a succeeded batch submits and pays for all items again. Clearing a failed batch pays again only for items
-    that are neither stored nor still available from their tasks. For example, their links may have expired. On older
-    Airflow no record survives a try, so any error after the first submit fails the task without retries.
+    that are neither stored nor still available from their tasks. An item is no longer available, for example, once its
+    links have expired. On older Airflow without a ledger, no record survives a try, so any error after the first submit
+    fails the task without retries.
 
-    The manifest is JSON Lines with one line for each request, in the same order. Its keys are ``custom_id``,
-    ``request`` (files by name), ``outcome``, ``reason``, ``family`` (of a failure), ``task_id``, ``files``,
-    ``video_seconds``, ``earlier_task_ids``, ``reused_from`` (Vidu's id of another submit's task), ``version`` (of this
-    format) and ``estimated_cost`` (of all submits for the item, including uncertain ones). Outcomes are ``success``,
-    ``reused`` (another submit's video), ``failed`` (the generation), ``refused`` (certainly not
-    paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` and ``lost``
-    (paid, the Vidu task keeps running) and ``not_stored`` (paid and ready).
+    The manifest is a JSON Lines file with one line for each request, in the same order. The keys ``custom_id``,
+    ``request`` (files by name), ``outcome``, ``reason`` and ``family`` (of a failure) describe the item. The keys
+    ``task_id``, ``files``, ``video_seconds`` and ``reused_from`` (Vidu's id of another submit's task) describe the
+    video. The keys ``estimated_cost`` and ``earlier_task_ids`` cover all submits for the item, including uncertain
+    ones. ``version`` is that of this format.
+
+    Outcomes are ``success``, ``reused`` (another submit's video), ``failed`` (the generation), ``refused`` (certainly
+    not paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` (paid,
+    the Vidu task keeps running) and ``not_stored`` (paid and ready). ``lost`` is paid, but its links expired, the
+    server does not know its id, or the operator lost contact; ``reason`` says which.
 
     The operator writes the manifest even if the task fails. If a retry changes the request of a custom id, the item
     keeps the video of the earlier request, and ``reason`` states it. The operator returns ``{"manifest", "counts",
@@ -67,15 +71,15 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
 
     :param requests: List of ``{"custom_id", "model", "vidu_type" (img2video by default), …}``. A request takes every
         API field of ``ViduSubmitOperator`` by its own name, and ``extra_input`` and ``extra_parameters``. You choose
-        the custom ids: unique in the batch and stable each time the DAG is parsed. If a retry finds new ids in place
-        of paid ones (a ``uuid4()`` in the DAG file), it fails without retries and sends nothing. (templated)
+        the custom ids: unique in the batch and stable each time the DAG is parsed. A retry that finds new ids in place
+        of paid ones (a ``uuid4()`` in the DAG file) fails without further retries and sends nothing. (templated)
     :param destination: Destination of the videos, as in ``ViduToObjectStorageOperator``, e.g.
         ``s3://aws_default@bucket/{{ ds }}/{custom_id}.mp4``. All workers must have access to it, because submitting,
         storing and a retry may run on different ones. (templated)
-    :param manifest: Path or URI of the manifest. The default is
-        ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl`` in the destination's directory; the mark is eight digits
-        unique to the task instance. Batches with the same manifest overwrite each other's, so a name of your own needs
-        ``{{ run_id }}``, and for a mapped task ``{{ ti.map_index }}``. (templated)
+    :param manifest: Path or URI of the manifest. The default is ``manifest-<dag id>-<run id>-<task id>-<mark>.jsonl``
+        in the destination's directory; the mark is eight digits unique to the task instance. Batches with the same
+        manifest path overwrite each other's manifest, so a custom path needs ``{{ run_id }}``, and for a mapped task
+        ``{{ ti.map_index }}``. (templated)
     :param vidu_conn_id: Connection of type ``vidu``. (templated)
     :param fail_on: When the task fails: if ``any`` item has no video (default), if ``all`` have none, or if more than
         a share such as ``0.05`` has none. The task always fails if the submits were stopped.
@@ -84,14 +88,15 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     :param prices: Your own prices in place of the dated table, as in ``ViduSubmitOperator``.
     :param on_uncertain: Action for an item whose outcome is unknown. With ``fail`` (default) no retry resubmits it;
         only a clear does. ``resubmit`` lets Airflow's retries resubmit it, and each may pay again.
-    :param on_missing: Action of a clear of a failed batch, if this worker has no access to a stored video's file and
+    :param on_missing: Action after a failed batch is cleared, if this worker has no access to a stored video's file and
         the link has expired. ``fail`` (default) pays nothing and names the file; ``resubmit`` submits and pays again.
     :param on_budget: Action if ``[vidu] daily_budget`` or ``monthly_budget`` covers only the first items: the batch
         submits those, and the others stay ``unsubmitted``. ``fail`` (default) then ends the task without retries;
-        ``retry`` leaves it to Airflow's retries, which send nothing before the budget begins again.
-    :param reuse: Whether an item takes the video of an earlier submit of the same request (same body, files by their
-        content) from the ledger instead of paying again; ``False`` by default. A stored video is copied, a running task
-        is awaited. The outcome is ``reused`` and the cost 0. Needs ``[vidu] ledger``.
+        ``retry`` leaves it to Airflow's retries, which send nothing before the budget resets.
+    :param reuse: Whether an item reuses the video of an earlier submit of the same request instead of paying again;
+        ``False`` by default. Two requests are the same if their bodies are the same; files are compared by content. The
+        operator copies a stored video, and waits for a running task. The outcome is ``reused`` and the cost 0. Needs
+        ``[vidu] ledger``.
     :param sidecar: Whether to write a file ``<name>.json`` beside each video, as in ``ViduGenerateVideoOperator``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls of a task if no typical time is known, 5 by default.
@@ -234,4 +239,4 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         """Stop the submits. Accepted tasks cannot be cancelled."""
         if self._run:
             self._run.stop("the task was killed")
-        self.log.warning("The Airflow task was killed. Accepted Vidu tasks keep running and will be billed.")
+        self.log.warning("The Airflow task was killed. Accepted Vidu tasks keep running and are billed.")

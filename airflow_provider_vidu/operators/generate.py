@@ -30,11 +30,11 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     The operator waits in the triggerer by default, without a worker slot. It takes every argument of
     :class:`~airflow_provider_vidu.operators.vidu.ViduSubmitOperator` and pushes the same XComs.
 
-    On Airflow 3.3 and newer a retry re-attaches to the paid task: it resumes the wait, or stores the video. A retry
-    submits and pays again only if the generation itself failed for lack of capacity or for an unknown reason. On older
-    Airflow no record of the submit survives a try, so an error after the submit fails the task without retries. That
-    error's text contains the line that resumes the wait. On older Airflow, use three tasks instead: submit, sensor and
-    transfer.
+    On Airflow 3.3 and newer, or with a ledger, a retry re-attaches to the paid task: it resumes the wait, or stores the
+    video. A retry submits and pays again only if the generation itself failed for lack of capacity or for an unknown
+    reason. On older Airflow without a ledger, no record of the submit survives a try, so an error after the submit
+    fails the task without retries. That error's text contains the line that resumes the wait. On older Airflow, set
+    ``[vidu] ledger``, or use three tasks instead: submit, sensor and transfer.
 
     The result is the one of ``ViduTaskSensor`` (``{"task_id", "urls", "video_seconds", "submit_time", "finish_time",
     "expires_at", "request_id"}``) plus ``files``, the URIs of the stored files. The asset events of the operator's
@@ -43,8 +43,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
     :param destination: Destination of the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
         nothing; the result's links expire after about 24 hours. All workers must have access to it, because the
         operator may store on another worker than it submitted on. (templated)
-    :param sidecar: Whether to write a file ``<name>.json`` beside each video: what made it, from which request, at
-        which cost, and that it is AI-generated; ``False`` by default.
+    :param sidecar: Whether to write a file ``<name>.json`` beside each video; ``False`` by default. It contains the
+        model, the request, the cost and ``"ai_generated": true``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls if no typical time is known, 5 by default.
     :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
@@ -103,9 +103,9 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
         :param context: Airflow's context of the task instance.
         :return: The result.
-        :raises AirflowFailException: In the same cases as the submit operator; if the generation failed and cannot
-            succeed without a person's help; or, if no record of the submit survives a try, when waiting or storing
-            failed. Airflow does not retry.
+        :raises AirflowFailException: In the same cases as the submit operator. Also if the generation failed and cannot
+            succeed without a person's help. Also if waiting or storing failed and no record of the submit survives the
+            try. Airflow does not retry.
         :raises AirflowException: If the generation failed and a retry, which pays again, may succeed; or if the wait
             ended without a video. In the second case a retry pays nothing.
         :raises ViduError: If the video could not be stored; a retry pays nothing.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator that stores paid videos which every other task forgot."""
+"""The operator that stores paid videos that no other task stored."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class ViduRescueOperator(LiteralTexts, BaseOperator):
     Store every paid video of the ledger that no task stored, before its link expires.
 
     The operator costs nothing: it polls and downloads. It reads the last three days of the ledger at ``[vidu] ledger``.
-    A video is forgotten two hours after it was ready, or as soon as its run has ended or was deleted. Storing a video
-    that another task stores too does no harm. Schedule it every hour.
+    A video counts as forgotten two hours after it was ready (``after``), or as soon as its run has ended or was
+    deleted. Storing a video that another task stores too does no harm. Schedule it every hour.
 
     The operator writes a manifest if it found anything. An item's ``custom_id`` is ``<dag id>/<run id>/<task id>``,
-    with the custom id of a batch's item after it. Outcomes are ``success``, ``lost`` (paid, its link has expired) and
-    ``uncertain`` (the outcome of its submit is unknown). The operator returns ``{"manifest", "counts",
+    followed by ``/<custom id>`` for an item of a batch. Outcomes are ``success``, ``lost`` (paid, its link has expired)
+    and ``uncertain`` (the outcome of its submit is unknown). The operator returns ``{"manifest", "counts",
     "video_seconds", "estimated_cost"}``.
 
-    :param destination: Directory or name of the videos, as in ``ViduToObjectStorageOperator``; it must hold
+    :param destination: Directory or name of the videos, as in ``ViduToObjectStorageOperator``; it must contain
         ``{task_id}`` or be a directory. (templated)
     :param after: Time after which a ready video counts as forgotten while its run goes on, 2 hours by default.
     :param sidecar: Whether to write a file ``<name>.json`` beside each video, as in ``ViduGenerateVideoOperator``.

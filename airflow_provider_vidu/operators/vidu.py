@@ -51,14 +51,14 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
     each ``None`` if unknown. If the task fails, it pushes ``vidu_failure`` (the reason).
 
     The operator pays once. If the API certainly did not accept a request (rate limit, failed connection), the operator
-    resends it a few times. After that, and for a bad key, it leaves the rest to Airflow's retries. A refused request
-    and a submit whose outcome is unknown fail the task without retries.
+    resends it a few times. After that, and for a wrong key, it leaves the submit to Airflow's retries. A refused
+    request and a submit whose outcome is unknown fail the task without retries.
 
-    On Airflow 3.3 and newer a retry returns the task id of the earlier try instead of submitting again, even after the
-    worker was killed. A retry submits and pays again only if that generation failed for lack of capacity or for an
-    unknown reason. Clearing the task submits and pays for a new video, unless the same request still runs, or its video
-    is ready but was never delivered. To fetch a video again, clear the sensor instead. See the table in
-    ``docs/reliability.md``.
+    On Airflow 3.3 and newer, or with a ledger, a retry returns the task id of the earlier try instead of submitting
+    again, even after the worker was killed. A retry submits and pays again only if that generation failed for lack of
+    capacity or for an unknown reason. Clearing the task submits and pays for a new video, unless the same request still
+    runs, or its video is ready but was never delivered. To fetch a video again, clear the sensor instead. See the table
+    in ``docs/reliability.md``.
 
     :param model: Name of the model, e.g. ``viduq2-turbo``. (templated)
     :param vidu_type: Type of the job: ``img2video`` (default), ``text2video``, ``reference2video``,
@@ -76,7 +76,7 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
     :param audio_url: Audio: an http(s) URL for lip-sync; a URL or a file for one-click/mv. (templated)
     :param text: Text that lip-sync speaks. (templated)
     :param ref_photo_url: http(s) URL of a photo of the face that lip-sync animates. (templated)
-    :param duration: Length of the video in seconds. (templated)
+    :param duration: Duration of the video in seconds. (templated)
     :param seed: Whole number; 0 means random. (templated)
     :param resolution: Resolution, e.g. ``720p``. (templated)
     :param aspect_ratio: Aspect ratio, e.g. ``16:9``. (templated)
@@ -93,16 +93,18 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
     :param extra_input: Fields that this version does not know, added to the body's ``input``. (templated)
     :param extra_parameters: Fields that this version does not know, added to the body's ``parameters``. (templated)
     :param vidu_conn_id: Connection of type ``vidu``. (templated)
-    :param durable: Whether to record the submit across tries in Airflow's task state store (Airflow 3.3 and newer);
-        ``True`` by default. Without the record, a retry after the worker died submits and pays again.
+    :param durable: Whether to record the submit across tries in Airflow's task state store (Airflow 3.3 and newer) or,
+        below 3.3, in the ledger; ``True`` by default. Without the record, a retry after the worker died submits and
+        pays again.
     :param on_uncertain: Action after a submit whose outcome is unknown. ``fail`` (default) ends the task without
         retries. ``resubmit`` leaves it to Airflow's retries, each of which may pay again.
     :param on_budget: Action if ``[vidu] daily_budget`` or ``monthly_budget`` does not cover the submit. ``fail``
         (default) ends the task without retries. ``retry`` leaves it to Airflow's retries, which send nothing before
-        the budget begins again.
-    :param reuse: Whether to take the task of an earlier submit of the same request (same body, files by their content)
-        from the ledger instead of paying again, if that task still runs or its links are alive; ``False`` by default.
-        Needs ``[vidu] ledger``. Give a ``seed``, or ``False``, for another take.
+        the budget resets.
+    :param reuse: Whether to reuse the task of an earlier submit of the same request instead of paying again; ``False``
+        by default. The ledger must list that task, and it must still run or have links that have not expired. Two
+        requests are the same if their bodies are the same; files are compared by content. Needs ``[vidu] ledger``. For
+        another take of the same request, set another ``seed`` or ``reuse=False``.
     :param max_cost: Highest estimated cost in CNY, ``None`` (default) for no limit. If the estimate is above it, or no
         price is known, the operator sends nothing. The limit applies to each try.
     :param prices: Your own prices in place of the dated table. Give CNY by ``(vidu_type, model, seconds of video,
@@ -236,7 +238,8 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
         :param context: Airflow's context of the task instance.
         :return: Vidu's task id.
         :raises AirflowFailException: If the request is wrong or refused (nothing was paid), or the outcome is unknown
-            (the task may be billed). Also if the task of an earlier try has failed or is gone. Airflow does not retry.
+            (the task may be billed). The same if the task of an earlier try has failed or no longer exists. Airflow
+            does not retry.
         :raises ViduSubmissionUncertainError: If the outcome is unknown and ``on_uncertain`` is ``resubmit``.
         :raises ViduError: On any other error. Nothing was accepted or paid; a retry can help.
         """

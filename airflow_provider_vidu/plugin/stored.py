@@ -20,8 +20,8 @@ class NotServed(Exception):
     """
     Signal that a file may not be served.
 
-    The file does not exist, is below no root, or is not of a kind that may be shown. The answer to the user does not
-    say which.
+    The file does not exist, is not below any root, or is not of a kind that may be shown. The answer to the user does
+    not say which.
     """
 
 
@@ -60,7 +60,7 @@ def open_stored(name: object, roots: Iterable[Root]) -> Stored:
     :raises NotServed: If there is no such file below any of the roots.
     """
     if (found := find(name, roots)) is None:
-        raise NotServed(f"{name!r:.500} is below no root")
+        raise NotServed(f"{name!r:.500} is not below any root")
     with reading():
         return _in_a_store(found) if found.root.store else _on_this_machine(found)
 

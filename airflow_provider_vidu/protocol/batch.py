@@ -22,7 +22,7 @@ WITH_VIDEO = (SUCCESS, REUSED)
 """Outcomes of items that have their video."""
 
 BUDGET = "budget"
-"""In place of a family: a budget stopped the submits, so no retry helps before it begins again."""
+"""In place of a family: a budget stopped the submits, so no retry helps before it resets."""
 
 PAID_AGAIN = (FAILED, UNCERTAIN)
 """
@@ -73,7 +73,7 @@ class BatchEvent(NamedTuple):
                 and isinstance(message, str)
             ):
                 return cls(status, counts, message)
-        raise ViduEventError(f"The event must be one of a Vidu batch trigger, got {repr(event)[:300]}")
+        raise ViduEventError(f"The event must come from a Vidu batch trigger, got {repr(event)[:300]}")
 
 
 def fail_on_problem(fail_on: Any) -> str | None:
@@ -114,7 +114,7 @@ def retry_can_help(outcome: str, family: str, *, resubmit: bool, awaits_budget: 
     :param outcome: its outcome.
     :param family: the family of a failed generation's reason, empty for other outcomes.
     :param resubmit: whether what is uncertain is submitted, and perhaps paid, again.
-    :param awaits_budget: whether Airflow's retries wait for the budget to begin again.
+    :param awaits_budget: whether Airflow's retries wait until the budget resets.
     """
     if outcome in WITH_VIDEO:
         return False
@@ -135,5 +135,5 @@ def progress_line(done: int, total: int, failed: int, cost: float | None, word: 
     :param cost: Estimated cost of the ended items in CNY, ``None`` if unknown.
     :param word: Word for the ended items, ``done`` by default.
     """
-    price = "an unknown price" if cost is None else f"~¥{cost:,.2f}"
+    price = "cost unknown" if cost is None else f"about ¥{cost:,.2f}"
     return f"{done} of {total} {word}, {failed} failed, {price} so far"

@@ -86,7 +86,7 @@ def _img2video(model: str, resolutions: tuple[str, ...], *, source: str = DOCUME
         _SEED,
         _IMG_AMPLITUDE._replace(no_effect=f"{model} ignores it"),
         _IMG_BGM._replace(no_effect=f"{model} ignores it" if q3 else ""),
-        _AUDIO._replace(default=q3, no_effect=f"{model} always makes sound" if q3 else ""),
+        _AUDIO._replace(default=q3, no_effect=f"{model} always adds audio" if q3 else ""),
         _VOICE._replace(no_effect=f"{model} ignores it" if q3 else ""),
         _DURATION._replace(high=16 if q3 else 10),
         _RESOLUTION._replace(choices=resolutions),
@@ -260,9 +260,9 @@ def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[
         if not members:
             yield f"{' or '.join(group)} must be given, got neither"
         elif len(members) > 1 and row.exclusive:
-            yield f"{' or '.join(members)} must be given alone, got both"
+            yield f"only one of {' and '.join(members)} must be given, got both"
     if row.vidu_type == "reference2video" and values.get("audio") is True and "images" in given:
-        yield "audio must be false or omitted without subjects, got True"
+        yield "audio must be False or omitted unless subjects are given, got True"
 
 
 def notes(body: Mapping[str, Any]) -> list[str]:

@@ -64,7 +64,7 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
         target = ""
     if not (is_url(target) and is_usable_url(target)):
         raise ViduDownloadError(
-            f"{without_secrets(url)} leads on to something that is no http(s) URL. A retry gets the same answer."
+            f"{without_secrets(url)} redirects to something that is not an http(s) URL. A retry cannot help."
         )
     return target
 
@@ -131,11 +131,11 @@ class Download:
             if status == 206 and not codings and self._is_same(named) and self._goes_on(named.get("content-range", "")):
                 return False
             self._has_parts = False
-            raise BrokenOff(f"it was asked to go on at byte {self.written:,} and did not")
+            raise BrokenOff(f"the host did not resume at byte {self.written:,}")
         if status not in _WHOLE and not (status == 206 and self._is_all(named.get("content-range", ""))):
             raise ViduDownloadError(
-                f"HTTP {status} instead of the video at {self.name}. Result links are assumed to live 24 hours after "
-                "the generation finished.",
+                f"HTTP {status} instead of the video at {self.name}. Result links are assumed to expire 24 hours "
+                "after the generation finished.",
                 expired=status in _EXPIRED,
             )
         self._begin()
@@ -152,7 +152,11 @@ class Download:
         content_type = named.get("content-type", "").partition(";")[0].strip()
         self._kind = content_type if _CONTENT_TYPE.fullmatch(content_type) else "of no known type"
         if unknown:
-            self._kind += f", in the coding {unknown}" if _CODING.fullmatch(unknown) else ", in an unknown coding"
+            self._kind += (
+                f", in the content encoding {unknown}"
+                if _CODING.fullmatch(unknown)
+                else ", in an unknown content encoding"
+            )
         return True
 
     def _is_all(self, content_range: str) -> bool:
@@ -179,7 +183,8 @@ class Download:
     def _check_size(self, size: int) -> None:
         if size > MAX_VIDEO_BYTES:
             raise ViduDownloadError(
-                f"{self.name} gives {size:,} bytes or more, allowed: {MAX_VIDEO_BYTES:,}. No video is that large."
+                f"The video at {self.name} must have at most {MAX_VIDEO_BYTES:,} bytes, got {size:,} or more. Nothing "
+                "was stored."
             )
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -195,7 +200,7 @@ class Download:
             for piece in undone(self._decoders, data):
                 yield self.take(piece)
         except zlib.error as error:
-            raise BrokenOff(f"its coding is broken ({error})") from None
+            raise BrokenOff(f"its content encoding is broken ({error})") from None
 
     def take(self, chunk: bytes) -> bytes:
         """
@@ -228,15 +233,17 @@ class Download:
         if self._head and not self.written:
             raise self._no_video()
         if not self.written and not self.total:
-            raise BrokenOff("the answer was empty")
+            raise BrokenOff("the response was empty")
         if self.total not in (None, self.written):
-            raise ViduDownloadError(f"{self.name} gave {self.written:,} bytes, announced: {self.total}.")
+            raise ViduDownloadError(
+                f"The host of {self.name} announced {self.total or 0:,} bytes, but sent {self.written:,}."
+            )
         if not all(decoder.is_complete for decoder in self._decoders):
-            raise BrokenOff("the connection ended before its coding did")
+            raise BrokenOff("the connection ended before the encoded content was complete")
         # Only the framing of the answer shows where a box without a size ends.
         is_whole = self._boxes.is_whole and (self._is_framed or not self._boxes.has_no_end)
         if self.total is None and not is_whole:
-            raise BrokenOff("the connection ended before the video did, and its length was not announced")
+            raise BrokenOff("the connection ended before the video was complete, and the host had announced no length")
 
     @property
     def lacks_boxes(self) -> bool:
@@ -245,7 +252,7 @@ class Download:
 
     def _no_video(self) -> ViduDownloadError:
         # Never any of its content: the link may lead to a host that is nobody else's business.
-        return ViduDownloadError(f"{self.name} gave something else than an MP4 file ({self._kind}).")
+        return ViduDownloadError(f"{self.name} returned something other than an MP4 file ({self._kind}).")
 
     def resume_after(self, reason: str) -> float:
         """
@@ -258,7 +265,7 @@ class Download:
         self._requests += 1
         if self._requests >= MAX_REQUESTS:
             raise ViduDownloadError(
-                f"The download of {self.name} broke off after {self.written:,} bytes, at request {self._requests}: "
+                f"The download of {self.name} stopped after {self.written:,} bytes, at request {self._requests}: "
                 f"{reason}."
             )
         return RESUME_SECONDS * 2.0 ** (self._requests - 1)

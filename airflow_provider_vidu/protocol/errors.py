@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Meaning of error answers, and of the reasons of failed generations.
+Meaning of error answers, and of the reasons for failed generations.
 
 Source: https://github.com/UCloudDoc-Team/modelverse (api_doc/common, as of 2026-04-15). The codes of failed
 generations are Vidu's own, and the API passes them on.
@@ -26,8 +26,7 @@ from airflow_provider_vidu.exceptions import (
 
 NOT_ACCEPTED = "Nothing was paid."
 UNCERTAIN = (
-    "It may have been accepted and will then be billed. Check the usage page of the ModelVerse console before you "
-    "resubmit it."
+    "The API may have accepted and billed it. Check the usage page of the ModelVerse console before you resubmit it."
 )
 FREE = "Polling costs nothing."
 
@@ -126,7 +125,7 @@ def meaning(status: int, code: str, words: str | None, *, submit: bool) -> tuple
 
 
 class Family(str, Enum):
-    """Reasons of failed generations, grouped by the reader's next step."""
+    """Reasons for failed generations, grouped by the reader's next step."""
 
     MODERATION = "moderation"
     INPUT = "input"
@@ -139,7 +138,7 @@ class Family(str, Enum):
         """
         Whether the same request can succeed without a person's help.
 
-        A retry submits and pays it again.
+        A retry submits and pays for it again.
         """
         return self in (Family.CAPACITY, Family.UNKNOWN)
 
@@ -150,8 +149,8 @@ class Family(str, Enum):
 
 
 _ADVICE = {
-    Family.MODERATION: "Content moderation stopped it: change the prompt or the picture.",
-    Family.INPUT: "The input is wrong: fix the picture or the parameters.",
+    Family.MODERATION: "Content moderation stopped it: change the prompt or the image.",
+    Family.INPUT: "The input is wrong: fix the image or the parameters.",
     Family.CAPACITY: "The service was short of capacity: the same request can succeed later.",
     Family.ACCOUNT: "The account is at fault: fix its balance or its permissions.",
     Family.UNKNOWN: "This version does not know the reason; the same request may succeed.",

@@ -28,8 +28,8 @@ _INFINITE = 1e300
 class Kind(str, Enum):
     """The shape of a field's value."""
 
-    TEXT = "a text"
-    SPEECH = "a text to be spoken"
+    TEXT = "a string"
+    SPEECH = "a string to be spoken"
     INTEGER = "a whole number"
     NUMBER = "a number"
     BOOLEAN = "true or false"
@@ -127,16 +127,16 @@ class Field(NamedTuple):
         if self.choices:
             text = "one of " + ", ".join(self.choices)
         elif self.kind is Kind.TEXT and self.high is not None:
-            text = f"a {'non-blank ' if self.required else ''}text of at most {self.high:,.0f} characters"
+            text = f"a {'non-blank ' if self.required else ''}string of at most {self.high:,.0f} characters"
         elif self.kind is Kind.SPEECH:
             text = (
-                f"a text of {self.low:,.0f} to {self.high:,.0f} units (a Han character counts as two) with pauses "
+                f"a string of {self.low:,.0f} to {self.high:,.0f} units (a Han character counts as two) with pauses "
                 "from <#0.01#> to <#99.99#> seconds"
             )
         elif self.kind is Kind.SUBJECTS:
             text = (
-                f"a list of {self.low} to {self.high} subjects, each {{'id': text, 'images': 1 to "
-                f"{_MAX_REFERENCE_IMAGES} images, 'voice_id': text}} without other keys"
+                f"a list of {self.low} to {self.high} subjects, each {{'id': string, 'images': 1 to "
+                f"{_MAX_REFERENCE_IMAGES} images, 'voice_id': string}} without other keys"
             )
         elif self.kind is Kind.IMAGES:
             text = f"a list of {self.low} to {self.high} images, each an http(s) URL or a data URI"

@@ -71,8 +71,8 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
         raise _refused(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", "a file of another format")
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
-            f"{name} must be a whole image, got a {image.format} file of {len(data):,} bytes whose end is missing or "
-            "broken. Nothing was sent or paid. Store or upload the file again."
+            f"{name} must be a complete image, got a {image.format} file of {len(data):,} bytes whose end is missing "
+            "or broken. Nothing was sent or paid. Store or upload the file again."
         )
     size = f"{image.width}×{image.height} pixels"
     low, high = IMAGE_RATIO
@@ -100,7 +100,7 @@ def audio_data_uri(data: bytes, name: str) -> str:
         raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", "a file of another format")
     if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
         raise ViduRequestError(
-            f"{name} must be a whole audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
+            f"{name} must be a complete audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
             "Nothing was sent or paid. Store or upload the file again."
         )
     return f"data:audio/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -38,7 +38,7 @@ class Boxes:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all boxes are complete, including the index and the pictures. A partial header may follow."""
+        """Whether all boxes are complete, including the index and the frames. A partial header may follow."""
         return {b"moov", b"mdat"} <= self._types and self._left == 0
 
     def take(self, data: bytes) -> None:

@@ -97,7 +97,7 @@ class Outcome(NamedTuple):
             fits = result is not None or (status in EVENT_WORDS and status != SUCCESS and task is None)
             if isinstance(status, str) and fits and isinstance(message, str):
                 return cls(status, message, result)
-        raise ViduEventError(f"The event must be one of a Vidu trigger, got {repr(event)[:300]}")
+        raise ViduEventError(f"The event must come from a Vidu trigger, got {repr(event)[:300]}")
 
 
 def _result_in(task: Any) -> dict[str, Any] | None:
@@ -223,9 +223,8 @@ class Watch:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(
                     FAILED,
-                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {task.reason} Polling it again "
-                    "cannot help; resubmitting pays for a new generation. The API does not document whether failed "
-                    "generations are billed.",
+                    f"Vidu task {self.vidu_task_id} ended as {task.word}{request}: {task.reason} "
+                    "Resubmitting pays for a new generation; the API does not document whether it bills failed ones.",
                 )
         self._same = _NOTHING
         note = ""
@@ -241,8 +240,8 @@ class Watch:
         if count >= TIMES_BELIEVED:
             return Outcome(
                 LOST,
-                f"Lost contact with Vidu task {self.vidu_task_id}: {text} This does not affect the generation, which "
-                f"may be billed. Fix the cause first. {how_to_resume(self.vidu_task_id)}",
+                f"Lost contact with Vidu task {self.vidu_task_id}: {text} The generation may continue and is billed if "
+                f"the API accepted it. Fix the cause first. {how_to_resume(self.vidu_task_id)}",
             )
         wait = self._wait(now, CONFIRM_SECONDS * 2.0 ** (count - 1), self._once(kind.__name__, text))
         return Wait(wait.seconds, wait.note, confirm=True) if isinstance(wait, Wait) else wait
@@ -260,7 +259,7 @@ class Watch:
         """
         last = f"its last status was {self.word}" if self.word else "no poll returned its status"
         fault = f" Last error: {self._last_fault}" if self._faults else ""
-        goes_on = ("It" if self.word else "If it exists, it") + " keeps running and will be billed."
+        goes_on = ("It" if self.word else "If it exists, it") + " keeps running and is billed."
         return Outcome(
             TIMEOUT,
             f"Vidu task {self.vidu_task_id} was not ready in time; {last}.{fault} {goes_on} "

@@ -26,6 +26,8 @@ GivenPrices = Mapping[tuple[str, str, Any, str], float]
 Row = tuple[float, float | None]
 
 PRICES_AS_OF = "2026-04-15"
+OWN_PRICES = "your own prices"
+"""Source of an author's table. The tab "Video" translates this text (``plugin/pages/card.js``)."""
 
 _Q3_RATES = {"540p": 0.3125, "720p": 0.78125, "1080p": 0.9375}
 _Q3_TYPES = ("img2video", "text2video", "start-end2video")
@@ -110,8 +112,8 @@ def own_prices(given: str | GivenPrices) -> Prices:
                 raise ValueError(f"{duration!r} seconds")
             if price is None or isinstance(price, (bool, str)) or not 0 <= price < float("inf"):
                 raise ViduRequestError(
-                    f"prices: the price of {brief(key)} must be a number from 0, got {brief(price)}. Nothing was sent "
-                    "or paid. Correct the price."
+                    f"prices: the price of {brief(key)} must be a number of 0 or more, got {brief(price)}. Nothing was "
+                    "sent or paid. Correct the price."
                 )
             known = seconds or price_table().get(key, (0.0, None))[1]
             first = lines.setdefault(key, line)
@@ -121,12 +123,11 @@ def own_prices(given: str | GivenPrices) -> Prices:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
         raise ViduRequestError(
-            "prices must be CNY by (vidu_type, model, whole seconds of video or None, resolution), or a CSV file with "
-            "the columns vidu_type, model, duration_s, resolution, price_cny, typical_seconds, got an error at or "
-            f"after the row {brief(key)} ({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. "
-            "Correct that row."
+            "prices must map (vidu_type, model, whole seconds or None, resolution) to CNY, or be a CSV file with the "
+            f"columns {', '.join(_COLUMNS)}, typical_seconds, got an error at or after the row {brief(key)} "
+            f"({type(error).__name__}: {brief(str(error))}). Nothing was sent or paid. Correct that row."
         ) from None
-    return Prices(rows, "the prices given")
+    return Prices(rows, OWN_PRICES)
 
 
 def text_of(data: bytes) -> str:
@@ -186,7 +187,7 @@ class _Cells(NamedTuple):
     def price(self) -> float:
         price = self.number("price_cny")
         if price is None:
-            raise _wrong_cell(self.line, "price_cny", "a number from 0", "")
+            raise _wrong_cell(self.line, "price_cny", "a number of 0 or more", "")
         return price
 
     def number(self, name: str) -> float | None:
@@ -195,7 +196,7 @@ class _Cells(NamedTuple):
             return None
         plain = text.replace(",", ".") if self.has_commas else text
         if not re.fullmatch(r"(\d{1,12}(\.\d{0,12})?|\.\d{1,12})(E[+-]?\d\d?)?", plain, re.ASCII | re.IGNORECASE):
-            raise _wrong_cell(self.line, name, "a number from 0", text)
+            raise _wrong_cell(self.line, name, "a number of 0 or more", text)
         return float(plain)
 
 
@@ -234,7 +235,7 @@ def estimate(body: Mapping[str, Any], prices: Prices | None = None) -> Estimate:
 
 def _missing(vidu_type: str, model: str, duration: object, resolution: object, rate: float | None) -> str:
     text = f"no price is known for {vidu_type} with {model}, duration {duration}, resolution {resolution}"
-    unknown = "and its length is not known beforehand"
+    unknown = "and its duration is not known beforehand"
     if rate is not None:
         return f"{text}: it costs ¥{rate:g} per second of video, {unknown}"
     if vidu_type == "lip-sync":

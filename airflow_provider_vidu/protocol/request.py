@@ -39,8 +39,8 @@ class Request(NamedTuple):
         """
         Build and check the body of a submit.
 
-        If the table does not know the pair of ``vidu_type`` and ``model``, this method checks only the names of fields
-        and whether JSON can represent the values.
+        If the table does not know the pair of ``vidu_type`` and ``model``, this method checks only the field names. It
+        also checks that JSON can represent the values.
 
         :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
         :raises ViduRequestError: if there are problems; it names all of them. Nothing was sent; a retry alone cannot
@@ -88,14 +88,14 @@ class Request(NamedTuple):
         vidu_type, model = self.vidu_type, self.model
         values = {name: value for name, value in self.values.items() if value is not None}
         found = [
-            f"{name} must be a non-empty, printable text without spaces around it, such as {example}, got "
+            f"{name} must be a non-empty, printable string without spaces around it, such as {example}, got "
             f"{brief(value)}"
             for name, value, example in (("vidu_type", vidu_type, "img2video"), ("model", model, "viduq2-turbo"))
             if not isinstance(value, str) or not value or value != value.strip() or not value.isprintable()
         ]
         found += [
-            f"{name} is not a field of this version{_nearest(name)}; to send it all the same, put it into extra_input "
-            "or extra_parameters"
+            f"{name} must be a field that this version knows{_nearest(name)}; to send it anyway, put it into "
+            "extra_input or extra_parameters"
             for name in values
             if name not in FIELDS
         ]
@@ -114,7 +114,7 @@ class Request(NamedTuple):
         strangers = [name for name in values if name not in row.fields]
         found = [
             f"{name} is not a field of {vidu_type} with {model}, which takes: {', '.join(row.fields)} (source: "
-            f"{row.source}); to send it all the same, put it into extra_{FIELDS[name].section}"
+            f"{row.source}); to send it anyway, put it into extra_{FIELDS[name].section}"
             for name in strangers
         ]
         checked = {name: value for name, value in known.items() if name not in strangers}
@@ -197,7 +197,7 @@ def _nearest(name: str) -> str:
     # Imported here because only an error needs it.
     from difflib import get_close_matches
 
-    return "".join(f" (is {near} meant?)" for near in get_close_matches(name, FIELDS, n=1))
+    return "".join(f" (did you mean {near}?)" for near in get_close_matches(name, FIELDS, n=1))
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class TaskStatus(NamedTuple):
     :param urls: URLs of the videos, empty before they are ready.
     :param submit_time: Epoch seconds, ``None`` if the API returned none.
     :param finish_time: Epoch seconds, ``None`` if the API returned none.
-    :param error_message: The server's reason of a failure, in Chinese or English.
+    :param error_message: The server's reason for a failure, in Chinese or English.
     :param video_seconds: Length of the video in seconds (``usage.duration``), ``None`` if the API returned none.
     :param request_id: The API's id of the request, empty if it returned none.
     """

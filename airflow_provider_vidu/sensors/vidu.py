@@ -118,7 +118,8 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
         self.vidu_task_id = identifier(given)
         if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent."
+                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent "
+                "or paid. Pass submit.output."
             )
         return Watch(
             self.vidu_task_id,
@@ -147,7 +148,7 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """
-        Poll once; repeat within seconds only if the answer would fail the wait.
+        Poll once, and confirm a bad answer within seconds before it ends the wait.
 
         :param context: Airflow's context of the task instance.
         :return: Whether the task is ready, with the result.

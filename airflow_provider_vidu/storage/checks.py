@@ -33,7 +33,7 @@ _SAME_IN_A_RUN = {
 }
 """Template variables that are the same for all mapped tasks of a run."""
 
-_OWN_NAMES = "a directory, or a name that holds {task_id}"
+_OWN_NAMES = "a directory, or a name that contains {task_id}"
 
 
 def check_in_group(operator: BaseOperator) -> None:

@@ -75,7 +75,11 @@ def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
                 target.fs.cp_file(source.path, target.path)
             except Exception as error:
                 # Several stores with an S3 API refuse the copies that its library makes.
-                log.info("%s does not copy by itself (%s). The worker copies the file.", uri_of(target), named(error))
+                log.info(
+                    "The store of %s could not copy the file itself (%s), so the worker copies it.",
+                    uri_of(target),
+                    named(error),
+                )
                 _pass_through(source, target)
         else:
             _pass_through(source, target)

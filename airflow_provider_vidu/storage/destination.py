@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.protocol.texts import brief, first_few, is_missing
 
 PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
@@ -28,6 +29,7 @@ _MAX_NAME_BYTES = 255
 # The longest path of common file systems, and the longest key of common stores, with room for a temporary name.
 _MAX_PATH_BYTES, _MAX_KEY_BYTES = 4000, 1000
 _SUFFIX = ".mp4"
+_STEP = "Correct the destination"
 
 
 class Destination:
@@ -49,27 +51,35 @@ class Destination:
     def __init__(self, template: Any) -> None:
         self.template = template
         if not isinstance(template, str) or not template.strip():
-            raise self._wrong(template, "be a path or URI")
+            raise self._invalid(template, "be a path or URI")
         if problem := name_problem(template):
-            raise ViduRequestError(f"{problem}.")
+            raise refusal([problem], _STEP)
         if misspelt := _MISSPELT.search(_PLACEHOLDER.sub("/", template)):
             known = ", ".join(PLACEHOLDERS)
-            raise self._wrong(misspelt[0], f"use only the placeholders {known} (custom_id in batches only)")
+            raise self._invalid(misspelt[0], f"use only the placeholders {known} (custom_id in batches only)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
         if is_uri and scheme.lower() in ("file", "local") and bucket:
-            raise self._wrong(template, f"have three slashes, as in {scheme}:///videos, or a path")
+            raise self._invalid(template, f"have three slashes, as in {scheme}:///videos, or a path")
         if is_uri and scheme.lower() not in ("file", "local") and not bucket:
-            raise self._wrong(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
+            raise self._invalid(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
-            raise self._wrong(template, "have placeholders after the bucket's name only")
+            raise self._invalid(template, "have placeholders after the bucket's name only")
         if not is_uri and (is_missing(template) or _ONE_SLASH.match(template)):
-            raise self._wrong(template, "be a path, or a URI with two slashes after its scheme (a Path takes one away)")
+            raise self._invalid(
+                template, "be a path, or a URI with two slashes after its scheme (a Path takes one away)"
+            )
         if ".." in path.split("/"):
-            raise self._wrong(template, "be a path without '..'")
+            raise self._invalid(template, "be a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)
         if not self._names_the_file and path.lower().endswith(_OTHER_VIDEOS):
-            raise self._wrong(template, f"be a directory or a name that ends in {_SUFFIX}, since Vidu makes MP4 files")
+            raise self._invalid(
+                template, f"be a directory or a name that ends in {_SUFFIX}, since Vidu makes MP4 files"
+            )
+
+    @classmethod
+    def _invalid(cls, given: Any, allowed: str) -> ViduRequestError:
+        return refusal([str(cls._wrong(given, allowed)).removesuffix(".")], _STEP)
 
     @staticmethod
     def _wrong(given: Any, allowed: str) -> ViduRequestError:
@@ -142,7 +152,7 @@ class Destination:
             if len(indexes) > 1:
                 first = first_few([str(index) for index in indexes])
                 found.append(
-                    f"destination must be a directory, or a name that holds {' or '.join(PLACEHOLDERS)}, got "
+                    f"destination must be a directory, or a name that contains {' or '.join(PLACEHOLDERS)}, got "
                     f"{self.template!r}, which writes {len(indexes)} items ({first}) to one file {path!r}"
                 )
         return found
@@ -169,7 +179,8 @@ def name_problem(path: str) -> str | None:
     """
     if (lost := _LOST.search(path)) is None:
         return None
-    return f"path or URI must be without control characters, '::', '?#' and '?versionId=', got {lost[0]!r} in {path!r}"
+    rule = "destination or manifest must not contain control characters, '::', '?#' or '?versionId='"
+    return f"{rule}, got {lost[0]!r} in {path!r}"
 
 
 def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:
@@ -188,6 +199,6 @@ def custom_id_problem(custom_id: Any, *, names_a_file: bool) -> str | None:
         return f"custom_id must be a string of {rule} without spaces around it, {got}"
     if names_a_file and (custom_id[0] == "." or any(character in _REFUSED_CHARACTERS for character in custom_id)):
         refused = " ".join(_REFUSED_CHARACTERS)
-        why = "since the destination holds {custom_id}"
+        why = "since the destination contains {custom_id}"
         return f"custom_id must be {rule} other than {refused} and not begin with a dot, {why}, {got}"
     return None

@@ -100,7 +100,7 @@ def _read(location: str, name: str) -> bytes:
         stat = path.stat()
         if stat.get("type", "file") != "file":
             # A pipe would be waited for, and a device has no end.
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         size, data = stat.st_size, b""
         if size <= MAX_IMAGE_BYTES:
             with path.fs.open(path.path, "rb") as file:

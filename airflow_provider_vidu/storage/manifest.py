@@ -154,10 +154,10 @@ def read(path: str) -> list[Record]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError as error:
-        # A store without the right to list answers so where there is nothing at all.
+        # A store without permission to list answers so if there is nothing at all.
         raise ViduDownloadError(
-            f"Whether there is a manifest at {path} could not be read: {named(error)}. The credentials need the right "
-            "to read there and to list the bucket."
+            f"Could not check whether there is a manifest at {path}: {named(error)}. Grant the credentials permission "
+            "to read objects and to list the bucket."
         ) from error
     except Exception as error:
         raise ViduDownloadError(f"Could not read the manifest at {path}: {named(error)}.") from error
@@ -166,7 +166,7 @@ def read(path: str) -> list[Record]:
         return [record_of(line) for line in data.decode().split("\n") if line]
     except ValueError as error:
         raise ViduDownloadError(
-            f"The file at {path} is no manifest: {named(error)}. Move it away, or name another manifest."
+            f"The file at {path} is not a manifest: {named(error)}. Move it away, or set another manifest."
         ) from error
 
 
@@ -229,8 +229,8 @@ def _before_paying() -> Iterator[None]:
         yield
     except ViduDownloadError as error:
         raise ViduDownloadError(
-            f"Could not check which videos are stored already. {error} Nothing was sent or paid in this visit to a "
-            "worker; a retry can help."
+            f"Could not check which videos are stored already. {error} This run on the worker "
+            "sent and paid nothing; a retry can help."
         ) from error
 
 

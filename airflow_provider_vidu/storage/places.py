@@ -96,7 +96,7 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and not target.is_file():
                 # A pipe or a device would be replaced without an error.
-                raise FileExistsError("it is no regular file")
+                raise FileExistsError("it is not a regular file")
             partial = target.parent / f".{uuid.uuid4().hex}.part"
             try:
                 with partial.open("wb") as file:
@@ -150,7 +150,7 @@ def note_written(path: ObjectStoragePath) -> None:
         get_hook_lineage_collector().add_output_asset(context=path, uri=uri_of(path))
     except Exception:
         # The file is there, and paid.
-        log.exception("%s could not be named as an output of the task", uri_of(path))
+        log.exception("Could not report %s as an output of the task", uri_of(path))
 
 
 def probe(path: ObjectStoragePath) -> None:
@@ -221,7 +221,7 @@ def refuse_taken(path: ObjectStoragePath) -> None:
     place = Path(path.path)
     if not is_local(path) or not place.exists() or place.is_file():
         return
-    kind = "a directory" if place.is_dir() else "no regular file"
+    kind = "a directory" if place.is_dir() else "not a regular file"
     raise ViduRequestError(
         f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
         "paid. Remove it, or choose another name."
@@ -270,7 +270,7 @@ def remove(path: ObjectStoragePath) -> None:
     except FileNotFoundError:
         pass
     except Exception as error:
-        log.warning("Could not remove %s, which stays: %s", uri_of(path), named(error))
+        log.warning("Could not remove %s; it remains: %s", uri_of(path), named(error))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Storage of finished videos: from their urls to a destination."""
+"""Storage of finished videos: from their links to a destination."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class VideoStore:
         status = ViduHook(self.vidu_conn_id).get_task(task_id)
         if len(status.urls) != count:
             raise ViduDownloadError(
-                f"Vidu task {task_id} has status {status.word} and returned {len(status.urls)} of {count} urls."
+                f"Vidu task {task_id} has status {status.word} and returned {len(status.urls)} of {count} URLs."
             )
         return status.urls
 
@@ -219,7 +219,7 @@ class VideoStore:
             # Some accounts may write but not read.
             return
         except Exception as error:
-            raise ViduDownloadError(f"Wrote {uri}, but could not find it afterwards: {named(error)}.") from error
+            raise ViduDownloadError(f"Wrote {uri}, but could not read its size afterwards: {named(error)}.") from error
         if stat.st_size != size:
             raise ViduDownloadError(f"Wrote {size:,} bytes, but {uri} has {stat.st_size:,}.")
         if self._stored:
@@ -261,23 +261,26 @@ def _checked(result: Any) -> tuple[str, list[str]]:
     task_id, urls = (result.get("task_id"), result.get("urls")) if isinstance(result, Mapping) else (None, None)
     if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
         raise ViduRequestError(
-            "result must be the dictionary that ViduTaskSensor returned, as sensor.output passes it, got "
-            f"{brief(result)}."
+            f"result must be the dictionary that ViduTaskSensor returned, got {brief(result)}. Nothing was stored. "
+            "Pass the output of the sensor, such as wait.output."
         )
     plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
     for url in plain:
         if not is_url(url):
-            raise ViduRequestError(f"result must hold only http(s) URLs, got {brief(url)}.")
+            raise ViduRequestError(
+                f"result must contain only http(s) URLs, got {brief(url)}. Nothing was stored. Pass the unchanged "
+                "output of the sensor."
+            )
     return task_id, plain
 
 
 def _paid(task_id: str, result: Mapping[str, Any]) -> str:
     try:
-        until = f"{datetime.fromtimestamp(result['expires_at'], UTC):%Y-%m-%d %H:%M} UTC"
+        until = f"at {datetime.fromtimestamp(result['expires_at'], UTC):%Y-%m-%d %H:%M} UTC"
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         # The server returned no time, or one that is out of range.
         until = "24 hours after the generation finished"
     return (
-        f"The video of Vidu task {task_id} is paid and assumed to stay at its url until {until}. Store it again, at no "
-        "cost."
+        f"The video of Vidu task {task_id} is paid, and its link is assumed to expire {until}. Retry this task; "
+        "storing costs nothing."
     )

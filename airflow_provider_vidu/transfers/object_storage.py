@@ -38,13 +38,13 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
     worker's temporary directory. The operator also pushes the XCom ``vidu_task_id``, which the tabs of Airflow's UI use
     to find the stored copy.
 
-    :param result: Result of ``ViduTaskSensor``; give either this or ``vidu_task_id``. (templated)
+    :param result: Result of ``ViduTaskSensor``. Pass either this or ``vidu_task_id``. (templated)
     :param vidu_task_id: Vidu's id of a finished task; the operator polls it for its URLs. (templated)
     :param destination: Path, or any URI of ``ObjectStoragePath``, e.g. ``s3://aws_default@bucket/{{ ds }}``. A name
         that ends in ``.mp4`` is the file. Any other name is a directory for files ``<task id>.mp4``; further videos of
-        a task get ``-2`` and so on before ``.mp4``. ``{task_id}`` is replaced by Vidu's id and ``{index}`` by the map
-        index (0 for an unmapped task); a mapped task needs one of them, or a directory. All workers must have access to
-        it: use an object store or a shared directory. A bucket must exist. (templated)
+        a task get ``-2`` and so on before ``.mp4``. The operator replaces ``{task_id}`` by Vidu's id and ``{index}`` by
+        the map index (0 for an unmapped task). A mapped task needs one of them, or a directory. All workers must have
+        access to the destination: use an object store or a shared directory. A bucket must exist. (templated)
     :param estimated_cost: CNY, as ``ViduSubmitOperator`` pushes it; ``None`` (default) when unknown. The asset events
         of the operator's outlets hold ``files``, ``video_seconds`` and ``estimated_cost``. (templated)
     :param vidu_conn_id: Connection of type ``vidu``. (templated)
@@ -66,7 +66,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         super().__init__(**kwargs)
         if (result is None) == (vidu_task_id is None):
             given = "neither" if result is None else "both"
-            raise request.refusal([f"result or vidu_task_id must be given, not both, got {given}"])
+            rule = f"exactly one of result and vidu_task_id must be given, got {given}"
+            raise request.refusal([rule], "Pass the result of ViduTaskSensor, or a task id")
         if not is_unmapped(self):
             check_outputs(self)
         self.destination = as_text(destination)
@@ -88,7 +89,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         :param context: Airflow's context of the task instance.
         :return: URIs of the stored files, in the order of the URLs.
         :raises AirflowFailException: If the task has no video, or an argument is wrong. Airflow does not retry.
-        :raises ViduDownloadError: If a video was not stored whole; a retry is free until its link expires.
+        :raises ViduDownloadError: If a video was not stored completely. A retry is free until its link expires.
         """
         # Imported here, because these modules import all error rules, which a DAG file does not need.
         from airflow_provider_vidu.durable.stored_files import StoredFiles
@@ -127,7 +128,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent."
+                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent or "
+                "paid. Pass the id that ViduSubmitOperator returned."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:

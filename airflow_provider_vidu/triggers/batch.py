@@ -148,7 +148,7 @@ class ViduBatchTrigger(BaseTrigger):
                 LOST,
                 {},
                 f"The wait for {self._total} Vidu tasks ended with an unexpected {type(error).__name__}. The tasks "
-                "keep running and will be billed. See the triggerer's log.",
+                "keep running and are billed. See the triggerer's log.",
             )
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
@@ -196,7 +196,7 @@ class ViduBatchTrigger(BaseTrigger):
         """
         self.logger().warning(
             "The wait for %d Vidu tasks was killed. The tasks cannot be cancelled: unfinished ones keep running and "
-            "will be billed. Retry or clear the Airflow task to re-attach to them: %s",
+            "are billed. Retry or clear the Airflow task to re-attach to them: %s",
             self._total,
             [vidu_task_id for group in self.groups for vidu_task_id in group.vidu_task_ids],
         )

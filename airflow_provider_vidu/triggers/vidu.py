@@ -83,7 +83,7 @@ def gave_up(vidu_task_id: str, reason: object) -> str:
     """
     return (
         f"The trigger of Vidu task {vidu_task_id} did not end its wait ({reason}); check that a triggerer is running. "
-        f"The Vidu task keeps running and will be billed. {how_to_resume(vidu_task_id)}"
+        f"The Vidu task keeps running and is billed. {how_to_resume(vidu_task_id)}"
     )
 
 
@@ -198,7 +198,7 @@ class ViduTaskTrigger(BaseTrigger):
             outcome = Outcome(
                 LOST,
                 f"The wait for Vidu task {self.vidu_task_id} ended with an unexpected {type(error).__name__}; see the "
-                f"triggerer's log. The task keeps running and will be billed. {how_to_resume(self.vidu_task_id)}",
+                f"triggerer's log. The task keeps running and is billed. {how_to_resume(self.vidu_task_id)}",
             )
         finally:
             forget(self)
@@ -242,8 +242,7 @@ class ViduTaskTrigger(BaseTrigger):
         Airflow 3.3 and newer call this.
         """
         self.logger().warning(
-            "The wait for Vidu task %s was killed. The task cannot be cancelled: it keeps running and will be "
-            "billed. %s",
+            "The wait for Vidu task %s was killed. The task cannot be cancelled: it keeps running and is billed. %s",
             self.vidu_task_id,
             how_to_resume(self.vidu_task_id),
         )

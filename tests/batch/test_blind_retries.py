@@ -38,9 +38,7 @@ def test_below_airflow_3_3_a_retry_that_cannot_know_what_was_submitted_sends_not
     if is_sent:
         assert tried(None, videos, many(1), destination=destination, **numbers)["counts"] == {"success": 1}
     else:
-        told = (
-            r"^destination must be one that all workers share for a retry below Airflow 3\.3, got .* try sent nothing"
-        )
+        told = r"^destination must be visible to all workers for a retry below Airflow 3\.3, got .* try sent nothing"
         with pytest.raises(AirflowFailException, match=told):
             tried(None, videos, many(1), destination=destination, **numbers)
     assert len(posts(emulator)) == is_sent

@@ -25,7 +25,7 @@ def test_a_video_of_an_item_that_has_moved_is_not_stored_over(emulator, videos):
         tried(store, videos, [asked("a"), UNFIT], destination=place)
     before = (videos / "0.mp4").read_bytes()
     moved = [asked("b", prompt="a boat"), asked("a")]
-    told = rf"The file of an item must stay the same.*: b over a at file://{videos}/0\.mp4\. Nothing was sent"
+    told = rf"The file of an item must stay the same.*: b would replace a at file://{videos}/0\.mp4\. Nothing was sent"
     for given in (moved, moved[:1]):
         with pytest.raises(AirflowFailException, match=told):
             tried(store, videos, given, max_tries=2, destination=place)
@@ -92,7 +92,7 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
         patched.setattr(BatchRecord, "catch_up", dies)
         with pytest.raises(Killed):
             tried(store, videos, [asked("x0"), asked("x1")])
-    told = r"2 that an earlier try submitted or may have submitted \(x0: Vidu task unknown, x1: Vidu task"
+    told = r"while 2 of an earlier try are missing \(x0: Vidu task unknown, x1: Vidu task"
     with pytest.raises(AirflowFailException, match=told):
         tried(store, videos, [asked("y0"), asked("y1")], on_uncertain=choice)
     assert len(emulator.tasks) == 2
@@ -114,7 +114,7 @@ def rendered(requests, videos, **arguments):
             {"destination": "/videos"},
             "custom_id must be unique, got 'a' for 2 items (0, 2)",
         ),
-        ([asked("a{{/x"), asked("b")], {}, "since the destination holds {custom_id}, got 'a{{/x'"),
+        ([asked("a{{/x"), asked("b")], {}, "since the destination contains {custom_id}, got 'a{{/x'"),
     ],
 )
 def test_what_looks_like_a_template_when_the_task_runs_is_none(emulator, videos, requests, arguments, told):

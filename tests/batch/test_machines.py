@@ -53,7 +53,7 @@ def test_the_second_visit_stores_what_the_first_submitted_from_another_machine(e
     ]
     by_prompt = {task["task_id"]: task["body"]["input"]["prompt"] for task in emulator.tasks}
     assert [by_prompt.get(line["task_id"]) for line in found] == ["a kite", "a kite", "fail-by-moderation", None]
-    assert found[-1]["reason"] == "The first visit to a worker stored no record of it: it was refused or not submitted."
+    assert found[-1]["reason"] == "No record of its submit exists: it was refused or not submitted."
     assert len(posts(emulator)) == 4
 
 
@@ -97,7 +97,7 @@ def test_a_visit_that_0_1_0_deferred_fails_for_good_below_airflow_3_3_where_its_
     another_machine()
     del stop.kwargs["tasks"], stop.kwargs["mark"]
     with pytest.raises(
-        AirflowFailException, match=r"^destination must be one that .*, got one without .*waiting on this worker"
+        AirflowFailException, match=r"^destination must be visible to all workers, got .* not see .*waiting\. The"
     ):
         resumed(stop, videos, many(2), None)
 

@@ -18,7 +18,7 @@ from tests.quick import Store, asked, context_of, many, outcomes, posts, tried
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
 
-@pytest.mark.parametrize("is_broken", [False, True], ids=["a directory that is none", "a file that is no manifest"])
+@pytest.mark.parametrize("is_broken", [False, True], ids=["a directory that is none", "a file that is not a manifest"])
 def test_a_manifest_that_could_not_be_written_keeps_everything_from_being_sent(emulator, videos, tmp_path, is_broken):
     (tmp_path / "file").write_text("no manifest")
     path = str(tmp_path / "file") if is_broken else f"{tmp_path}/file/manifest.jsonl"
@@ -80,7 +80,7 @@ def test_an_item_whose_directory_is_that_of_a_stored_video_is_refused_with_nothi
     unfit = asked("c", prompt="fail-by-moderation")
     with pytest.raises(AirflowFailException, match="1 failed"):
         tried(store, videos, [asked("a"), unfit], destination=destination)
-    with pytest.raises(AirflowFailException, match="b over a at"):
+    with pytest.raises(AirflowFailException, match="b would replace a at"):
         tried(store, videos, [asked("a"), unfit, asked("b")], max_tries=2, destination=destination)
     assert len(posts(emulator)) == 2
 
@@ -151,7 +151,7 @@ def test_custom_ids_that_some_directories_take_for_one_are_refused(emulator, vid
 def test_a_pipe_in_the_place_of_a_manifest_is_refused_and_not_waited_for(emulator, videos):
     videos.mkdir()
     os.mkfifo(videos / "m.jsonl")
-    with pytest.raises(AirflowFailException, match=r"m\.jsonl, which is no regular file\. Nothing was sent or paid"):
+    with pytest.raises(AirflowFailException, match=r"m\.jsonl, which is not a regular file\. Nothing was sent or paid"):
         tried(Store(), videos, many(1), manifest=f"{videos}/m.jsonl")
     assert posts(emulator) == []
 

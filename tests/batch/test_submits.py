@@ -113,8 +113,8 @@ def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emu
         with pytest.raises(AirflowException, match=r"\(1 unsubmitted, 9 success\)"):
             tried(store, videos, [many(10)[-1], *many(9)])
     assert lines(videos)[0]["reason"] == (
-        "Could not read its files (ConnectionError: 'the bucket is away'). Nothing of it was sent or paid. Retry the "
-        "task."
+        "Could not read its files (ConnectionError: 'the bucket is away'). Nothing was sent or paid for this item. "
+        "Retry the task."
     )
     assert len(posts(emulator)) == 9
     if store is not None:

@@ -203,6 +203,6 @@ def test_what_is_not_asked_for_any_more_is_named(emulator, videos, capfd):
     tried(store, videos, many(2))
     tried(store, videos, many(1))
     task_id = store["vidu_batch_0"]["submits"]["kite-001"]["task_id"]
-    assert f"the items with a task id are billed, the others may be: {{'kite-001': '{task_id}'}}" in (
+    assert f"by custom id: {{'kite-001': '{task_id}'}}. Those with a task id are billed, the others may be." in (
         capfd.readouterr().out
     )

@@ -75,7 +75,7 @@ def test_a_try_attaches_fails_or_submits_anew(name):
         (
             1,
             UNCERTAIN,
-            "It may have been accepted and will then be billed. Check the usage page of the ModelVerse console before "
+            "The API may have accepted and billed it. Check the usage page of the ModelVerse console before "
             "you resubmit it.",
         ),
         (
@@ -106,15 +106,15 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             RUNNING,
             3,
             "other",
-            "was another request. It keeps running and will be billed. Resume it at no cost with "
+            "was for another request. It keeps running and is billed. Resume it at no cost with "
             'ViduTaskSensor(task_id="resume", vidu_task_id="task-1").',
         ),
-        (READY, 3, "same", "was delivered, so clearing the task submits and pays a new video."),
+        (READY, 3, "same", "was delivered, so clearing the task submits and pays for a new video."),
         (
             MODERATED,
             1,
             "same",
-            "ended as Failure: 审核. Content moderation stopped it: change the prompt or the picture. To submit and "
+            "ended as Failure: 审核. Content moderation stopped it: change the prompt or the image. To submit and "
             "pay again, clear this task.",
         ),
         (
@@ -124,7 +124,7 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             "ended as Failure: SystemThrottling. The service was short of capacity: the same request can succeed "
             "later. Resubmitting it as a new, paid generation.",
         ),
-        (DOWN, 1, "same", "could not be read. Re-attaching to it; nothing is submitted or paid. Down."),
+        (DOWN, 1, "same", "has no readable status. Re-attaching to it; nothing is submitted or paid. Down."),
         (
             UNKNOWN,
             1,

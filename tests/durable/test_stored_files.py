@@ -213,7 +213,7 @@ def test_a_write_that_fails_forgets_nothing_of_what_is_written_later(caplog):
     files.flush()
     later = files_in(store)
     assert [later.files_of(f"task-{number}") for number in range(30)] == [[f"s3://b/{n}.mp4"] for n in range(30)]
-    assert len([text for text in caplog.messages if "could not be written yet" in text]) == 1
+    assert len([text for text in caplog.messages if "record of stored videos yet" in text]) == 1
 
 
 def test_where_the_store_cannot_be_written_the_video_is_stored_all_the_same(emulator, tmp_path, caplog):

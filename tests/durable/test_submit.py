@@ -228,7 +228,7 @@ def test_a_try_that_airflow_has_given_up_can_no_longer_store_an_intent(submit, e
         ),
         (
             {"max_cost": 5, "prices": {("text2video", "viduq2", 1, "540p"): 6}},
-            "max_cost must be at least the estimate, about ¥6 (by the prices given), got ¥5. Nothing was sent or paid.",
+            "max_cost must be at least the estimate, about ¥6 (by your own prices), got ¥5. Nothing was sent or paid.",
         ),
     ],
 )
@@ -262,7 +262,7 @@ def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
     )
     ran = submit(prices=str(tmp_path / "prices.csv"), max_cost=0.25)
     assert ran.xcom("submit", "estimated_cost") == 0.25
-    assert ran.xcom("submit", "vidu_request")["estimated_by"] == "the prices given"
+    assert ran.xcom("submit", "vidu_request")["estimated_by"] == "your own prices"
 
 
 @pytest.mark.parametrize(

@@ -258,9 +258,9 @@ def test_a_fault_without_a_count_lasts_until_it_is_cleared(api):
         ({"fault": "no_urls", "on": "any"}, "on must be one of status for no_urls, got 'any'"),
         ({"fault": "html", "stauts": 503}, "parameters of html must be among ['status'], got ['stauts']"),
         ({"fault": "error", "code": "oops"}, "code must be one of param_error, "),
-        ({"fault": "error", "status": 200}, "status must be an error's, 400 or above, got 200"),
-        ({"fault": "drop", "times": 0}, "times must be null or a count, got 0"),
-        ({"fault": "drop", "every": 0}, "every must be a count, got 0"),
+        ({"fault": "error", "status": 200}, "status must be that of an error (400 or above), got 200"),
+        ({"fault": "drop", "times": 0}, "times must be null or a whole number of 1 or more, got 0"),
+        ({"fault": "drop", "every": 0}, "every must be a whole number of 1 or more, got 0"),
     ],
 )
 def test_an_order_that_makes_no_sense_arms_nothing(api, order, text):

@@ -51,7 +51,7 @@ def test_the_base_url_is_understood_with_or_without_scheme_port_path_and_slash(f
 )
 def test_a_base_url_that_is_none_is_refused(host):
     with pytest.raises(
-        ViduConnectionSettingsError, match=r"host must be a base URL of the form .* Nothing was sent\.$"
+        ViduConnectionSettingsError, match=r"host must be a base URL of the form .* Nothing was sent or paid\. Correct"
     ) as caught:
         read_settings(connection(host=host))
     assert "pass@" not in str(caught.value)
@@ -121,13 +121,19 @@ def test_both_hooks_take_the_environments_ca_bundle(monkeypatch, verify):
         ({"verify": 1}, "verify in extra must be true, false or the path of a CA bundle .*, got 1"),
         (
             {"proxies": {"htps": "http://proxy:1"}},
-            "proxies in extra must hold http:// or https:// URLs by http, https or",
+            "proxies in extra must map http, https or all to http:// or https:",
         ),
-        ({"proxies": "http://proxy"}, "proxies in extra must hold http:// or https:// URLs"),
-        ({"proxies": {"https": 1}}, "proxies in extra must hold http:// or https:// URLs"),
-        ({"proxies": {"https": "http://user:sk-secret-4711@"}}, "proxies in extra must hold http:// or https:// URLs"),
+        ({"proxies": "http://proxy"}, "proxies in extra must map http, https or all to http:// or https:// URLs"),
+        ({"proxies": {"https": 1}}, "proxies in extra must map http, https or all to http:// or https:// URLs"),
+        (
+            {"proxies": {"https": "http://user:sk-secret-4711@"}},
+            "proxies in extra must map http, https or all to http:// or https:// URLs",
+        ),
         ({"proxies": {"https": "socks5://proxy:1080"}}, "SOCKS is not supported"),
-        ({"proxies": {"https": "proxy:3128"}}, "proxies in extra must hold http:// or https:// URLs"),
+        (
+            {"proxies": {"https": "proxy:3128"}},
+            "proxies in extra must map http, https or all to http:// or https:// URLs",
+        ),
         ("[1]", "extra must be a JSON object, got a list"),
     ],
 )
@@ -164,5 +170,5 @@ def test_a_key_is_scrubbed_unless_it_is_too_short_to_tell_from_text(key, scrubbe
 def test_a_misspelt_field_of_extra_is_named_in_the_log(monkeypatch, caplog):
     set_connection(monkeypatch, extra={"donwload_verify": False, "timeout": 5})
     assert ViduHook().settings().download_verify is True
-    (line,) = [text for text in caplog.messages if "which nothing reads" in text]
-    assert "extra holds ['donwload_verify'], which nothing reads. It knows: auth_scheme, download_proxies, " in line
+    (line,) = [text for text in caplog.messages if "the provider does not know" in text]
+    assert "the fields ['donwload_verify'] in extra and ignores them. Known fields: auth_scheme, download_pr" in line

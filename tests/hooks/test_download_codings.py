@@ -86,10 +86,14 @@ def test_a_plain_video_under_the_name_of_an_unknown_coding_is_stored(coding):
 
 @pytest.mark.parametrize(
     ("coding", "named"),
-    [("br", "in the coding br"), ("x" * 300, "in an unknown coding"), ("a b", "in an unknown coding")],
+    [
+        ("br", "in the content encoding br"),
+        ("x" * 300, "in an unknown content encoding"),
+        ("a b", "in an unknown content encoding"),
+    ],
 )
 def test_a_coding_that_cannot_be_undone_is_named(coding, named):
     answers = Answers(b"\x8b\x0f\x80" * 9, Content_Encoding=coding, Content_Type="video/mp4")
     with answers.url() as url, pytest.raises(exceptions.ViduDownloadError) as raised:
         ViduHook().download(url, io.BytesIO())
-    assert str(raised.value) == f"{url} gave something else than an MP4 file (video/mp4, {named})."
+    assert str(raised.value) == f"{url} returned something other than an MP4 file (video/mp4, {named})."

@@ -36,7 +36,7 @@ CUT = {
 @pytest.mark.parametrize(("sent", "headers"), CUT.values(), ids=list(CUT))
 def test_half_a_video_is_never_a_success(sent, headers):
     answers = Answers(sent=sent, chunked="Transfer_Encoding" in headers, **headers)
-    with answers.url() as url, pytest.raises(exceptions.ViduDownloadError, match=r"broke off after [\d,]+ bytes, at"):
+    with answers.url() as url, pytest.raises(exceptions.ViduDownloadError, match=r"stopped after [\d,]+ bytes, at"):
         ViduHook().download(url, io.BytesIO())
     assert len(answers.asked) == MAX_REQUESTS
 
@@ -89,13 +89,16 @@ def test_pictures_that_go_to_the_end_of_the_file_are_whole_where_its_end_is_told
         assert downloaded(url) == ENDLESS
     with (
         Answers(body, sent=len(body) // 2, **headers).url() as url,
-        pytest.raises(exceptions.ViduDownloadError, match=r"broke off after [\d,]+ bytes"),
+        pytest.raises(exceptions.ViduDownloadError, match=r"stopped after [\d,]+ bytes"),
     ):
         ViduHook().download(url, io.BytesIO())
 
 
 def test_pictures_that_go_to_the_end_of_a_file_whose_end_is_not_told_are_never_a_success():
-    with Answers(ENDLESS).url() as url, pytest.raises(exceptions.ViduDownloadError, match="length was not announced"):
+    with (
+        Answers(ENDLESS).url() as url,
+        pytest.raises(exceptions.ViduDownloadError, match="host had announced no length"),
+    ):
         ViduHook().download(url, io.BytesIO())
 
 
@@ -125,7 +128,7 @@ def test_a_host_that_speaks_no_http_shows_nothing_of_itself():
         with pytest.raises(exceptions.ViduDownloadError) as raised:
             ViduHook().download(url, io.BytesIO())
     assert str(raised.value) == (
-        f"The download of {url} broke off after 0 bytes, at request 5: ConnectionError, BadStatusLine."
+        f"The download of {url} stopped after 0 bytes, at request 5: ConnectionError, BadStatusLine."
     )
 
 
@@ -134,7 +137,7 @@ def test_broken_chunks_show_nothing_of_themselves():
     with answers.url() as url, pytest.raises(exceptions.ViduDownloadError) as raised:
         ViduHook().download(url, io.BytesIO())
     assert str(raised.value) == (
-        f"The download of {url} broke off after 0 bytes, at request 5: ProtocolError, InvalidChunkLength."
+        f"The download of {url} stopped after 0 bytes, at request 5: ProtocolError, InvalidChunkLength."
     )
 
 
@@ -144,7 +147,7 @@ def test_what_is_no_video_shows_nothing_of_itself(kind):
     with answers.url() as url, pytest.raises(exceptions.ViduDownloadError) as raised:
         ViduHook().download(url, io.BytesIO())
     shown = "text/html" if kind.startswith("text") else "of no known type"
-    assert str(raised.value) == f"{url} gave something else than an MP4 file ({shown})."
+    assert str(raised.value) == f"{url} returned something other than an MP4 file ({shown})."
 
 
 def test_an_error_shows_nothing_that_opens_a_link():
@@ -159,7 +162,7 @@ def test_an_error_shows_nothing_that_opens_a_link():
 def test_all_announced_bytes_that_are_no_whole_video_are_stored_with_a_warning(caplog):
     with Answers(VIDEO[:25_000], Content_Length="25000").url() as url:
         assert downloaded(url) == VIDEO[:25_000]
-        assert f"{url} gave all 25,000 bytes that its host announced, but they are not a whole MP4" in caplog.text
+        assert f"{url} sent all 25,000 announced bytes, but they are not a complete MP4" in caplog.text
     caplog.clear()
     with Answers(Content_Length="50000").url() as url:
         assert downloaded(url) == VIDEO
@@ -194,7 +197,7 @@ def test_user_and_password_in_a_link_open_it_and_are_never_shown(caplog):
         assert downloaded(url.replace("http://", "http://reader:p%40ss@")) == VIDEO[:1000]
     assert [asked["Authorization"] for asked in answers.asked] == ["Basic cmVhZGVyOnBAc3M="]
     assert "reader" not in caplog.text
-    assert "gave all 1,000 bytes" in caplog.text
+    assert "sent all 1,000 announced bytes" in caplog.text
 
 
 CHANGED = {
@@ -247,5 +250,5 @@ def test_a_host_that_sends_nothing_but_interim_answers_is_given_up():
         handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 30)
         handler.close_connection = True
 
-    with host(hints_only) as url, pytest.raises(exceptions.ViduDownloadError, match="broke off after 0 bytes"):
+    with host(hints_only) as url, pytest.raises(exceptions.ViduDownloadError, match="stopped after 0 bytes"):
         ViduHook().download(url, io.BytesIO())

@@ -97,7 +97,7 @@ def test_a_circle_of_redirects_ends():
     "link", ["http://a:99999/", "http://[::1/a.mp4", "http://.example/a.mp4", f"http://{'a' * 64}.b/"]
 )
 def test_a_link_that_leads_nowhere_is_asked_for_once(soon, link):
-    with pytest.raises(exceptions.ViduDownloadError, match="does not lead to a valid host"):
+    with pytest.raises(exceptions.ViduDownloadError, match="has no valid host"):
         ViduHook().download(link, io.BytesIO())
 
 
@@ -132,7 +132,7 @@ def public_api(monkeypatch):
     set_connection(monkeypatch, host="https://api.example")
 
 
-REFUSED = r"^The host of a result link must have a public address, got '{}'\. Nothing was fetched from it\. If"
+REFUSED = r"^The host of a result link must have a public address, got '{}'\. Nothing was downloaded\. If"
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "rebound.example", "0177.0.0.1", "2130706433"])
@@ -172,7 +172,7 @@ def test_a_configuration_that_is_no_boolean_is_named(public_api, monkeypatch):
         ViduHook().download(url, io.BytesIO())
     assert str(raised.value) == (
         "allow_private_result_hosts in Airflow's section [vidu] must be True or False, got 'maybe'. Nothing "
-        "was fetched."
+        "was downloaded. Correct the configuration of the workers."
     )
 
 

@@ -110,7 +110,7 @@ def test_a_proxy_of_the_api_is_not_used_for_other_hosts(monkeypatch, emulator):
     hook = ViduHook()
     with pytest.raises(ViduDownloadError, match="HTTP 403 instead of the video"):
         hook.download(f"{emulator.url}/files/none.mp4", io.BytesIO())
-    with pytest.raises(ViduDownloadError, match="broke off after 0 bytes"):
+    with pytest.raises(ViduDownloadError, match="stopped after 0 bytes"):
         hook.download("http://127.0.0.1:1/none.mp4", io.BytesIO())
 
 

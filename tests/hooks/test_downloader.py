@@ -85,13 +85,13 @@ def test_what_passes_is_outlasted(emulator, url, fault):
 
 # How a download fails, and how often its host was asked.
 FAILURES = [
-    ({"fault": "truncate"}, "broke off after", MAX_REQUESTS),
-    ({"fault": "drop"}, "broke off after 0 bytes", MAX_REQUESTS),
+    ({"fault": "truncate"}, "stopped after", MAX_REQUESTS),
+    ({"fault": "drop"}, "stopped after 0 bytes", MAX_REQUESTS),
     ({"fault": "error", "status": 500}, "HTTP 500 instead of the video", MAX_REQUESTS),
     ({"fault": "error", "status": 404}, "HTTP 404 instead of the video", 1),
     ({"fault": "expired"}, "HTTP 403 instead of the video", 1),
-    ({"fault": "empty"}, "the answer was empty", 5),
-    ({"fault": "not_a_video"}, r"something else than an MP4 file \(text/html\)", 1),
+    ({"fault": "empty"}, "the response was empty", 5),
+    ({"fault": "not_a_video"}, r"something other than an MP4 file \(text/html\)", 1),
 ]
 
 

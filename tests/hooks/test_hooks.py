@@ -221,7 +221,7 @@ class _answering:
 
 @pytest.mark.parametrize("name", ["run", "run_and_check", "run_with_advanced_retry"])
 def test_the_doors_of_the_http_hook_send_nothing(emulator, name):
-    with pytest.raises(exceptions.ViduRequestError, match="must send requests by submit"):
+    with pytest.raises(exceptions.ViduRequestError, match="must send requests with submit"):
         getattr(ViduHook(), name)("/v1/tasks/submit", data="{}")
     assert [sent for sent in emulator.requests if sent["method"] == "POST"] == []
 

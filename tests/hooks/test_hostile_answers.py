@@ -166,7 +166,7 @@ def test_what_an_answer_says_is_bounded(hook, server):
 @pytest.mark.parametrize("task_id", [None, "", 1.5, ["t"], "a\nb", "x" * 257], ids=ascii)
 def test_a_task_id_that_is_none_is_refused_before_anything_is_sent(hook, server, task_id):
     with pytest.raises(
-        ViduRequestError, match=r"^vidu_task_id must be the id of a task.*Nothing was sent\.$"
+        ViduRequestError, match=r"^vidu_task_id must be the id of a task.*Nothing was sent or paid\. Pass"
     ) as raised:
         hook.get_task(task_id)
     assert str(raised.value).isprintable()
@@ -180,7 +180,7 @@ def test_a_task_id_may_be_a_number(hook, server):
 
 @pytest.mark.parametrize("body", [None, [], "{}", 5, {"model": {1, 2}}, {("a",): 1}], ids=ascii)
 def test_a_body_that_is_none_is_refused_before_anything_is_sent(hook, server, body):
-    with pytest.raises(ViduRequestError, match=r"^body must be a mapping .*Nothing was sent\.$"):
+    with pytest.raises(ViduRequestError, match=r"^body must be a mapping .*Nothing was sent or paid\. Build"):
         hook.submit(body)
     assert server.asked == []
 

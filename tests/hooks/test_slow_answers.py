@@ -81,7 +81,7 @@ def test_an_answer_that_drips_is_given_up_after_the_timeout(monkeypatch, call, e
 def test_a_video_that_drips_is_given_up(monkeypatch):
     with dripping(HEAD % len(VIDEO) + VIDEO, at_once=500, piece=1, pause=0.1) as url:
         set_connection(monkeypatch, host=url, extra={"timeout": 1})
-        with pytest.raises(exceptions.ViduDownloadError, match="broke off after"):
+        with pytest.raises(exceptions.ViduDownloadError, match="stopped after"):
             ViduHook().download(f"{url}/a.mp4", io.BytesIO())
 
 

@@ -79,7 +79,7 @@ def test_a_template_gives_the_whole_batch_as_json(make, run_dag, emulator, video
     if "tojson" in form:
         assert ran.xcom("batch")["counts"] == {"success": 2}
     else:
-        assert "requests must be a list of mappings, or JSON text of one" in str(ran.error)
+        assert "requests must be a list of mappings or its JSON text" in str(ran.error)
 
 
 def test_an_empty_batch_succeeds_with_an_empty_manifest(make, emulator, videos):
@@ -93,17 +93,17 @@ WRONG = {
     "no custom id": ([QUICK], "item 0 (None): custom_id must be a string of 1 to 180"),
     "twice": ([asked("a"), asked("a")], "custom_id must be unique, got 'a' for 2 items (0, 1)"),
     "a name that no file may have": ([asked("a/b")], "item 0: custom_id must be 1 to 180 bytes"),
-    "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour is not a field of this version"),
+    "an unknown field": ([asked("a", colour="red")], "item 0 ('a'): colour must be a field that this version knows"),
     "a misspelt field": (
         [asked("a", promt="x")],
-        "promt is not a field of this version (is prompt meant?); to send it",
+        "promt must be a field that this version knows (did you mean prompt?); to send it",
     ),
     "a wrong value": (
         [asked("a", duration=99)],
         "item 0 ('a'): duration must be a whole number from 1 to 10 (default 5), got 99 (",
     ),
     "many": ([asked(f"a{n}", duration=99) for n in range(7)], "item 4 ('a4'): duration must be a whole number"),
-    "no list": ([1], "requests must be a list of mappings, or JSON text"),
+    "no list": ([1], "requests must be a list of mappings or its JSON text"),
     "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
     "of unknown price": (
         [asked("a", model="viduq9")],
@@ -140,7 +140,7 @@ def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anythi
         ({"on_uncertain": "ask"}, "on_uncertain must be 'fail' or 'resubmit', got 'ask'"),
         ({"max_cost": -1}, "None for no limit, got -1"),
         ({"prices": {"viduq2": 1}}, "at or after the row 'viduq2' (ValueError: "),
-        ({"timeout": timedelta(0)}, "or such a timedelta, got datetime.timedelta(0)"),
+        ({"timeout": timedelta(0)}, "or a timedelta of such a length, got datetime.timedelta(0)"),
         ({"destination": "/videos/one.mp4"}, "which writes 2 items (0, 1) to one file"),
     ],
 )

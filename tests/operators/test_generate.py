@@ -77,7 +77,7 @@ def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
     ran = generate(prompt="fail-by-moderation")
     assert ran.xcom("generate", "vidu_failure") == {"task_id": "", "reason": str(ran.error)}
     assert type(ran.error) is AirflowFailException
-    assert "Content moderation stopped it: change the prompt or the picture." in str(ran.error)
+    assert "Content moderation stopped it: change the prompt or the image." in str(ran.error)
     assert len(posts(emulator)) == 1
 
 
@@ -183,10 +183,13 @@ def test_metrics_count_money_videos_and_failures(generate, emulator, counted, pr
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"timeout": 0}, "timeout must be seconds above 0 and finite, or such a timedelta, got 0"),
+        (
+            {"timeout": 0},
+            "timeout must be a number of seconds above 0 (finite), or a timedelta of such a length, got 0",
+        ),
         (
             {"poke_interval": timedelta(0)},
-            "poke_interval must be seconds above 0 and up to 31,536,000",
+            "poke_interval must be a number of seconds above 0 and at most 31,536,000",
         ),
         ({"destination": "/videos/{custom_id}.mp4"}, "destination must use {task_id} or {index}, since this"),
         ({"destination": "/videos/{name}.mp4"}, "(custom_id in batches only), got '{name}'"),
@@ -227,7 +230,7 @@ def test_a_deferred_task_that_dag_test_resumes_with_the_event_alone_stores_its_v
 def test_an_event_that_is_none_of_ours_loses_no_task(emulator):
     operator = ViduGenerateVideoOperator(task_id="generate", **QUICK)
     resumed = {"event": {"status": "done"}, "vidu_task_id": "task-7", "cost": None, "remembered": False}
-    with pytest.raises(AirflowFailException, match=r"The event must be one of a Vidu trigger.*vidu_task_id=\"task-7\""):
+    with pytest.raises(AirflowFailException, match=r"The event must come from a Vidu trigger.*vidu_task_id=\"task-7\""):
         operator.resume_execution("execute_complete", resumed, context_of())
 
 
@@ -240,6 +243,24 @@ def test_where_nothing_outlives_a_try_not_even_a_refused_xcom_lets_it_be_retried
     with pytest.raises(AirflowFailException, match=r"Airflow is away Airflow does not retry the task: no record"):
         operator.execute({"ti": SimpleNamespace(max_tries=1, xcom_push=refuse)})
     assert len(posts(emulator)) == 1
+
+
+@pytest.mark.parametrize("method", ["execute_complete", "__fail__"])
+def test_an_id_that_no_xcom_returns_is_not_written_as_a_line_that_resumes_the_wait(emulator, method):
+    def lost(**_):
+        raise ConnectionError("the database is away")
+
+    context = context_of()
+    context["ti"].xcom_pull = lost
+    operator = ViduGenerateVideoOperator(task_id="generate", **QUICK, durable=False)
+    event = {"event": {"status": "timeout", "task": None, "message": ""}} if method != "__fail__" else {"error": "over"}
+    with pytest.raises(AirflowFailException) as raised:
+        operator.resume_execution(method, event, context)
+    assert str(raised.value) == (
+        "the database is away Airflow does not retry the task: no record of the submit survives this try, so a retry "
+        "would submit and pay again. Read the XCom vidu_task_id of this task, then resume the wait at no cost with "
+        "ViduTaskSensor."
+    )
 
 
 def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(generate, emulator, monkeypatch, tmp_path):

@@ -90,7 +90,7 @@ def refusals(tmp_path: Path) -> dict[str, tuple[dict, str]]:
         ),
         "templated prompt": (
             {"prompt": "{{ 'x' * 2001 }}"},
-            "prompt must be a text of at most 2,000 characters, got 2,001 characters",
+            "prompt must be a string of at most 2,000 characters, got 2,001 characters",
         ),
         "small reference": (
             {

@@ -10,6 +10,7 @@ from pathlib import Path
 import airflow_provider_vidu
 from airflow_provider_vidu.plugin import videos
 from airflow_provider_vidu.protocol.batch import OUTCOMES
+from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, own_prices, shipped_prices
 
 PAGES = Path(airflow_provider_vidu.__file__).parent / "plugin" / "pages"
 SCRIPTS = {path.name: path.read_text("utf-8") for path in PAGES.glob("*.js")}
@@ -42,6 +43,15 @@ def test_the_pages_know_the_operators_by_the_servers_names():
     named = set(re.findall(r'"(Vidu\w+)"', SCRIPTS["videos.js"]))
     # The sensor is what none of these is.
     assert named == {*videos.OPERATORS} - {"ViduTaskSensor"}
+
+
+def test_the_pages_know_the_sources_of_prices_that_the_provider_writes():
+    (own,) = re.findall(r"const OWN_PRICES = (\[.*\]);", SCRIPTS["card.js"])
+    assert json.loads(own)[0] == own_prices({}).source == TEXTS["ownPrices"][0]
+    # XComs of an earlier release stay in Airflow's database.
+    assert json.loads(own)[1:] == ["the prices given"]
+    (dated,) = re.findall(r"/(\^prices of .*\$)/", SCRIPTS["card.js"])
+    assert re.fullmatch(dated, shipped_prices().source)[1] == PRICES_AS_OF
 
 
 def test_no_text_becomes_markup_or_a_script():

@@ -33,7 +33,7 @@ def test_a_field_of_another_job_is_refused_with_the_way_round():
     fields = ", ".join(row.fields)
     assert problems(*IMG[:2], {**IMG[2], "aspect_ratio": "16:9", "video_url": VIDEO, "language": None}) == [
         f"{name} is not a field of img2video with viduq2-turbo, which takes: {fields} (source: {row.source}); "
-        f"to send it all the same, put it into extra_{place}"
+        f"to send it anyway, put it into extra_{place}"
         for name, place in (("aspect_ratio", "parameters"), ("video_url", "input"))
     ]
 
@@ -43,7 +43,7 @@ def test_a_name_that_no_job_has_is_refused_with_the_way_round(model):
     with pytest.raises(ViduRequestError) as caught:
         build("img2video", model, {"first_frame_url": FRAME, "fps": 60, "off_peak": None})
     assert str(caught.value) == (
-        "fps is not a field of this version; to send it all the same, put it into extra_input or extra_parameters. "
+        "fps must be a field that this version knows; to send it anyway, put it into extra_input or extra_parameters. "
         "Nothing was sent or paid. Correct the arguments."
     )
 
@@ -110,7 +110,7 @@ def test_an_addition_does_not_replace_an_argument():
     ]
 
 
-A_NAME = "must be a non-empty, printable text without spaces around it, such as"
+A_NAME = "must be a non-empty, printable string without spaces around it, such as"
 
 
 @pytest.mark.parametrize(

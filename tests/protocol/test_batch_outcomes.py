@@ -39,7 +39,7 @@ def test_an_event_survives_the_database():
     ids=str,
 )
 def test_what_is_not_an_event_of_ours_is_named(event):
-    with pytest.raises(ViduEventError, match="The event must be one of a Vidu batch trigger"):
+    with pytest.raises(ViduEventError, match="The event must come from a Vidu batch trigger"):
         BatchEvent.from_event(event)
 
 
@@ -91,4 +91,4 @@ def test_a_retry_can_help_a_failed_generation_only_where_its_reason_may_pass(fam
 
 
 def test_the_progress_reads_like_a_sentence():
-    assert progress_line(412, 1000, 3, 515.2) == "412 of 1000 done, 3 failed, ~¥515.20 so far"
+    assert progress_line(412, 1000, 3, 515.2) == "412 of 1000 done, 3 failed, about ¥515.20 so far"

@@ -218,7 +218,7 @@ SILENT = "voice_id has no effect without audio=True."
             [
                 "movement_amplitude has no effect: viduq3-pro ignores it.",
                 "bgm has no effect: viduq3-pro ignores it.",
-                "audio has no effect: viduq3-pro always makes sound.",
+                "audio has no effect: viduq3-pro always adds audio.",
                 "voice_id has no effect: viduq3-pro ignores it.",
             ],
         ),

@@ -65,5 +65,5 @@ def test_no_piece_is_larger_than_memory_allows():
 def test_a_broken_coding_is_a_break_of_the_download():
     download = Download(URL)
     download.answered(200, {"Content-Encoding": "gzip"})
-    with pytest.raises(BrokenOff, match="its coding is broken"):
+    with pytest.raises(BrokenOff, match="its content encoding is broken"):
         list(download.pieces(b"no gzip at all"))

@@ -55,7 +55,7 @@ def test_a_length_that_is_not_announced_at_first_may_come_with_the_rest(length):
     download = Download(URL)
     download.answered(200, length)
     download.take(VIDEO[:40])
-    with pytest.raises(BrokenOff, match="before the video did"):
+    with pytest.raises(BrokenOff, match="before the video was complete"):
         download.ended()
     download.answered(206, {"Content-Range": "bytes 40-99/100"})
     download.take(VIDEO[40:90])
@@ -82,7 +82,7 @@ def test_a_host_that_cannot_go_on_is_asked_for_all_of_it(status, headers):
 def asked_after(status: int, headers: dict[str, str]) -> dict[str, str]:
     """What is asked for after an answer to the request for the rest that cannot be used."""
     download = begun(40)
-    with pytest.raises(BrokenOff, match="it was asked to go on at byte 40 and did not"):
+    with pytest.raises(BrokenOff, match="the host did not resume at byte 40"):
         download.answered(status, headers)
     asked = download.headers()
     # Then a part is one that nobody asked for, and the file begins anew.
@@ -98,7 +98,7 @@ def test_a_host_that_knows_no_ranges_begins_anew():
     assert download.answered(200, {"Content-Length": "96"}) is True
     assert (download.written, download.total) == (0, 96)
     # Its beginning is looked at again.
-    with pytest.raises(ViduDownloadError, match="something else than an MP4 file"):
+    with pytest.raises(ViduDownloadError, match="something other than an MP4 file"):
         download.take(b"<html>Bad gateway</html>")
 
 
@@ -135,8 +135,8 @@ def test_pieces_may_be_of_any_size(pieces):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"oops", r"something else than an MP4 file \(of no known type\)"),
-        (b"<html></html>", r"something else than an MP4 file \(of no known type\)"),
+        (b"oops", r"something other than an MP4 file \(of no known type\)"),
+        (b"<html></html>", r"something other than an MP4 file \(of no known type\)"),
     ],
 )
 def test_what_is_no_video_is_refused(body, text):
@@ -152,20 +152,20 @@ def test_what_is_no_video_is_refused(body, text):
 def test_an_empty_answer_is_asked_again(headers):
     download = Download(URL)
     download.answered(200, headers)
-    with pytest.raises(BrokenOff, match="the answer was empty"):
+    with pytest.raises(BrokenOff, match="the response was empty"):
         download.ended()
 
 
 def test_more_bytes_than_were_announced_are_refused():
     download = begun(len(VIDEO))
     download.take(b"more")
-    with pytest.raises(ViduDownloadError, match="gave 104 bytes, announced: 100"):
+    with pytest.raises(ViduDownloadError, match="announced 100 bytes, but sent 104"):
         download.ended()
 
 
 def test_too_large_a_video_is_refused_before_it_comes_where_it_says_so():
     assert Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES}"}) is True
-    with pytest.raises(ViduDownloadError, match="gives 5,368,709,121 bytes or more, allowed: 5,368,709,120"):
+    with pytest.raises(ViduDownloadError, match="at most 5,368,709,120 bytes, got 5,368,709,121 or more"):
         Download(URL).answered(200, {"Content-Length": f"{MAX_VIDEO_BYTES + 1}"})
 
 
@@ -174,7 +174,7 @@ def test_too_large_a_video_is_refused_while_it_comes_where_it_does_not(monkeypat
     begin = Download(URL)
     begin.answered(200, {})
     assert begin.take(VIDEO[:50]) == VIDEO[:50]
-    with pytest.raises(ViduDownloadError, match="gives 51 bytes or more, allowed: 50"):
+    with pytest.raises(ViduDownloadError, match="at most 50 bytes, got 51 or more"):
         begin.take(VIDEO[50:51])
 
 
@@ -215,7 +215,7 @@ def test_a_redirect_to_what_is_no_url_is_refused(location):
     with pytest.raises(ViduDownloadError) as caught:
         moved_to(BASE, 302, {"Location": location})
     assert str(caught.value) == (
-        f"{without_secrets(BASE)} leads on to something that is no http(s) URL. A retry gets the same answer."
+        f"{without_secrets(BASE)} redirects to something that is not an http(s) URL. A retry cannot help."
     )
 
 
@@ -225,7 +225,7 @@ def test_pauses_grow_and_end():
     with pytest.raises(ViduDownloadError) as caught:
         broken.resume_after("the connection was reset")
     assert str(caught.value) == (
-        f"The download of {NAME} broke off after 40 bytes, at request 5: the connection was reset."
+        f"The download of {NAME} stopped after 40 bytes, at request 5: the connection was reset."
     )
 
 

@@ -86,13 +86,15 @@ def test_the_edge_of_a_limit_is_allowed(case, name, values):
 
 
 TO_10, TO_8 = "a whole number from 1 to 10 (default 5)", "a whole number from 1 to 8 (default 5)"
-TO_2000 = "a text of at most 2,000 characters"
-NEEDED_TO_2000 = "a non-blank text of at most 2,000 characters"
+TO_2000 = "a string of at most 2,000 characters"
+NEEDED_TO_2000 = "a non-blank string of at most 2,000 characters"
 HD = "one of 540p, 720p, 1080p (default 720p)"
 URL_OR_DATA = "an http(s) URL or a data URI"
-SUBJECTS = "a list of 1 to 7 subjects, each {'id': text, 'images': 1 to 3 images, 'voice_id': text} without other keys"
+SUBJECTS = (
+    "a list of 1 to 7 subjects, each {'id': string, 'images': 1 to 3 images, 'voice_id': string} without other keys"
+)
 IMAGES = "a list of 1 to 7 images, each an http(s) URL or a data URI"
-SPEECH = "a text of 4 to 2,000 units (a Han character counts as two) with pauses from <#0.01#> to <#99.99#> seconds"
+SPEECH = "a string of 4 to 2,000 units (a Han character counts as two) with pauses from <#0.01#> to <#99.99#> seconds"
 
 
 PAST = [
@@ -118,8 +120,8 @@ PAST = [
     (REF, "prompt", "x" * 2001, "2,001 characters", NEEDED_TO_2000),
     (REF, "prompt", "", "''", NEEDED_TO_2000),
     (PAIR, "prompt", "x" * 2001, "2,001 characters", TO_2000),
-    (EXTEND, "prompt", b"x", "b'x'", "a text"),
-    (MV, "prompt", "x" * 3001, "3,001 characters", "a text of at most 3,000 characters"),
+    (EXTEND, "prompt", b"x", "b'x'", "a string"),
+    (MV, "prompt", "x" * 3001, "3,001 characters", "a string of at most 3,000 characters"),
     (IMG, "resolution", "2K", "'2K'", "one of 360p, 540p, 720p, 1080p (default 720p)"),
     (IMG, "resolution", "720P", "'720P'", "one of 360p, 540p, 720p, 1080p (default 720p)"),
     (FAST, "resolution", "540p", "'540p'", "one of 720p, 1080p (default 720p)"),
@@ -227,13 +229,13 @@ def test_past_its_limit_a_value_is_refused_by_name(case, name, value, given_text
             "reference2video",
             "viduq2",
             {"prompt": "p", "subjects": [subject()], "images": [FRAME]},
-            ["subjects or images must be given alone, got both"],
+            ["only one of subjects and images must be given, got both"],
         ),
         (
             "reference2video",
             "viduq2",
             {"prompt": "p", "images": [FRAME], "audio": True},
-            ["audio must be false or omitted without subjects, got True"],
+            ["audio must be False or omitted unless subjects are given, got True"],
         ),
         (
             "start-end2video",

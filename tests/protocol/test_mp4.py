@@ -49,5 +49,5 @@ def test_a_file_with_all_its_boxes_is_whole_without_an_announced_length(video):
 
 @pytest.mark.parametrize("video", PARTS.values(), ids=list(PARTS))
 def test_a_file_without_some_of_its_boxes_is_asked_for_again(video):
-    with pytest.raises(BrokenOff, match="before the video did"):
+    with pytest.raises(BrokenOff, match="before the video was complete"):
         arrived(video).ended()

@@ -34,19 +34,16 @@ from tests.protocol.waits import (
 def timed_out(last, fault="", it="It"):
     return Outcome(
         "timeout",
-        f"Vidu task {TASK} was not ready in time; {last}.{fault} {it} keeps running and will be billed. {RESUME}",
+        f"Vidu task {TASK} was not ready in time; {last}.{fault} {it} keeps running and is billed. {RESUME}",
     )
 
 
 PERHAPS = "If it exists, it"
 DONE = told("Success", urls=("https://h/a.mp4",), finish_time=1050.0, request_id="r")
 NO_URLS = "It succeeded, but the API returned no URLs."
-MODERATION = "Content moderation stopped it: change the prompt or the picture."
+MODERATION = "Content moderation stopped it: change the prompt or the image."
 NO_FAMILY = "This version does not know the reason; the same request may succeed."
-FREE = (
-    "Polling it again cannot help; resubmitting pays for a new generation. The API does not document whether failed "
-    "generations are billed."
-)
+FREE = "Resubmitting pays for a new generation; the API does not document whether it bills failed ones."
 
 
 # (name of what happens, [(now, answer, decision)])

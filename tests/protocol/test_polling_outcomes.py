@@ -80,7 +80,7 @@ STRANGE_EVENTS = [
 def test_any_other_event_is_refused(event):
     with pytest.raises(ViduEventError) as caught:
         Outcome.from_event(event)
-    assert str(caught.value) == f"The event must be one of a Vidu trigger, got {repr(event)[:300]}"
+    assert str(caught.value) == f"The event must come from a Vidu trigger, got {repr(event)[:300]}"
 
 
 def test_a_result_that_lacks_the_request_id_is_read_without_one():

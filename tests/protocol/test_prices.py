@@ -116,7 +116,7 @@ def test_a_price_is_rounded_to_the_page_s_digits():
 
 
 NO_PRICE = "no price is known for "
-UNKNOWN = "and its length is not known beforehand"
+UNKNOWN = "and its duration is not known beforehand"
 BY_SECOND = f"per second of video, {UNKNOWN}"
 
 
@@ -206,4 +206,4 @@ def test_prices_of_ones_own_replace_the_shipped_ones(given, body, expected):
 
 
 def test_an_estimate_tells_whose_prices_it_goes_by():
-    assert (shipped_prices().source, own_prices({}).source) == ("prices of 2026-04-15", "the prices given")
+    assert (shipped_prices().source, own_prices({}).source) == ("prices of 2026-04-15", "your own prices")

@@ -176,7 +176,12 @@ UNREAD = "{{ params.later }}"
         ("img2video", "viduq2-turbo", {"first_frame_url": UNREAD, "duration": UNREAD}, []),
         ("reference2video", "viduq2", {"prompt": UNREAD, "subjects": UNREAD}, []),
         ("reference2video", "viduq2", {"prompt": UNREAD, "images": UNREAD, "audio": True}, ["audio"]),
-        ("reference2video", "viduq2", {"prompt": "p", "images": UNREAD, "subjects": UNREAD}, ["subjects or images"]),
+        (
+            "reference2video",
+            "viduq2",
+            {"prompt": "p", "images": UNREAD, "subjects": UNREAD},
+            ["only one of subjects and images"],
+        ),
         ("text2video", "viduq2", {"prompt": UNREAD, "voice_id": UNREAD}, ["voice_id"]),
         ("text2video", "viduq2", {"prompt": UNREAD, "duration": 11}, ["duration"]),
         ("lip-sync", "vidu-lip-sync", {"video_url": UNREAD, "text": UNREAD}, []),

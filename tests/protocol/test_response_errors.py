@@ -19,7 +19,7 @@ from airflow_provider_vidu.protocol.response import transport_error
 from tests.protocol.answers import DATE, PASSING, SAMPLES, TASK, UNSURE, error_of, fault, read, shape, submit
 
 CHECK = "Check the usage page of the ModelVerse console before you resubmit it."
-UNCERTAIN = f"It may have been accepted and will then be billed. {CHECK}"
+UNCERTAIN = f"The API may have accepted and billed it. {CHECK}"
 KEY = "Check the API key, its quota, its address allow-list and the connection's auth_scheme, then retry."
 NO_RIGHT = "This key may not use this model. Choose another model, or have this one enabled."
 TOO_LARGE = "The request is too large. Pass files as URLs instead."

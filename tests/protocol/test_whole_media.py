@@ -100,7 +100,7 @@ def test_the_error_names_the_argument_and_the_next_step():
     with pytest.raises(ViduRequestError) as raised:
         image_data_uri(data, "first_frame_url")
     assert str(raised.value) == (
-        f"first_frame_url must be a whole image, got a jpeg file of {len(data):,} bytes whose end is missing or "
+        f"first_frame_url must be a complete image, got a jpeg file of {len(data):,} bytes whose end is missing or "
         "broken. Nothing was sent or paid. Store or upload the file again."
     )
 
@@ -108,11 +108,11 @@ def test_the_error_names_the_argument_and_the_next_step():
 def test_half_a_sound_is_refused():
     data = sound(0.1)
     assert audio_data_uri(data + b"more", "audio_url").startswith("data:audio/wav")
-    with pytest.raises(ViduRequestError, match="audio_url must be a whole audio file, got a wav file"):
+    with pytest.raises(ViduRequestError, match="audio_url must be a complete audio file, got a wav file"):
         audio_data_uri(data[:-2], "audio_url")
     m4a = b"\0\0\0\x0cftypM4A \0\0\0\x08moov\0\0\0\x0cmdat...."
     assert audio_data_uri(m4a, "audio_url").startswith("data:audio/mp4")
-    with pytest.raises(ViduRequestError, match="audio_url must be a whole audio file, got a mp4 file"):
+    with pytest.raises(ViduRequestError, match="audio_url must be a complete audio file, got a mp4 file"):
         audio_data_uri(m4a[:-1], "audio_url")
 
 

@@ -33,8 +33,8 @@ def told(word, **more):
 def lost(text):
     return Outcome(
         "lost",
-        f"Lost contact with Vidu task {TASK}: {text} This does not affect the generation, which may be billed. "
-        f"Fix the cause first. {RESUME}",
+        f"Lost contact with Vidu task {TASK}: {text} The generation may continue and is billed if the API "
+        f"accepted it. Fix the cause first. {RESUME}",
     )
 
 

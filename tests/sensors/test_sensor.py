@@ -110,7 +110,8 @@ def test_an_execution_timeout_bounds_the_whole_wait(wait, emulator):
 def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
     ran = wait(given)
     assert type(ran.error) is AirflowFailException
-    expected = f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent."
+    rule = f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}"
+    expected = f"{rule}. Nothing was sent or paid. Pass submit.output."
     assert str(ran.error) == expected
     assert emulator.requests == []
 
@@ -166,7 +167,7 @@ def test_an_event_counts_where_nothing_else_is_asked_for_now(emulator, now_asked
 @pytest.mark.parametrize("event", [None, {}, {"status": "done"}, {"status": "success", "task": None, "message": ""}])
 def test_a_strange_event_fails_loudly_and_tells_how_to_resume(event):
     sensor = ViduTaskSensor(task_id="wait", vidu_task_id="task-7")
-    with pytest.raises(AirflowFailException, match=r"The event must be one of a Vidu trigger.*vidu_task_id=\"task-7\""):
+    with pytest.raises(AirflowFailException, match=r"The event must come from a Vidu trigger.*vidu_task_id=\"task-7\""):
         sensor.execute_complete({}, event)
 
 
@@ -216,5 +217,5 @@ def test_a_trigger_that_broke_is_told_with_the_task_id_and_not_retried():
 
 
 def test_a_poke_interval_of_zero_is_refused():
-    with pytest.raises(ValueError, match=r"poke_interval must be seconds above 0 and up to 31,536,000"):
+    with pytest.raises(ValueError, match=r"poke_interval must be a number of seconds above 0 and at most 31,536,000"):
         ViduTaskSensor(task_id="wait", vidu_task_id="task", poke_interval=0)

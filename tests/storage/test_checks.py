@@ -56,7 +56,7 @@ def generate_in_a_group(tmp_path, destination):
 def refused(tmp_path, destination):
     return (
         f"destination must differ for each mapped task, got '{tmp_path}/{destination}', with which each task replaces "
-        "the files of the others. Nothing was sent or paid. Use a directory, or a name that holds {task_id} or "
+        "the files of the others. Nothing was sent or paid. Use a directory, or a name that contains {task_id} or "
         "{index}, then clear the task."
     )
 

@@ -75,16 +75,20 @@ ALLOWED = "use only the placeholders {custom_id}, {task_id}, {index} (custom_id 
 def test_a_destination_that_is_none_is_refused_by_name(template, given, allowed):
     with pytest.raises(ViduRequestError) as caught:
         Destination(template)
-    assert str(caught.value) == f"destination must {allowed}, got {given}."
+    assert str(caught.value) == (
+        f"destination must {allowed}, got {given}. Nothing was sent or paid. Correct the destination."
+    )
 
 
 @pytest.mark.parametrize("lost", ["a::b", "a?#b", "a\nb", "a\tb", "a\x7fb", "a?versionId=1", "a?versionid=1"])
 def test_a_name_that_cannot_be_opened_again_is_refused(lost):
-    problem = "path or URI must be without control characters, '::', '?#' and '?versionId=', got "
+    problem = "destination or manifest must not contain control characters, '::', '?#' or '?versionId=', got "
     with pytest.raises(ViduRequestError) as caught:
         Destination(f"s3://bucket/{lost}")
     assert str(caught.value).startswith(problem)
-    with pytest.raises(ViduRequestError, match=r"^(custom_id|path or URI must be without control characters)"):
+    with pytest.raises(
+        ViduRequestError, match=r"^(custom_id|destination or manifest must not contain control characters)"
+    ):
         Destination("videos/{custom_id}.mp4").path("task-1", lost)
 
 
@@ -103,7 +107,7 @@ def test_a_custom_id_that_is_no_name_is_refused_and_never_rewritten(custom_id):
     problem = custom_id_problem(custom_id, names_a_file=True)
     assert problem == (
         "custom_id must be 1 to 180 bytes of printable characters other than / \\ and not begin with a dot, since the "
-        f"destination holds {{custom_id}}, got {custom_id!r}"
+        f"destination contains {{custom_id}}, got {custom_id!r}"
     )
     assert custom_id_problem(custom_id, names_a_file=False) is None
     with pytest.raises(ViduRequestError) as caught:

@@ -127,7 +127,7 @@ def test_where_nothing_can_be_removed_one_empty_file_stays_and_is_named(run_dag,
     for _ in range(2):
         with caplog.at_level(logging.WARNING):
             assert generate(run_dag).states == {"generate": "success"}
-    assert "Could not remove s3://stub@bucket/new/.vidu-probe, which stays: PermissionError: no" in caplog.messages
+    assert "Could not remove s3://stub@bucket/new/.vidu-probe; it remains: PermissionError: no" in caplog.messages
     assert len(posts(emulator)) == 2
     assert sorted(stub.objects)[0] == "new/.vidu-probe"
     assert len(stub.objects) == 3

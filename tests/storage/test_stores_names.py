@@ -128,7 +128,9 @@ def test_the_default_manifest_lies_beside_the_videos_whatever_braces_their_direc
 def test_a_name_that_could_not_be_opened_again_costs_nothing(run_dag, stub, emulator, lost):
     error = generate(run_dag, destination=f"s3://stub@bucket/{{{{ '{lost}' }}}}").error
     assert type(error) is AirflowFailException
-    assert "path or URI must be without control characters, '::', '?#' and '?versionId=', got " in str(error)
+    assert "destination or manifest must not contain control characters, '::', '?#' or '?versionId=', got " in str(
+        error
+    )
     manifest = {"destination": "s3://stub@bucket/new", "manifest": f"s3://stub@bucket/{lost}.jsonl"}
     ran = run_dag(lambda: ViduGenerateBatchOperator(task_id="batch", requests=[asked("a")], **manifest))
     assert type(ran.error) is AirflowFailException

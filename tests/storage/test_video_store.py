@@ -83,8 +83,8 @@ def test_what_did_not_come_whole_leaves_nothing_and_says_that_it_is_paid(emulato
     with pytest.raises(ViduDownloadError) as caught:
         store_at(place.destination).store(result)
     assert str(caught.value).endswith(
-        f"The video of Vidu task {result['task_id']} is paid and assumed to stay at its url until "
-        "2027-01-15 08:00 UTC. Store it again, at no cost."
+        f"The video of Vidu task {result['task_id']} is paid, and its link is assumed to expire at "
+        "2027-01-15 08:00 UTC. Retry this task; storing costs nothing."
     )
     assert place.files() == {}
 
@@ -187,7 +187,7 @@ def test_a_file_that_is_not_complete_is_replaced(emulator, finish, place, what):
 
 def test_too_large_a_video_is_refused(emulator, finish, place, monkeypatch):
     monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
-    with pytest.raises(ViduDownloadError, match="bytes or more, allowed: 1,000"):
+    with pytest.raises(ViduDownloadError, match="at most 1,000 bytes, got"):
         store_at(place.destination).store(finish())
     assert place.files() == {}
 

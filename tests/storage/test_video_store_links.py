@@ -20,7 +20,7 @@ def downloads(emulator) -> int:
 @pytest.mark.parametrize("expires_at", [None, "soon", 1e300, float("nan"), 9e14])
 def test_a_time_that_is_none_is_not_told(emulator, tmp_path, expires_at):
     result = {"task_id": "t", "urls": [f"{emulator.url}/files/t.mp4"], "expires_at": expires_at}
-    with pytest.raises(ViduDownloadError, match=r"stay at its url until 24 hours after the generation finished\. "):
+    with pytest.raises(ViduDownloadError, match=r"expire 24 hours after the generation finished\. "):
         store_at(tmp_path / "videos").store(result)
 
 
@@ -52,8 +52,8 @@ def test_a_link_that_expires_twice_fails_naming_both(emulator, finish, tmp_path)
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 urls"),
-        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 urls"),
+        ({"fault": "no_urls"}, "has status Success and returned 0 of 1 URLs"),
+        ({"fault": "unknown_word", "word": "Gone"}, "has status Gone and returned 0 of 1 URLs"),
         ({"fault": "error", "status": 500}, "HTTP 500"),
     ],
     ids=str,

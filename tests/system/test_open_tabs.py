@@ -93,7 +93,7 @@ def test_times_are_of_the_zone_that_airflow_shows(bed, page, url):
     ("state", "words"),
     [
         (None, "The batch has not started yet."),
-        ("deferred", "The batch is in progress. Its videos are listed when it has ended."),
+        ("deferred", "The batch is in progress. Its videos appear here when it has ended."),
     ],
 )
 def test_a_batch_tells_no_numbers_before_it_has_any(bed, page, state, words):

@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from airflow_provider_vidu.protocol.prices import OWN_PRICES
 from airflow_provider_vidu.storage.manifest import Record, write
 from tests.system.support.shown import DAG_ID, Told, shown
 from tests.system.support.tabs import open_run, open_task, played
@@ -24,7 +25,7 @@ def request(number):
         "input": {"prompt": f"kite {number}"},
         "parameters": {"vidu_type": "img2video", "duration": 5, "resolution": "720p"},
         "estimated_cost": None if number % 50 == 0 else 1.25,
-        "estimated_by": "your own prices",
+        "estimated_by": OWN_PRICES,
     }
 
 

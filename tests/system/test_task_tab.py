@@ -35,7 +35,7 @@ def test_each_task_of_a_video_shows_all_of_it(bed, page, done, task_id):
     assert told == {
         "Model": "viduq2",
         "Job type": "text2video",
-        "Length": "1 s",
+        "Duration": "1 s",
         "Resolution": "540p",
         "Seed": "random",
         "Cost estimate": "about ¥0.31, based on the prices of 2026-04-15",
@@ -77,7 +77,10 @@ def test_a_link_serves_where_the_stored_copy_may_not_be_read(bed, page, url):
     ("files", "state"),
     [
         ([], "The link has expired, and no task of this run has stored the video."),
-        (["file:///etc/kite.mp4"], "Cannot play the video here: it no longer exists, or this server may not read it."),
+        (
+            ["file:///etc/kite.mp4"],
+            "Cannot play the video here: it no longer exists, or this server has no permission to read it.",
+        ),
     ],
 )
 def test_of_an_expired_link_the_copy_is_shown_or_why_there_is_none(bed, page, url, files, state):
@@ -221,8 +224,8 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
 @pytest.mark.parametrize(
     ("sensor", "words"),
     [
-        (None, "Submitted; no task of this run waits for the video."),
-        ("removed", "Submitted; no task of this run waits for the video."),
+        (None, "Submitted; no task of this run is waiting for the video."),
+        ("removed", "Submitted; no task of this run is waiting for the video."),
         ("queued", "Submitted; no status yet"),
         ("deferred", "Submitted; no status yet"),
     ],

@@ -44,7 +44,7 @@ async def test_all_that_have_ended_fire_one_event_that_counts_them(emulator, cap
     assert event["message"].startswith("The wait for 3 Vidu tasks ended: ")
     out = capfd.readouterr().out
     assert "Waiting for 3 Vidu tasks" in out
-    assert "3 of 3 done, 1 failed, an unknown price so far" in out
+    assert "3 of 3 done, 1 failed, cost unknown so far" in out
 
 
 async def test_the_deadline_fires_a_timeout(slow_emulator):
@@ -95,7 +95,7 @@ async def test_a_kill_tells_that_all_tasks_run_on(capfd):
     await trigger([None, None, ["a", "b"]]).on_kill()
     out = capfd.readouterr().out
     assert "The wait for 2 Vidu tasks was killed." in out
-    assert "keep running and will be billed" in out
+    assert "keep running and are billed" in out
 
 
 def test_the_progress_is_told_with_each_tenth_and_after_a_while():
@@ -105,7 +105,7 @@ def test_the_progress_is_told_with_each_tenth_and_after_a_while():
         progress.add("success", 1.0)
     assert said == []
     progress.add("failed", 0.5)
-    assert said == ["10 of 100 done, 1 failed, ~¥9.50 so far"]
+    assert said == ["10 of 100 done, 1 failed, about ¥9.50 so far"]
     progress._said_at -= batch.PROGRESS_SECONDS
     progress.add("success", 1.0)
-    assert said[1:] == ["11 of 100 done, 1 failed, ~¥10.50 so far"]
+    assert said[1:] == ["11 of 100 done, 1 failed, about ¥10.50 so far"]

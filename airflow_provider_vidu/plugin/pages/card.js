@@ -11,12 +11,15 @@ function badge({ state, outcome }) {
   return element("span", { className: `badge ${state}` }, t(outcome && outcome !== "success" ? key : state));
 }
 
+// Sources of an author's prices as protocol/prices.py writes them, the second one before release 0.2.0.
+const OWN_PRICES = ["your own prices", "the prices given"];
+
 function cost({ cost, request }) {
   if (cost === null) return t("costUnknown");
   const { costBy } = request ?? {};
   if (!costBy) return t("cost", { money: money(cost) });
   const date = /^prices of (\d{4}-\d\d-\d\d)$/.exec(costBy)?.[1];
-  const source = date ? t("pricesOf", { date }) : costBy === "your own prices" ? t("ownPrices") : quoted(costBy);
+  const source = date ? t("pricesOf", { date }) : OWN_PRICES.includes(costBy) ? t("ownPrices") : quoted(costBy);
   return sentence("costBy", { money: money(cost), source });
 }
 
