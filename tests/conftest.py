@@ -128,8 +128,9 @@ def run_dag(airflow_database: None) -> Callable[..., Ran]:
     """Run a DAG whose tasks the given function makes, by ``dag.test()``."""
 
     def run(make_tasks: Callable[[], Any], **dag_arguments: Any) -> Ran:
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
         from airflow.sdk import DAG
+
+        from tests.versions import dag_bags
 
         errors: dict[str, BaseException] = {}
 
@@ -145,9 +146,9 @@ def run_dag(airflow_database: None) -> Callable[..., Ran]:
         ) as dag:
             make_tasks()
         # dag.test() runs only what the metadata database knows.
-        bag = DagBag(_HOME.name, collect_dags=False)
+        bag = dag_bags().DagBag(_HOME.name, collect_dags=False)
         bag.bag_dag(dag)
-        sync_bag_to_db(bag, "dags-folder", None)
+        dag_bags().sync_bag_to_db(bag, "dags-folder", None)
         return Ran(dag, dag.test(), errors)
 
     return run

@@ -3,9 +3,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
 from airflow import sdk
 
 FOREVER = getattr(sdk, "NEVER_EXPIRE", None)
 """How long Airflow is to keep the provider's task states; below 3.3 there is neither such a store nor such a value."""
 HAS_TASK_STATE_STORE = FOREVER is not None
 """Whether this Airflow has a task state store (3.3 and newer)."""
+
+
+def dag_bags() -> ModuleType:
+    """Return the module of Airflow's ``DagBag``, which moved in 3.2."""
+    new = "airflow.dag_processing.dagbag"
+    return import_module(new if find_spec(new) else "airflow.models.dagbag")
