@@ -20,7 +20,7 @@ NAME = PACKAGE.name
 FLOORS = [
     {"plugin"},
     {"operators", "sensors", "transfers", "ledger"},
-    {"batch"},
+    {"batch", "generation"},
     {"durable"},
     {"storage", "triggers"},
     {"costs", "reporting", "hooks"},

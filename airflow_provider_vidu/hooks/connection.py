@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import re
@@ -156,34 +155,6 @@ def read_settings(connection: Connection) -> ConnectionSettings:
     _ = settings.proxy
     settings.download_proxy("https://videos.example")
     return settings
-
-
-async def look_up(vidu_conn_id: str) -> Connection:
-    """
-    Read a connection from Airflow without blocking the event loop.
-
-    A worker below Airflow 3.2 cannot await the answer of its supervisor, and then takes every connection that Airflow
-    keeps in its database for missing. So a worker asks again from a thread before it believes that.
-
-    :param vidu_conn_id: Id of the connection.
-    :raises AirflowNotFoundException: If there is no such connection.
-    """
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
-    try:
-        return await BaseHook.aget_connection(vidu_conn_id)
-    except AirflowNotFoundException:
-        if not _is_worker():
-            raise
-        return await asyncio.to_thread(BaseHook.get_connection, vidu_conn_id)
-
-
-def _is_worker() -> bool:
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import CommsDecoder
-
-    # A triggerer has a class of its own, which can always be awaited.
-    return type(getattr(task_runner, "SUPERVISOR_COMMS", None)) is CommsDecoder
 
 
 def no_settings(vidu_conn_id: str, error: Exception) -> ViduError:

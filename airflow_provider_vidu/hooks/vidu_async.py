@@ -22,11 +22,11 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.hooks.connection import (
     DEFAULT_CONN_ID,
     ConnectionSettings,
-    look_up,
     no_settings,
     read_settings,
 )
 from airflow_provider_vidu.hooks.exchange import Exchange, Parsed
+from airflow_provider_vidu.hooks.look_up import look_up
 from airflow_provider_vidu.hooks.pace import Pace
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.request import Body

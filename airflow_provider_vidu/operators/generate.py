@@ -18,7 +18,7 @@ from airflow_provider_vidu.storage.destination import Destination
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_vidu.operators._generation import GenerateOptions
+    from airflow_provider_vidu.generation import GenerateOptions
 
 __all__ = ["ViduGenerateVideoOperator"]
 
@@ -110,7 +110,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             ended without a video. In the second case a retry pays nothing.
         :raises ViduError: If the video could not be stored; a retry pays nothing.
         """
-        from airflow_provider_vidu.operators._generation import Generation
+        from airflow_provider_vidu.generation import Generation
         from airflow_provider_vidu.reporting import failure_shown
 
         self.destination = as_text(self.destination)
@@ -129,7 +129,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             return generation.begin(submitted.attempt)
 
     def _options(self) -> GenerateOptions:
-        from airflow_provider_vidu.operators._generation import GenerateOptions
+        from airflow_provider_vidu.generation import GenerateOptions
 
         return GenerateOptions._make(getattr(self, name) for name in GenerateOptions._fields)
 
@@ -152,7 +152,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         :param remembered: Whether a retry can re-attach to the task.
         :return: The result.
         """
-        from airflow_provider_vidu.operators._generation import Generation
+        from airflow_provider_vidu.generation import Generation
 
         is_durable = self.durable if remembered is None else remembered
         generation = Generation.resumed(self._options(), context, self.log, remembered=is_durable)
@@ -174,7 +174,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             return self._resume(next_method, next_kwargs, context)
 
     def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        from airflow_provider_vidu.operators._generation import Generation
+        from airflow_provider_vidu.generation import Generation
 
         if next_method == self.execute_complete.__name__:
             return super().resume_execution(next_method, next_kwargs, context)

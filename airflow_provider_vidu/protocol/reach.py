@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from calendar import timegm
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -59,18 +60,25 @@ def ends_at(url: str) -> float | None:
     try:
         for vendor in ("amz", "goog", "oss", "tos"):
             if f"x-{vendor}-date" in query and f"x-{vendor}-expires" in query:
-                signed = datetime.strptime(query[f"x-{vendor}-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-                return signed.timestamp() + int(query[f"x-{vendor}-expires"])
+                return _seconds_of(query[f"x-{vendor}-date"]) + int(query[f"x-{vendor}-expires"])
         if "expires" in query and "signature" in query:
             return float(int(query["expires"]))
         if "q-sign-time" in query:
             return float(int(query["q-sign-time"].partition(";")[2]))
         if "se" in query and "sig" in query:
-            return datetime.fromisoformat(query["se"]).replace(tzinfo=UTC).timestamp()
+            return _seconds_of(query["se"])
     except (ValueError, OverflowError):
         # Some other parameter of that name.
         return None
     return None
+
+
+def _seconds_of(text: str) -> float:
+    """Read a time in UTC, with or without separators."""
+    match = re.fullmatch(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d)(?::?(\d\d))?)?Z?", text, re.ASCII)
+    if match is None:
+        raise ValueError(text)
+    return timegm(tuple(int(part or 0) for part in match.groups()))
 
 
 def unreachable(body: Mapping[str, Any], api_host: str, now: float) -> str | None:
@@ -93,7 +101,7 @@ def unreachable(body: Mapping[str, Any], api_host: str, now: float) -> str | Non
         if (until := ends_at(url)) is not None and until <= now:
             return (
                 f"{name} must be a URL that is still valid, got one that expired at "
-                f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC: {brief(without_secrets(url))}"
+                f"{formatdate(until, usegmt=True)}: {brief(without_secrets(url))}"
             )
     return None
 

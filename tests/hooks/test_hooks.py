@@ -254,7 +254,9 @@ async def test_a_worker_that_cannot_await_its_supervisor_finds_a_stored_connecti
 
     def send(self, message):
         asked.append((message.conn_id, threading.current_thread() is threading.main_thread()))
-        return comms.ConnectionResult(conn_id=message.conn_id, conn_type="vidu", host=emulator.url, password=KEY)
+        given = {"conn_id": message.conn_id, "conn_type": "vidu", "host": emulator.url, "password": KEY}
+        empty = dict.fromkeys(("schema", "login", "port", "extra"))
+        return comms.ConnectionResult.model_validate(empty | given)
 
     monkeypatch.setattr(comms.CommsDecoder, "asend", asend)
     monkeypatch.setattr(comms.CommsDecoder, "send", send)

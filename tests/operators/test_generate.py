@@ -10,31 +10,18 @@ import pytest
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
-    AirflowTaskTimeout,
     Asset,
     Stats,
-    TaskDeferred,
 )
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.storage.video_store import VideoStore
-from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.quick import QUICK, posts
 from tests.records import result_of
 
 pytestmark = pytest.mark.usefixtures("soon")
-
-
-@pytest.fixture
-def generate(run_dag, tmp_path):
-    def run(**arguments: object):
-        retries = {"retries": 1, "retry_delay": timedelta(0)}
-        arguments = {**QUICK, **retries, "destination": str(tmp_path / "videos"), **arguments}
-        return run_dag(lambda: ViduGenerateVideoOperator(task_id="generate", **arguments))
-
-    return run
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
@@ -99,9 +86,7 @@ def test_a_failure_whose_reason_cannot_be_asked_for_is_left_to_the_next_try(gene
     def nothing_is_read_any_more(context):
         emulator.arm({"on": "status", "fault": "html", "times": None})
 
-    monkeypatch.setattr(
-        "airflow_provider_vidu.operators._generation.count_failure", lambda: nothing_is_read_any_more(None)
-    )
+    monkeypatch.setattr("airflow_provider_vidu.generation.count_failure", lambda: nothing_is_read_any_more(None))
     ran = generate(prompt="fail-by-moderation", retries=0)
     assert type(ran.error) is AirflowException
 
@@ -272,38 +257,3 @@ def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(genera
     ran = generate(outlets=[Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")])
     assert ran.states == {"generate": "success"}
     assert len(posts(emulator)) == 1
-
-
-def test_execution_timeout_bounds_the_whole_wait(slow_emulator, monkeypatch):
-    monkeypatch.setattr("airflow_provider_vidu.operators._generation.time.time", lambda: 1000.0)
-    operator = ViduGenerateVideoOperator(
-        task_id="generate", **QUICK, execution_timeout=timedelta(seconds=90), durable=False
-    )
-    ti = SimpleNamespace(max_tries=0, xcom_push=lambda **_: None)
-    with pytest.raises(TaskDeferred) as deferred:
-        operator.execute({"ti": ti})
-    assert isinstance(deferred.value.trigger, ViduTaskTrigger)
-    assert (deferred.value.trigger.deadline, deferred.value.timeout) == (1090.0, timedelta(seconds=150))
-
-
-def test_an_execution_timeout_on_the_worker_ends_the_wait_without_paying_again(emulator, monkeypatch, generate):
-    def out_of_time(*_):
-        raise AirflowTaskTimeout("the time is up")
-
-    monkeypatch.setattr("airflow_provider_vidu.hooks.poll.poll", out_of_time)
-    ran = generate(deferrable=False, durable=False)
-    assert type(ran.error) is AirflowFailException
-    assert "was not ready in time" in str(ran.error)
-    assert len(posts(emulator)) == 1
-
-
-def test_time_that_is_over_while_the_reason_of_a_failure_is_pushed_does_not_let_it_be_retried(emulator):
-    def over(key, value):
-        if key == "vidu_failure":
-            raise AirflowTaskTimeout("Time is over")
-
-    operator = ViduGenerateVideoOperator(
-        task_id="generate", **{**QUICK, "prompt": "forbidden-by-moderation"}, durable=False
-    )
-    with pytest.raises(AirflowFailException, match="HTTP 400"):
-        operator.execute({"ti": SimpleNamespace(max_tries=1, map_index=-1, xcom_push=over)})
