@@ -110,7 +110,7 @@ class Rescue:
         totals = {**manifests.totals(uri or "", found), "manifest": uri}
         self._log.info("Rescued: %s", totals)
         if lost := [record for record in found if record.outcome == LOST]:
-            self._log.error("Beyond rescue, and paid: %s", without_video(lost))
+            self._log.error("Paid, but the links have expired: %s", without_video(lost))
         if left := [record for record in found if record.outcome == NOT_STORED]:
             raise AirflowException(
                 f"{len(left)} paid videos could not be stored. A retry is free until their links expire. The first: "
@@ -199,7 +199,12 @@ class Rescue:
                 self._runs[run] = str(self._context["ti"].get_dagrun_state(*run)) in _OVER
             except Exception as error:
                 # The run is deleted, or of another deployment. A second copy does no harm.
-                self._log.info("Run %s of DAG %s has no state (%s)", entry.run_id, entry.dag_id, type(error).__name__)
+                self._log.info(
+                    "Could not read the state of run %s of DAG %s (%s)",
+                    entry.run_id,
+                    entry.dag_id,
+                    type(error).__name__,
+                )
                 self._runs[run] = True
         return self._runs[run]
 

@@ -38,7 +38,7 @@ class Reusable(NamedTuple):
     A task whose video serves another submit of the same request.
 
     :param vidu_task_id: Vidu's id of the task.
-    :param files: URIs of its stored videos; empty if it still runs or its links are alive.
+    :param files: URIs of its stored videos; empty if it still runs or its links have not expired.
     :param video_seconds: length of the stored video, ``None`` if unknown.
     """
 

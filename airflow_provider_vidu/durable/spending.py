@@ -86,7 +86,7 @@ class Spending:
             name, missing = next(iter(prices.items()))
             first = f" {name}:" if name else ""
             raise ViduRequestError(
-                f"prices must hold the price of every submit under a budget, got {len(prices)} without one:{first} "
+                f"prices must contain a price for every submit under a budget, got {len(prices)} without one:{first} "
                 f"{missing}. Nothing was sent or paid. Add the price to prices."
             )
 
@@ -169,7 +169,7 @@ class Spending:
         return ViduBudgetError(
             f"[vidu] {budget.period}_budget must cover the submit, got ¥{cny_of(spent):.8g} spent or planned of "
             f"¥{cny_of(budget.units):.8g} and about ¥{cny_of(units):.8g} to spend. Nothing was sent or paid for it. "
-            f"The budget begins again at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise "
+            f"The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise "
             "the budget."
         )
 
@@ -193,7 +193,9 @@ class Spending:
         try:
             self.ledger.accept(accepted)
         except ViduStateError as error:
-            self._log.error("The ledger lacks the accepted Vidu tasks %s: %s", list(accepted.values()), error)
+            self._log.error(
+                "Could not record the accepted Vidu tasks %s in the ledger: %s", list(accepted.values()), error
+            )
 
 
 def note_accepted(place: str, entry: Entry, log: Logger) -> None:
@@ -223,7 +225,9 @@ def note_end(vidu_task_id: str, ending: Ending, log: Logger) -> None:
         if ledger := Ledger.configured():
             ledger.end(vidu_task_id, ending)
     except ViduError as error:
-        log.error("The ledger lacks the end of Vidu task %s (%s): %s", vidu_task_id, ending.outcome, error)
+        log.error(
+            "Could not record the end of Vidu task %s (%s) in the ledger: %s", vidu_task_id, ending.outcome, error
+        )
 
 
 def budgets() -> list[Budget]:

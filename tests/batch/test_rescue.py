@@ -115,7 +115,7 @@ def test_what_is_beyond_rescue_is_named_once_with_its_cost(emulator, ledger, vid
     totals = rescued(videos)
     assert (totals["counts"], totals["estimated_cost"]) == ({"lost": 1}, 0.31)
     assert ledger.ending(vidu_task_id).outcome == "gone"
-    assert "Beyond rescue, and paid: dag/deleted/submit: lost: " in capfd.readouterr().out
+    assert "Paid, but the links have expired: dag/deleted/submit: lost: " in capfd.readouterr().out
     assert rescued(videos)["counts"] == {}
 
 

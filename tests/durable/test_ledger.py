@@ -134,7 +134,7 @@ def test_a_ledger_of_an_unknown_connection_or_kind_is_an_error(root):
 def test_an_end_that_cannot_be_written_is_logged_with_its_task(ledger, caplog):
     Path(ledger.root).write_text("a file")
     note_end("task-1", Ending("stored"), logging.getLogger("test"))
-    assert "The ledger lacks the end of Vidu task task-1 (stored): Could not write" in caplog.text
+    assert "Could not record the end of Vidu task task-1 (stored) in the ledger: Could not write" in caplog.text
 
 
 def test_without_a_ledger_an_end_is_written_nowhere(monkeypatch, caplog):

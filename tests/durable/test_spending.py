@@ -75,7 +75,7 @@ def test_a_budget_lets_through_what_it_covers_and_no_more(emulator, ledger, budg
         submitted()
     assert str(raised.value).startswith(
         f"[vidu] {period}_budget must cover the submit, got ¥0.93 spent or planned of ¥0.93 and about ¥0.31 to spend. "
-        "Nothing was sent or paid for it. The budget begins again at "
+        "Nothing was sent or paid for it. The budget resets at "
     )
     assert len(posts(emulator)) == 3
     assert total(entries(ledger)) == 93_000
@@ -124,7 +124,9 @@ def test_an_unknown_price_is_refused_under_a_budget_alone(emulator, ledger, budg
     unknown = {"model": "vidu-of-tomorrow"}
     submitted(**unknown)
     budget(100)
-    with pytest.raises(AirflowFailException, match="prices must hold the price of every submit under a budget, got 1"):
+    with pytest.raises(
+        AirflowFailException, match="prices must contain a price for every submit under a budget, got 1"
+    ):
         submitted(**unknown)
     assert len(posts(emulator)) == 1
 
@@ -183,7 +185,7 @@ def test_a_ledger_that_fails_before_the_post_sends_nothing_and_one_that_fails_af
         assert posts(emulator) == []
     else:
         vidu_task_id = submitted()
-        assert f"The ledger lacks the accepted Vidu tasks ['{vidu_task_id}']" in capfd.readouterr().out
+        assert f"Could not record the accepted Vidu tasks ['{vidu_task_id}'] in the ledger" in capfd.readouterr().out
 
 
 def test_a_batch_whose_ledger_fails_sends_nothing(emulator, ledger, videos):
