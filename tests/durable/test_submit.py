@@ -332,7 +332,7 @@ def test_time_that_is_over_during_the_post_is_uncertain_and_keeps_the_intent(emu
     store = Store()
     with monkeypatch.context() as patched:
         patched.setattr(requests.Session, "send", is_over)
-        with pytest.raises(AirflowFailException, match="It may have been accepted"):
+        with pytest.raises(AirflowFailException, match="The API may have accepted"):
             executed(store)
     assert store.calls == ["get", "set intent"]
     assert len(emulator.tasks) == 1
@@ -473,7 +473,7 @@ def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
         ({"max_cost": True}, "max_cost must be .* got True"),
         ({"max_cost": "5"}, "max_cost must be .* got '5'"),
         ({"max_cost": float("nan")}, "max_cost must be .* got nan"),
-        ({"prices": {("text2video", "viduq2"): 1}}, r"prices must be .* \(ValueError: "),
+        ({"prices": {("text2video", "viduq2"): 1}}, r"prices must map .* \(ValueError: "),
         ({"on_uncertain": "retry"}, "on_uncertain must be 'fail' or 'resubmit', got 'retry'"),
     ],
 )
