@@ -65,7 +65,7 @@ def test_a_picture_that_was_cut_is_not_paid_for(emulator, videos, frame):
     cut = frame.with_name("cut.png")
     cut.write_bytes(frame.read_bytes()[:-20])
     given = [{"custom_id": "a", **IMG, "first_frame_url": str(cut)}, asked("b")]
-    with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a whole image"):
+    with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a complete image"):
         tried(Store(), videos, given)
     assert len(posts(emulator)) == 1
 

@@ -272,7 +272,7 @@ def test_prices_of_ones_own_may_stand_in_a_file(submit, tmp_path):
         ({"max_cost": True}, "max_cost must be .* got True"),
         ({"max_cost": "5"}, "max_cost must be .* got '5'"),
         ({"max_cost": float("nan")}, "max_cost must be .* got nan"),
-        ({"prices": {("text2video", "viduq2"): 1}}, r"prices must be .* \(ValueError: "),
+        ({"prices": {("text2video", "viduq2"): 1}}, r"prices must map .* \(ValueError: "),
         ({"on_uncertain": "retry"}, "on_uncertain must be 'fail' or 'resubmit', got 'retry'"),
     ],
 )

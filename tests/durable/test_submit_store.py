@@ -136,7 +136,7 @@ def test_time_that_is_over_during_the_post_is_uncertain_and_keeps_the_intent(emu
     store = Store()
     with monkeypatch.context() as patched:
         patched.setattr(requests.Session, "send", is_over)
-        with pytest.raises(AirflowFailException, match="It may have been accepted"):
+        with pytest.raises(AirflowFailException, match="The API may have accepted"):
             executed(store)
     assert store.calls == ["get", "set intent"]
     assert len(emulator.tasks) == 1

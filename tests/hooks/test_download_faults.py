@@ -108,7 +108,7 @@ def test_a_small_body_cannot_fill_the_disk(monkeypatch):
     target = io.BytesIO()
     with (
         Answers(body, Content_Encoding="gzip").url() as url,
-        pytest.raises(exceptions.ViduDownloadError, match="large"),
+        pytest.raises(exceptions.ViduDownloadError, match="at most 1,000,000 bytes, got"),
     ):
         ViduHook().download(url, target)
     assert len(target.getvalue()) <= 1_000_000

@@ -28,7 +28,7 @@ def test_an_uncertain_item_is_submitted_again_only_by_its_authors_choice(make, e
         assert sorted(outcomes(videos).values()) == ["success", "uncertain"]
         assert type(ran.error) is AirflowFailException
         (uncertain,) = (line for line in lines(videos) if line["outcome"] == "uncertain")
-        assert "It may have been accepted" in uncertain["reason"]
+        assert "The API may have accepted" in uncertain["reason"]
         assert uncertain["estimated_cost"] == PRICE
 
 

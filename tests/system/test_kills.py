@@ -34,7 +34,7 @@ def test_a_worker_killed_during_the_post_is_never_followed_by_a_second_post(care
     assert run.ends() == "failed"
     assert (len(emulator.tasks), run.posts()) == (accepted, 1)
     log = run.log("submit", 2)
-    assert "its outcome is unknown. It may have been accepted and will then be billed" in log
+    assert "its outcome is unknown. The API may have accepted and billed it" in log
     assert run.task("submit")["try_number"] == 2
 
 
