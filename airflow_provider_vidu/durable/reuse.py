@@ -104,7 +104,7 @@ class Reuse:
         places = [*((name, (name,)) for name in accepted), *(one for one in recent if one[0] not in accepted)]
         for place in sorted(places, key=lambda one: one[0].begun_at, reverse=True)[:_CANDIDATES]:
             entry = self._entry(place)
-            if entry.vidu_task_id and entry.fingerprint in ("", request):
+            if entry.vidu_task_id:
                 self._seen.add(place[0])
                 if found := self._usable(entry.vidu_task_id):
                     return found
