@@ -105,7 +105,7 @@ def test_custom_ids_that_change_after_a_kill_are_not_paid_again(emulator, videos
 def test_a_manifest_that_could_not_be_written_keeps_everything_from_being_sent(emulator, videos, tmp_path, is_broken):
     (tmp_path / "file").write_text("no manifest")
     path = str(tmp_path / "file") if is_broken else f"{tmp_path}/file/manifest.jsonl"
-    with pytest.raises(ViduDownloadError, match="Nothing was sent or paid|sent and paid nothing"):
+    with pytest.raises(ViduDownloadError, match=r"Nothing was sent or paid|sent and paid nothing"):
         tried(Store(), videos, many(2), manifest=path)
     assert posts(emulator) == []
     assert (tmp_path / "file").read_text() == "no manifest"
