@@ -260,12 +260,12 @@ def test_the_page_on_reliability_tells_the_same():
     assert told.keys() == DOCUMENTED.keys() | NOT_DECIDED_HERE.keys()
     for documented, rows in DOCUMENTED.items():
         retry, clear = told[documented]
-        clear, _, another = (retry if clear == "the same" else clear).partition("; another request is ")
+        clear, _, another = (retry if clear == "the same" else clear).partition("; if the request has changed, ")
         for row in rows:
             steps = TABLE[row][3]
             assert [retry.startswith(WORDS[step]) for step in steps[:2]] == [True, True], documented
             assert clear.startswith(WORDS[steps[2]]), documented
-            assert another.startswith("submitted") if another else clear.startswith(WORDS[steps[3]]), documented
+            assert (another or clear).startswith(WORDS[steps[3]]), documented
     for documented, (retry, clear) in NOT_DECIDED_HERE.items():
         assert told[documented][0].startswith(retry), documented
         assert told[documented][1].startswith(clear), documented
