@@ -31,7 +31,7 @@ test: $(READY) ## Run the tests, including one path through a real Airflow
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke and not long" tests/system
 
-test-long: $(READY) ## Run what takes too long for every change: workers killed in batches of a thousand
+test-long: $(READY) ## Run what takes too long for every change: workers killed in big batches, abandoned videos
 	$(RUN) -m pytest -m long tests/system
 
 screenshots: $(READY) browser ## Take the screenshots of Airflow's UI in docs/images again
