@@ -196,7 +196,8 @@ class Rescue:
         run = (entry.dag_id, entry.run_id)
         if run not in self._runs:
             try:
-                self._runs[run] = str(self._context["ti"].get_dagrun_state(*run)) in _OVER
+                # Airflow returns an enum that equals a string, but whose str() is its name.
+                self._runs[run] = self._context["ti"].get_dagrun_state(*run) in _OVER
             except Exception as error:
                 # The run is deleted, or of another deployment. A second copy does no harm.
                 self._log.info(

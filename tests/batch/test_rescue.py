@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.sdk.execution_time.comms import DagRunStateResult
 
 from airflow_provider_vidu.durable.entries import Ending, Entry
 from airflow_provider_vidu.exceptions import ViduRequestError
@@ -42,7 +43,8 @@ RUNS = {"running": "running", "queued": "queued", "over": "success", "broken": "
 def state_of(dag_id, run_id):
     if run_id not in RUNS:
         raise RuntimeError("no such run")
-    return RUNS[run_id]
+    # As Airflow's task instance returns it: an enum whose str() is not its value.
+    return DagRunStateResult(state=RUNS[run_id]).state
 
 
 def rescued(destination, **arguments):

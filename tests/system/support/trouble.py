@@ -17,18 +17,19 @@ from dev.airflow_bed import AirflowBed
 from dev.emulator_process import EmulatorProcess
 
 
-def until(what: str, reached: Callable[[], object], timeout: float = 120) -> None:
+def until(what: str, reached: Callable[[], object], timeout: float = 120, every: float = 0.1) -> None:
     """Wait until something holds.
 
     :param what: What is waited for, for the error.
     :param reached: Tells whether it holds.
     :param timeout: Seconds to wait at most.
+    :param every: Seconds between two looks; those at Airflow's API take time that its tasks need.
     """
     deadline = time.monotonic() + timeout
     while not reached():
         if time.monotonic() > deadline:
             raise TimeoutError(f"Waited {timeout:.0f} s for {what}")
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 class CarefulRun:
