@@ -59,7 +59,8 @@ class Candidate(NamedTuple):
         """
         cost = None if self.name.units is None else cny_of(self.name.units)
         of_batch = f"/{self.entry.custom_id}" if self.entry.custom_id else ""
-        custom_id = f"{self.entry.dag_id}/{self.entry.run_id}/{self.entry.task_id}{of_batch}"
+        mapped = f"/{self.entry.map_index}" if self.entry.map_index >= 0 else ""
+        custom_id = f"{self.entry.dag_id}/{self.entry.run_id}/{self.entry.task_id}{mapped}{of_batch}"
         return Record(
             custom_id, dict(self.entry.request), outcome, reason, self.entry.vidu_task_id, estimated_cost=cost
         )

@@ -23,9 +23,9 @@ def each(work: Callable[[Given], Found], given: Iterable[Given]) -> list[Found]:
     :return: its results, in the same order.
     """
     values: Sequence[Given] = list(given)
-    if len(values) < 2:
-        return [work(value) for value in values]
-    return list(_pool().map(work, values))
+    # The first alone, which opens the store: Airflow 3.1 mixes up its answers to threads that ask for a connection.
+    first = [work(value) for value in values[:1]]
+    return first + list(_pool().map(work, values[1:]) if values[1:] else ())
 
 
 @cache

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import brief, is_url, named, plain_url
 from airflow_provider_vidu.storage import sidecar
-from airflow_provider_vidu.storage.destination import Destination
+from airflow_provider_vidu.storage.destination import Destination, before_placeholders
 from airflow_provider_vidu.storage.places import file_at, located, note_written, replacing, uri_of
 
 if TYPE_CHECKING:
@@ -146,8 +147,11 @@ class VideoStore:
         :return: the index of each task with its files or its error, in the order in which the tasks finish.
         :raises ViduConnectionSettingsError: if the connection is missing or wrong.
         """
-        # Created once before the threads start.
+        # Opened once before the threads start: Airflow 3.1 mixes up its answers to threads that ask for a connection.
         _ = self._downloader
+        with suppress(Exception):
+            # Each item reports this fault.
+            _ = located(before_placeholders(self.destination.template)).fs
         pool = ThreadPoolExecutor(CONCURRENT_VIDEOS, thread_name_prefix="vidu-store")
         try:
             for done in as_completed([pool.submit(self._outcome, *item) for item in items]):

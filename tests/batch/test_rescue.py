@@ -24,11 +24,11 @@ from tests.quick import Store, lines, many, tried
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
 
-def abandoned(ledger, prompt="a kite", run_id="deleted", ago=60.0, conn_id="vidu_default", accepted=True):
+def abandoned(ledger, prompt="a kite", run_id="deleted", ago=60.0, conn_id="vidu_default", accepted=True, index=-1):
     """Pay for a video as a task does that goes no further."""
     body = build("text2video", "viduq2", {"prompt": prompt, "duration": 1})
     name = ledger.name(time.time() - ago, 0.31, fingerprint(body, ""))
-    entry = Entry("dag", run_id, "submit", -1, "", conn_id, body)
+    entry = Entry("dag", run_id, "submit", index, "", conn_id, body)
     ledger.intend({name: entry})
     if not accepted:
         return ""
@@ -70,13 +70,14 @@ def test_what_was_forgotten_is_stored_once(emulator, ledger, videos):
     assert [task["downloads"] for task in emulator.tasks] == [1, 1, 1]
 
 
-def test_a_manifest_says_whose_videos_they_are(emulator, ledger, videos):
-    vidu_task_id = abandoned(ledger)
+@pytest.mark.parametrize(("index", "custom_id"), [(-1, "dag/deleted/submit"), (3, "dag/deleted/submit/3")])
+def test_a_manifest_says_whose_videos_they_are(emulator, ledger, videos, index, custom_id):
+    vidu_task_id = abandoned(ledger, index=index)
     rescued(videos)
     (line,) = lines(videos)
     names = ("custom_id", "outcome", "task_id", "files", "estimated_cost")
     assert {name: line[name] for name in names} == {
-        "custom_id": "dag/deleted/submit",
+        "custom_id": custom_id,
         "outcome": "success",
         "task_id": vidu_task_id,
         "files": [f"file://{videos}/{vidu_task_id}.mp4"],
