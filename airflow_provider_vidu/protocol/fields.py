@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -90,6 +91,9 @@ class Field(NamedTuple):
         """
         if self.kind in _TEXTS and isinstance(value, (bool, int, float)):
             return str(value)
+        if isinstance(value, Decimal) and self.kind in (Kind.INTEGER, Kind.NUMBER) and value.is_finite():
+            # Databases return it for a column NUMERIC.
+            return int(value) if value == value.to_integral_value() else float(value)
         if self.kind in (Kind.IMAGES, Kind.SUBJECTS):
             value = listed(value.strip(), value) if isinstance(value, str) else value
             return [_named_by_texts(bare_url(one)) for one in value] if isinstance(value, (list, tuple)) else value

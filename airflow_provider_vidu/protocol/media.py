@@ -68,7 +68,11 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
         raise _refused(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
     image = read_image(data)
     if image is None:
-        raise _refused(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", "a file of another format")
+        raise _refused(
+            name,
+            f"be in an image format ({', '.join(IMAGE_FORMATS)})",
+            _other(data),
+        )
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
             f"{name} must be a complete image, got a {image.format} file of {len(data):,} bytes whose end is missing "
@@ -97,7 +101,7 @@ def audio_data_uri(data: bytes, name: str) -> str:
         # A frame header: 11 bits of sync, 2 of version, 2 of layer (01 for MP3, 00 for AAC's ADTS).
         kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
     if kind is None:
-        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", "a file of another format")
+        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", _other(data))
     if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
         raise ViduRequestError(
             f"{name} must be a complete audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
@@ -126,6 +130,10 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
         f"first_frame_url and last_frame_url must have resolutions with a ratio from {low:g} to {high:g}, got "
         f"{one.width}×{one.height} and {other.width}×{other.height} pixels (source: {DOCUMENTATION})"
     )
+
+
+def _other(data: bytes) -> str:
+    return "a file of another format" if data else "an empty file"
 
 
 def _refused(name: str, rule: str, given: str) -> ViduRequestError:

@@ -19,6 +19,9 @@ _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 # RFC 6761, 6762, 8375 and 9476, the names of Kubernetes' services, and those that container engines give their host.
 _LOCAL_NAMES = re.compile(r"(?i)([^.]+|.*\.(localhost|local|internal|svc|lan|home\.arpa|test|invalid|alt))\.?")
 
+_IMAGES = ("first_frame_url", "last_frame_url", "images", "subjects", "ref_photo_url")
+_SHARE_PAGES = (r"drive\.google\.com/file/", r"dropbox\.com/", r"github\.com/[^/]+/[^/]+/blob/")
+
 
 def is_public(address: str) -> bool:
     """
@@ -90,8 +93,10 @@ def unreachable(body: Mapping[str, Any], api_host: str, now: float) -> str | Non
     :param now: epoch seconds.
     :return: one sentence without a full stop, ``None`` if there is none.
     """
-    given = body.get("input")
-    for name, url in _urls(given if isinstance(given, Mapping) else {}):
+    given = {**_mapping(body.get("parameters")), **_mapping(body.get("input"))}
+    for name, url in _urls(given):
+        if kind := _foreign_image(name, url):
+            return f"{name} must be a png, jpeg or webp image, got the URL of {kind}: {brief(without_secrets(url))}"
         host = urlsplit(url).hostname or ""
         if is_local_host(host) and not is_local_host(api_host):
             return (
@@ -104,6 +109,23 @@ def unreachable(body: Mapping[str, Any], api_host: str, now: float) -> str | Non
                 f"{formatdate(until, usegmt=True)}: {brief(without_secrets(url))}"
             )
     return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _foreign_image(name: str, url: str) -> str:
+    """Name what a URL of an image is by its own form, empty if it may be an image that the API takes."""
+    if name not in _IMAGES:
+        return ""
+    parts = urlsplit(url)
+    ending = re.search(r"\.(heic|heif|avif|svg|pdf|gif|bmp|tiff?|psd|mp4|mov|webm)$", parts.path, re.IGNORECASE)
+    if ending:
+        return f"a file {ending[0].lower()}"
+    place = f"{(parts.hostname or '').removeprefix('www.')}{parts.path}"
+    is_page = any(re.match(page, place) for page in _SHARE_PAGES) and not re.search(r"\b(dl|raw)=1\b", parts.query)
+    return "a page that shows an image" if is_page else ""
 
 
 def _urls(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
-from airflow_provider_vidu.protocol.texts import brief, is_url, looks_like_data_uri, without_secrets
+from airflow_provider_vidu.protocol.fields import Kind
+from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, without_secrets
 
 Body = dict[str, Any]
 
@@ -216,10 +217,28 @@ def _extra_problems(argument: str, section: str, extra: Any, values: Mapping[str
         return []
     if not isinstance(extra, Mapping) or not all(isinstance(key, str) for key in extra) or not _is_json(dict(extra)):
         return [f"{argument} must be a mapping of names to values that JSON can represent, got {brief(extra)}"]
+    other = "extra_input" if section == "parameters" else "extra_parameters"
+    found = [
+        f"{argument} must not contain {name}, which belongs to {other}"
+        for name in extra
+        if name in FIELDS and FIELDS[name].section != section
+    ]
+    found += [
+        f"{argument} must pass {name} as {FIELDS[name].kind.value}, got {brief(value)}"
+        for name, value in extra.items()
+        if name in FIELDS and FIELDS[name].section == section and _holds_path(FIELDS[name].kind, value)
+    ]
     taken = {"vidu_type", *(name for name in values if name in FIELDS and FIELDS[name].section == section)}
-    return [
+    return found + [
         f"{argument} must not contain {name}, which is already given as an argument" for name in extra if name in taken
     ]
+
+
+def _holds_path(kind: Kind, value: Any) -> bool:
+    """Check whether a value is a path, which nothing would read there."""
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    takes_urls = kind in (Kind.URL, Kind.MEDIA, Kind.IMAGES)
+    return takes_urls and any(isinstance(text, str) and not is_url(text) and not is_data_uri(text) for text in texts)
 
 
 def _is_json(value: Any) -> bool:

@@ -100,5 +100,5 @@ def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
 
 
 def _pass_through(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
-    with source.fs.open(source.path, "rb") as file, replacing(target) as copy:
+    with source.fs.open(source.path, "rb") as file, replacing(target, is_flushed=True) as copy:
         shutil.copyfileobj(file, copy, PART_BYTES)

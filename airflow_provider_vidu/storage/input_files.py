@@ -11,6 +11,7 @@ import base64
 import binascii
 import os
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +29,12 @@ from airflow_provider_vidu.protocol.media import (
 )
 from airflow_provider_vidu.protocol.request import Request
 from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, named
+from airflow_provider_vidu.storage.places import changed_at
 from airflow_provider_vidu.storage.roots import find, read_root, split_roots
 
 Warn = Callable[..., None]
+SETTLED_SECONDS = 60.0
+"""Age of a file from which a fault of it is final; a younger one may still be uploaded."""
 _LONGEST_PATH = 4096
 """Characters of the longest path that Linux takes."""
 
@@ -78,9 +82,15 @@ class _Reader:
         if len(data) > LARGE_IMAGE_BYTES:
             self.warn("%s: sending %s bytes inside the request. Prefer a URL.", name, f"{len(data):,}")
         self.contents[name] = data
-        if name == "audio_url":
-            return audio_data_uri(data, name)
-        return image_data_uri(data, name, least_side=MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1)
+        try:
+            if name == "audio_url":
+                return audio_data_uri(data, name)
+            least = MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1
+            return image_data_uri(data, name, least_side=least)
+        except ViduRequestError as error:
+            if not is_data_uri(value) and _is_still_written(value):
+                raise ViduStateError(f"{error} The file changed a moment ago: retry when it is complete.") from error
+            raise
 
 
 def _read(location: str, name: str) -> bytes:
@@ -129,6 +139,17 @@ def _read(location: str, name: str) -> bytes:
             "file."
         )
     return data
+
+
+def _is_still_written(location: str) -> bool:
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        changed = changed_at(ObjectStoragePath(location).stat())
+    except Exception:
+        # Each store's library raises its own exception types.
+        return False
+    return isinstance(changed, (int, float)) and time.time() - changed < SETTLED_SECONDS
 
 
 def _refuse_other_texts(location: str, name: str) -> None:

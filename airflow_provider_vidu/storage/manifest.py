@@ -95,7 +95,7 @@ def write(path: str, records: Iterable[Record]) -> str:
     """
     data = b"".join(map(_line, records))
     target = places.located(path)
-    with places.replacing(target) as file:
+    with places.replacing(target, is_flushed=True) as file:
         file.write(data)
     places.note_written(target)
     return places.uri_of(target)

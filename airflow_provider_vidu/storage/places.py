@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.storage.destination import name_problem
+from airflow_provider_vidu.storage.flush import flush, flush_directory
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -79,7 +80,7 @@ def uri_of(path: ObjectStoragePath) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
+def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[BinaryIO]:
     """
     Write a file that appears at its place only if the ``with`` block succeeds.
 
@@ -87,6 +88,7 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
     step, so the file is uploaded once, directly to its key. Many stores refuse the copies that fsspec would make.
 
     :param path: destination of the file.
+    :param is_flushed: whether a local file outlives a crash of this machine right after it; this takes milliseconds.
     :raises ViduDownloadError: in place of any error of the store.
     """
     with _storage_faults(uri_of(path)):
@@ -94,14 +96,19 @@ def replacing(path: ObjectStoragePath) -> Iterator[BinaryIO]:
             target = Path(path.path)
             # Only for local paths: in an object store mkdir needs, and may use, the right to create a bucket.
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() and not target.is_file():
+            if target.exists() and not target.is_file() and not target.is_dir():
                 # A pipe or a device would be replaced without an error.
                 raise FileExistsError("it is not a regular file")
             partial = target.parent / f".{uuid.uuid4().hex}.part"
             try:
                 with partial.open("wb") as file:
                     yield file
+                    if is_flushed:
+                        file.flush()
+                        flush(file.fileno())
                 partial.replace(target)
+                if is_flushed:
+                    flush_directory(target.parent)
             finally:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)

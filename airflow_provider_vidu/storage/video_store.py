@@ -202,7 +202,7 @@ class VideoStore:
         if there and self._stored and self._stored.kept(task_id, uri, there):
             self.log.info("Kept %s, which was stored for Vidu task %s", uri, task_id)
             return uri
-        with replacing(path) as file:
+        with replacing(path, is_flushed=True) as file:
             size = self._downloader.fetch(url, file)
         self.log.log(
             logging.WARNING if there else logging.INFO,
@@ -221,6 +221,9 @@ class VideoStore:
             stat = _stat_of_new(path)
         except PermissionError:
             # Some accounts may write but not read.
+            return
+        except FileNotFoundError:
+            self.log.warning("Stored %s, but it is not there any more: something else removed or moved it.", uri)
             return
         except Exception as error:
             raise ViduDownloadError(f"Wrote {uri}, but could not read its size afterwards: {named(error)}.") from error

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
@@ -102,3 +105,88 @@ def test_a_workbook_as_prices_is_refused_with_the_step_that_helps(run_dag, emula
     assert type(ran.error) is AirflowFailException
     assert "it is a workbook; save it as CSV" in str(ran.error)
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://cdn.example.com/a.heic", "a file .heic"),
+        ("https://cdn.example.com/clip.MP4?v=1", "a file .mp4"),
+        ("https://drive.google.com/file/d/abc/view", "a page that shows an image"),
+        ("https://www.dropbox.com/s/abc/a.png?dl=0", "a page that shows an image"),
+        ("https://github.com/o/r/blob/main/a.png", "a page that shows an image"),
+    ],
+)
+def test_a_url_that_is_no_image_by_its_form_is_not_paid_for(run_dag, emulator, url, kind):
+    ran = of_picture(run_dag, url)
+    assert type(ran.error) is AirflowFailException
+    assert str(ran.error).startswith(f"first_frame_url must be a png, jpeg or webp image, got the URL of {kind}: ")
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("url", ["https://www.dropbox.com/s/abc/a.png?dl=1", "https://cdn.example.com/a.gif.png"])
+def test_a_url_that_may_be_an_image_is_sent(run_dag, emulator, url):
+    assert of_picture(run_dag, url).states == {"submit": "success"}
+
+
+# What extra_input or extra_parameters holds, and the rule that it breaks.
+EXTRAS = {
+    "a path": ({"extra_input": {"last_frame_url": "/data/a.png"}}, "extra_input must pass last_frame_url as an http"),
+    "paths": (
+        {"extra_input": {"images": ["/data/a.png"]}},
+        "extra_input must pass images as a list of images, each an",
+    ),
+    "the wrong half": (
+        {"extra_input": {"duration": 10}},
+        "extra_input must not contain duration, which belongs to extra",
+    ),
+    "the other half": (
+        {"extra_parameters": {"prompt": "p"}},
+        "extra_parameters must not contain prompt, which belongs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("extras", "rule"), EXTRAS.values(), ids=list(EXTRAS))
+def test_a_known_field_in_the_wrong_place_is_refused_when_the_dag_is_parsed(extras, rule):
+    with pytest.raises(ViduRequestError, match=rule):
+        ViduSubmitOperator(task_id="submit", **QUICK, **extras)
+
+
+@pytest.mark.parametrize(("given", "sent"), [(Decimal("1"), 1), (Decimal("2.00"), 2)])
+def test_a_number_of_a_database_is_understood(run_dag, emulator, given, sent):
+    quick = QUICK | {"duration": given}
+    assert run_dag(lambda: ViduSubmitOperator(task_id="submit", **quick)).states == {"submit": "success"}
+    assert emulator.tasks[0]["body"]["parameters"]["duration"] == sent
+
+
+@pytest.mark.parametrize(("age", "error"), [(0, ViduStateError), (3600, AirflowFailException)])
+@pytest.mark.parametrize("size", [0, 40])
+def test_a_picture_that_is_still_uploaded_is_left_to_a_retry(run_dag, emulator, frame, age, error, size):
+    frame.write_bytes(frame.read_bytes()[:size])
+    changed = time.time() - age
+    os.utime(frame, (changed, changed))
+    ran = of_picture(run_dag, str(frame))
+    assert type(ran.error) is error
+    assert ("retry when it is complete" in str(ran.error)) == (age == 0)
+    assert ("an empty file" in str(ran.error)) == (size == 0)
+    assert emulator.requests == []
+
+
+def test_a_video_that_is_taken_at_once_is_stored(run_dag, emulator, tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def taken(self, target):
+        moved = replace(self, target)
+        return (
+            replace(moved, f"{target}.taken") if Path(target).parent == tmp_path and moved.suffix == ".mp4" else moved
+        )
+
+    def make():
+        ViduGenerateVideoOperator(task_id="make", **QUICK, destination=str(tmp_path / "{task_id}.mp4"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", taken)
+        ran = run_dag(make)
+    assert ran.states == {"make": "success"}
+    assert len(list(tmp_path.glob("*.mp4.taken"))) == 1
