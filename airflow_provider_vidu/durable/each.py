@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -32,3 +33,7 @@ def each(work: Callable[[Given], Found], given: Iterable[Given]) -> list[Found]:
 def _pool() -> ThreadPoolExecutor:
     # One for the process: starting threads for each chunk costs as much as writing its objects.
     return ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="vidu-ledger")
+
+
+# A forked process inherits the pool, but none of its threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.durable import spending
+from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import Entry, cny_of, total
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduStateError
@@ -195,8 +196,8 @@ def test_a_batch_whose_ledger_fails_sends_nothing(emulator, ledger, videos):
     assert posts(emulator) == []
 
 
-def _submits_until_refused(root: str) -> None:
-    os.environ.update(AIRFLOW__VIDU__LEDGER=root, AIRFLOW__VIDU__DAILY_BUDGET="10")
+def _submits_until_refused(root: str, environment: dict[str, str]) -> None:
+    _begin(root, environment)
     while not _is_refused():
         pass
 
@@ -211,8 +212,13 @@ def _is_refused() -> bool:
     return False
 
 
-def _batches_until_refused(root: str) -> None:
-    os.environ.update(AIRFLOW__VIDU__LEDGER=root, AIRFLOW__VIDU__DAILY_BUDGET="10")
+def _begin(root: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment, AIRFLOW__VIDU__LEDGER=root, AIRFLOW__VIDU__DAILY_BUDGET="10")
+    spending.PAUSE_SECONDS = 0.001
+
+
+def _batches_until_refused(root: str, environment: dict[str, str]) -> None:
+    _begin(root, environment)
     families: set[str] = set()
     while "budget" not in families:
         batch = f"{root}-{os.getpid()}-{time.monotonic_ns()}"
@@ -231,9 +237,19 @@ def test_eight_processes_at_once_never_pass_a_budget_and_nearly_spend_it(emulato
     assert [amount for amount in spent if not 9 <= amount <= 10] == []
 
 
+def test_a_process_that_was_forked_has_threads_of_its_own():
+    assert each(str, range(3)) == ["0", "1", "2"]
+    process = get_context("fork").Process(target=each, args=(str, range(3)))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+
+
 def _spent_by_eight_processes(emulator, ledger: Ledger) -> float:
     works = [_submits_until_refused, _batches_until_refused] * 4
-    processes = [get_context("fork").Process(target=work, args=(ledger.root,)) for work in works]
+    # Not forked from this process, whose threads and event loops a child would share.
+    start = get_context("forkserver").Process
+    processes = [start(target=work, args=(ledger.root, dict(os.environ))) for work in works]
     for process in processes:
         process.start()
     for process in processes:
