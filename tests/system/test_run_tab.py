@@ -117,7 +117,7 @@ def test_the_totals_are_those_of_all_videos(page, run_id):
         "Estimated cost": "about ¥612.50",
         "Failed": "25",
     }
-    assert frame.get_by_text("10 more with unknown price").is_visible()
+    assert frame.get_by_text("10 with unknown price").is_visible()
 
 
 def test_the_filter_shows_one_state_and_asks_for_nothing(page, run_id, requested):
