@@ -48,7 +48,8 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     item whose outcome is unknown is ``uncertain``; a retry resubmits it only if ``on_uncertain`` is ``resubmit``. A
     killed worker leaves at most eight such items.
 
-    Clearing a succeeded batch submits and pays for all items again. Clearing a failed batch pays again only for items
+    Clearing a succeeded batch submits and pays for every stored video again; it treats items without a video as in a
+    failed batch. Clearing a failed batch pays again only for items
     that are neither stored nor still available from their tasks. An item is no longer available, for example, once its
     links have expired. On older Airflow without a ledger, no record survives a try, so any error after the first submit
     fails the task without retries.
@@ -64,8 +65,8 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     the Vidu task keeps running) and ``not_stored`` (paid and ready). ``lost`` is paid, but its links expired, the
     server does not know its id, or the operator lost contact; ``reason`` says which.
 
-    The operator writes the manifest even if the task fails. If a retry changes the request of a custom id, the item
-    keeps the video of the earlier request, and ``reason`` states it. The operator returns ``{"manifest", "counts",
+    The operator writes the manifest even if the task fails. If the request of a custom id has changed at a retry, the
+    item keeps the video of the earlier request, and ``reason`` states it. The operator returns ``{"manifest", "counts",
     "video_seconds", "estimated_cost"}``. If the task fails, it pushes the same as ``return_value``, and the reason as
     ``vidu_failure``.
 

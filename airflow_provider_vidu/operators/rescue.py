@@ -27,10 +27,10 @@ class ViduRescueOperator(LiteralTexts, BaseOperator):
     A video counts as forgotten two hours after it was ready (``after``), or as soon as its run has ended or was
     deleted. Storing a video that another task stores too does no harm. Schedule it every hour.
 
-    The operator writes a manifest if it found anything. An item's ``custom_id`` is ``<dag id>/<run id>/<task id>``,
-    followed by ``/<map index>`` for a mapped task and by ``/<custom id>`` for an item of a batch. Outcomes are
-    ``success``, ``lost`` (paid, its link has expired) and ``uncertain`` (the outcome of its submit is unknown). The
-    operator returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``.
+    The operator writes a manifest if it found anything except submits of unknown outcome. An item's ``custom_id`` is
+    ``<dag id>/<run id>/<task id>``, followed by ``/<map index>`` for a mapped task and by ``/<custom id>`` for an item
+    of a batch. Outcomes are ``success``, ``lost`` (paid, its link has expired) and ``uncertain`` (the outcome of its
+    submit is unknown). The operator returns ``{"manifest", "counts", "video_seconds", "estimated_cost"}``.
 
     :param destination: Directory or name of the videos, as in ``ViduToObjectStorageOperator``; it must contain
         ``{task_id}`` or be a directory. (templated)

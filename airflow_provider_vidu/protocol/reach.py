@@ -19,7 +19,7 @@ _LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
 # RFC 6761, 6762, 8375 and 9476, the names of Kubernetes' services, and those that container engines give their host.
 _LOCAL_NAMES = re.compile(r"(?i)([^.]+|.*\.(localhost|local|internal|svc|lan|home\.arpa|test|invalid|alt))\.?")
 
-_IMAGES = ("first_frame_url", "last_frame_url", "images", "subjects", "ref_photo_url")
+_IMAGES = ("first_frame_url", "last_frame_url", "images", "subjects")
 _SHARE_PAGES = (r"drive\.google\.com/file/", r"dropbox\.com/", r"github\.com/[^/]+/[^/]+/blob/")
 
 
@@ -122,7 +122,7 @@ def _foreign_image(name: str, url: str) -> str:
     parts = urlsplit(url)
     ending = re.search(r"\.(heic|heif|avif|svg|pdf|gif|bmp|tiff?|psd|mp4|mov|webm)$", parts.path, re.IGNORECASE)
     if ending:
-        return f"a file {ending[0].lower()}"
+        return f"a {ending[0].lower()} file"
     place = f"{(parts.hostname or '').removeprefix('www.')}{parts.path}"
     is_page = any(re.match(page, place) for page in _SHARE_PAGES) and not re.search(r"\b(dl|raw)=1\b", parts.query)
     return "a page that shows an image" if is_page else ""

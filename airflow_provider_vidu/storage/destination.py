@@ -60,13 +60,15 @@ class Destination:
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
         if is_uri and scheme.lower() in ("file", "local") and bucket:
-            raise self._invalid(template, f"have three slashes, as in {scheme}:///videos, or a path")
+            raise self._invalid(template, f"have three slashes, as in {scheme}:///videos, or be a path")
         if is_uri and scheme.lower() not in ("file", "local") and not bucket:
             raise self._invalid(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._invalid(template, "have placeholders after the bucket's name only")
         if not is_uri and (is_missing(template) or _ONE_SLASH.match(template)):
-            raise self._invalid(template, "be a path, or a URI with two slashes after its scheme (a Path drops one)")
+            raise self._invalid(
+                template, "be a path, or a URI with two slashes after its scheme (Path drops one)"
+            )
         if ".." in path.split("/"):
             raise self._invalid(template, "be a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)

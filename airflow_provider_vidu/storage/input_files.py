@@ -121,7 +121,7 @@ def _read(location: str, name: str) -> bytes:
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else brief(str(error))
         if "%" in location and isinstance(error, FileNotFoundError):
-            reason += " of this literal name; a blank is a blank, not %20"
+            reason += " with exactly this name; write a space as a space, not as %20"
         raise ViduRequestError(
             f"{name} must be an http(s) URL, a data URI, or the path or URI of a file that this worker can read, got "
             f"{brief(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "

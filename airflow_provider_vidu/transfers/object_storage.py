@@ -31,8 +31,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
 
     The operator costs nothing, and retries are safe. It resumes a download after a broken connection. If a link has
     expired, it polls the task once for a fresh link. A file appears at the destination only when it is complete, so no
-    reader sees half a video. On Airflow 3.3 and newer the operator keeps a file that an earlier try stored for the same
-    Vidu task.
+    reader sees half a video. On Airflow 3.3 and newer, or with a ledger, the operator keeps a file that an earlier
+    try stored for the same Vidu task.
 
     The operator does not send the API key to the host of the videos. On the way to a bucket, a video passes through the
     worker's temporary directory. The operator also pushes the XCom ``vidu_task_id``, which the tabs of Airflow's UI use

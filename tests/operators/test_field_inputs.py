@@ -41,7 +41,7 @@ WRONG = {
     "//example.com/a.png": "Write it as https://…",
     "ftp://example.com/a.png": "Write it as https://…",
     f"['{URL}']": "Pass a list as upstream.output, or by a template with | tojson",
-    "file:///tmp/a%20b.png": "a blank is a blank, not %20",
+    "file:///tmp/a%20b.png": "write a space as a space, not as %20",
 }
 
 
@@ -110,8 +110,8 @@ def test_a_workbook_as_prices_is_refused_with_the_step_that_helps(run_dag, emula
 @pytest.mark.parametrize(
     ("url", "kind"),
     [
-        ("https://cdn.example.com/a.heic", "a file .heic"),
-        ("https://cdn.example.com/clip.MP4?v=1", "a file .mp4"),
+        ("https://cdn.example.com/a.heic", "a .heic file"),
+        ("https://cdn.example.com/clip.MP4?v=1", "a .mp4 file"),
         ("https://drive.google.com/file/d/abc/view", "a page that shows an image"),
         ("https://www.dropbox.com/s/abc/a.png?dl=0", "a page that shows an image"),
         ("https://github.com/o/r/blob/main/a.png", "a page that shows an image"),

@@ -128,7 +128,7 @@ def test_the_filter_shows_one_state_and_asks_for_nothing(page, run_id, requested
     expect(frame.get_by_role("listitem")).to_have_count(25)
     assert set(frame.locator(".card .badge").all_inner_texts()) == {"Failed"}
     assert frame.locator(".failure p").nth(1).inner_text() == "kite 27 was refused"
-    assert frame.get_by_role("status").inner_text() == "25 videos shown"
+    assert frame.get_by_role("status").inner_text() == "Videos shown: 25"
     frame.get_by_role("radio", name="Skipped 0").check(force=True)
     expect(frame.get_by_text("No videos in this state.")).to_be_visible()
     assert numbers(requested) <= before

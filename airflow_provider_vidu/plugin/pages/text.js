@@ -90,7 +90,7 @@ const TEXTS = {
   mediaOff: ["Cannot list the videos: [vidu] media_roots is empty, so this Airflow instance does not read stored files.", "无法列出视频：未配置 [vidu] media_roots，Airflow 不会读取已存储的文件。"],
   manifestGone: ["Cannot list the videos: the manifest no longer exists, or this server has no permission to read it.", "无法列出视频：清单文件已不存在，或此服务器无权读取。"],
   more: ["Show more", "显示更多"],
-  shown: ["{count} videos shown", "已显示 {count} 个视频"],
+  shown: ["Videos shown: {count}", "已显示 {count} 个视频"],
 };
 
 let language = 0;
