@@ -64,6 +64,7 @@ def test_only_files_below_the_configured_sources_are_read_and_sent(
 def test_a_picture_that_was_cut_is_not_paid_for(emulator, videos, frame):
     cut = frame.with_name("cut.png")
     cut.write_bytes(frame.read_bytes()[:-20])
+    os.utime(cut, (0, 0))
     given = [{"custom_id": "a", **IMG, "first_frame_url": str(cut)}, asked("b")]
     with pytest.raises(AirflowFailException, match=r"a: refused: .*must be a complete image"):
         tried(Store(), videos, given)

@@ -80,7 +80,7 @@ def test_a_text_that_a_template_makes_of_a_missing_value_is_refused(run_dag, emu
         lambda: ViduSubmitOperator(task_id="submit", **quick, prompt="{{ params.text }}"), params={"text": missing}
     )
     assert type(ran.error) is AirflowFailException
-    assert str(ran.error).startswith("prompt must be a non-blank text of at most 2,000 characters, got ")
+    assert str(ran.error).startswith("prompt must be a non-blank string of at most 2,000 characters, got ")
     assert "as a template renders a missing value" in str(ran.error)
     assert emulator.requests == []
 

@@ -54,6 +54,16 @@ def read_image(data: bytes) -> Image | None:
     return None
 
 
+def is_cut(data: bytes) -> bool:
+    """
+    Check whether the content of an image file is empty, or has a beginning without its end.
+
+    :param data: content of the file.
+    """
+    image = read_image(data)
+    return not data or (image is not None and not _IS_WHOLE[image.format](data))
+
+
 def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     """
     Check an image file and convert it to a data URI.
@@ -68,11 +78,7 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
         raise _refused(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
     image = read_image(data)
     if image is None:
-        raise _refused(
-            name,
-            f"be in an image format ({', '.join(IMAGE_FORMATS)})",
-            _other(data),
-        )
+        raise _refused(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", _other(data))
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
             f"{name} must be a complete image, got a {image.format} file of {len(data):,} bytes whose end is missing "

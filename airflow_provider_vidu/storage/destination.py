@@ -66,9 +66,7 @@ class Destination:
         if is_uri and _PLACEHOLDER.search(scheme + bucket):
             raise self._invalid(template, "have placeholders after the bucket's name only")
         if not is_uri and (is_missing(template) or _ONE_SLASH.match(template)):
-            raise self._invalid(
-                template, "be a path, or a URI with two slashes after its scheme (Path drops one)"
-            )
+            raise self._invalid(template, "be a path, or a URI with two slashes after its scheme (Path drops one)")
         if ".." in path.split("/"):
             raise self._invalid(template, "be a path without '..'")
         self._names_the_file = path.endswith(_SUFFIX)

@@ -26,6 +26,7 @@ from airflow_provider_vidu.protocol.media import (
     audio_data_uri,
     frame_pair_problem,
     image_data_uri,
+    is_cut,
 )
 from airflow_provider_vidu.protocol.request import Request
 from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, named
@@ -88,7 +89,7 @@ class _Reader:
             least = MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1
             return image_data_uri(data, name, least_side=least)
         except ViduRequestError as error:
-            if not is_data_uri(value) and _is_still_written(value):
+            if not is_data_uri(value) and is_cut(data) and _is_still_written(value):
                 raise ViduStateError(f"{error} The file changed a moment ago: retry when it is complete.") from error
             raise
 

@@ -89,10 +89,10 @@ def test_a_disk_that_takes_nothing_more_is_reported_with_what_is_paid(emulator, 
     store, given = Store(), many(2)
     really = places.replacing
 
-    def is_full(path):
+    def is_full(path, **more):
         if store:
             raise ViduDownloadError(f"Could not write to {path}: OSError: Read-only file system.")
-        return really(path)
+        return really(path, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(places, "replacing", is_full)
@@ -116,7 +116,16 @@ def broken(path, how):
         path.write_text("<html>")
 
 
-@pytest.mark.parametrize("how", ["gone", "another page", "a directory", "a pipe"])
+# How the file was replaced, and the outcome and the downloads of the retry.
+REPLACED = {
+    "gone": ("success", 2),
+    "another page": ("success", 2),
+    "a directory": ("not_stored", 2),
+    "a pipe": ("not_stored", 1),
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
 def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, how):
     store, given = Store(), [*many(1), asked("unfit", prompt="fail-by-moderation")]
     with pytest.raises(AirflowFailException):
@@ -124,10 +133,10 @@ def test_a_retry_keeps_no_success_whose_file_is_another_one(emulator, videos, ho
     broken(videos / "kite-000.mp4", how)
     with pytest.raises(AirflowException):
         tried(store, videos, given, try_number=2)
-    expected = "not_stored" if how == "a directory" else "success"
-    assert outcomes(videos)["kite-000"] == expected
+    outcome, downloads = REPLACED[how]
+    assert outcomes(videos)["kite-000"] == outcome
     assert len(posts(emulator)) == 2
-    assert [task["downloads"] for task in emulator.tasks if task["downloads"]] == [2]
+    assert [task["downloads"] for task in emulator.tasks if task["downloads"]] == [downloads]
 
 
 def test_an_item_whose_directory_is_a_file_is_refused_with_nothing_paid(emulator, videos):

@@ -68,7 +68,7 @@ def test_a_destination_that_does_not_tell_what_is_stored_makes_a_clear_pay_for_n
 
     with monkeypatch.context() as patched:
         patched.setattr(manifests.places, "located", located)
-        with pytest.raises(ViduDownloadError, match=r"S3 stumbles.*Nothing was sent"):
+        with pytest.raises(ViduDownloadError, match=r"S3 stumbles.*sent and paid nothing"):
             tried(store, videos, given, max_tries=2)
     given[3] = asked("unfit", prompt="a boat")
     assert tried(store, videos, given, max_tries=2)["counts"] == {"success": 4}
@@ -149,7 +149,7 @@ def test_custom_ids_that_are_new_at_each_parse_are_paid_once_until_a_person_clea
     deferred(videos, [asked("a0"), asked("a1")], store)
     task_id = emulator.tasks[0]["task_id"]
     with pytest.raises(
-        AirflowFailException, match=f"the same between tries, got 2 new ones .b0, b1. without 2 .*Vidu task {task_id}"
+        AirflowFailException, match=f"the same between tries, got 2 new ones .b0, b1., while 2 .*Vidu task {task_id}"
     ):
         tried(store, videos, [asked("b0"), asked("b1")])
     assert len(posts(emulator)) == 2

@@ -106,7 +106,7 @@ def test_a_download_that_is_not_whole_is_refused(emulator, url, fault, text, req
 def test_too_large_a_video_is_refused_before_any_of_it_is_written(emulator, url, monkeypatch):
     monkeypatch.setattr(download, "MAX_VIDEO_BYTES", 1000)
     target = io.BytesIO()
-    with pytest.raises(exceptions.ViduDownloadError, match="allowed: 1,000"):
+    with pytest.raises(exceptions.ViduDownloadError, match="must have at most 1,000 bytes"):
         ViduHook().download(url, target)
     assert target.getvalue() == b""
 

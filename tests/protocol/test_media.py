@@ -160,7 +160,7 @@ RATIO = "have a ratio of width to height from 1:4 to 4:1"
             "a file of another format",
             "be in an image format (png, jpeg, webp)",
         ),
-        (b"", {}, "a file of another format", "be in an image format (png, jpeg, webp)"),
+        (b"", {}, "an empty file", "be in an image format (png, jpeg, webp)"),
         (
             file("PNG").ljust(50 * 2**20 + 1, b"\0"),
             {},
@@ -216,7 +216,7 @@ def test_a_sound_becomes_a_data_uri_of_its_own_format(data, kind):
     ids=range(11),
 )
 def test_what_is_no_sound_of_the_four_formats_is_not_sent(data):
-    begins = "a file of another format"
+    begins = "a file of another format" if data else "an empty file"
     assert refusal(audio_data_uri, data, "first_frame_url") == refused(
         begins, "be in an audio format (mp3, wav, aac, m4a)"
     )

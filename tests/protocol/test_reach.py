@@ -65,7 +65,7 @@ BODIES = {
     ),
     "over": (
         {"video_url": OVER},
-        "video_url must be a URL that is still valid, got one that expired at 2026-11-28 00:00",
+        "video_url must be a URL that is still valid, got one that expired at Sat, 28 Nov 2026 00:00:00 GMT",
     ),
 }
 
