@@ -56,7 +56,7 @@ def test_the_form_shows_the_defaults_and_a_sentence_of_help(form):
     form.get_by_role("button", name="Extra Fields", exact=True).click()
     for text in (
         "How the hook sends the API key: alone (key) or as a Bearer token (bearer).",
-        "Seconds to wait for the answer to one request; 60 if empty.",
+        "Seconds to wait for the response to one request; 60 if empty.",
         "Requests per minute of one triggerer process, or of one batch on its worker; no limit if empty.",
         "Whether to verify the server's certificate. To use a CA bundle, set its path in the JSON below.",
     ):
