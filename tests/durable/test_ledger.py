@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_vidu.durable.entries import Ending, Entry
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.ledger_state import LedgerState, forget_states, task_states
-from airflow_provider_vidu.durable.spending import note_end
+from airflow_provider_vidu.durable.spending import note_accepted, note_end
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from tests.ledgers import entry_in
 
@@ -140,6 +140,7 @@ def test_an_end_that_cannot_be_written_is_logged_with_its_task(ledger, caplog):
 def test_without_a_ledger_an_end_is_written_nowhere(monkeypatch, caplog):
     monkeypatch.delenv("AIRFLOW__VIDU__LEDGER", raising=False)
     note_end("task-1", Ending("stored"), logging.getLogger("test"))
+    note_accepted("requests/a/b.json", ENTRY, logging.getLogger("test"))
     assert (Ledger.configured(), caplog.text) == (None, "")
 
 

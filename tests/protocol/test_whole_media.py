@@ -87,6 +87,12 @@ def test_a_webp_whose_later_parts_are_zeros_is_refused(name):
     assert not is_taken(data[:30] + bytes(len(data) - 30))
 
 
+@pytest.mark.parametrize("name", ["webp", "lossless webp"])
+def test_a_webp_whose_pixels_end_in_zeros_is_refused(name):
+    data = WHOLE[name]
+    assert not is_taken(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
 def is_taken(data: bytes) -> bool:
     try:
         image_data_uri(data, "images")
