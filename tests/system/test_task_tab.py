@@ -38,7 +38,7 @@ def test_each_task_of_a_video_shows_all_of_it(bed, page, done, task_id):
         "Duration": "1 s",
         "Resolution": "540p",
         "Seed": "random",
-        "Cost estimate": "about ¥0.31, based on the prices of 2026-04-15",
+        "Estimated cost": "about ¥0.31, based on the prices of 2026-04-15",
         "Vidu task id": f"{vidu_task_id}\nCopy",
         "Stored at": file,
     }
@@ -211,7 +211,7 @@ def test_the_last_word_is_shown_and_told_and_asked_of_airflow_alone(bed, page, u
     expect(frame.get_by_role("status")).to_have_text("Waiting. Running")
     with page.expect_request(url):
         tell(bed, run_id, [Told({"return_value": result(url)})])
-    expect(frame.get_by_role("status")).to_have_text("Ready. ")
+    expect(frame.get_by_role("status")).to_have_text("Ready.")
     assert {path.split("?")[0] for path in asked} == {
         f"{bed.url}/vidu/videos/{DAG_ID}/{run_id.replace(':', '%3A').replace('+', '%2B')}",
         url.split("?")[0],
