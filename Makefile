@@ -31,7 +31,7 @@ test: $(READY) ## Run the tests, including one path through a real Airflow
 	$(RUN) -m pytest -m smoke tests/system
 
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
-	$(RUN) -m pytest -m "system and not smoke and not long and not matrix" --durations=20 tests/system
+	$(RUN) -m pytest -m "system and not smoke and not long" --durations=20 tests/system
 
 test-long: $(READY) ## Run what takes too long for every change, such as kills in batches of a thousand
 	$(RUN) -m pytest -m long tests

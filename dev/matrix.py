@@ -34,7 +34,7 @@ _OURS = ("AIRFLOW", "_AIRFLOW", "PYTEST", "VIRTUAL_ENV")
 _TESTS = {
     # An older Airflow's own packages may warn of one another; the warnings of the provider are errors.
     "suite": [
-        *("-m", "not system", "-n", "2", "--dist", "loadscope"),
+        *("-m", "not system and not long", "-n", "2", "--dist", "loadscope"),
         *("-o", "filterwarnings=default\nerror:::airflow_provider_vidu"),
     ],
     "trials": ["-m", "smoke or matrix", "tests/system"],

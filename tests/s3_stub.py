@@ -38,7 +38,7 @@ class Stub:
     ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
     ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
     ``takes_checksums`` whether the checksums that newer AWS libraries add are taken, ``is_write_once`` whether what is
-    there cannot be replaced.
+    there cannot be replaced, ``hidden`` how often what is there is shown as missing.
     """
 
     def __init__(self) -> None:
@@ -53,6 +53,7 @@ class Stub:
         self.loses = 0
         self.takes_checksums = True
         self.is_write_once = False
+        self.hidden = 0
         self.lock = threading.Lock()
 
     def names(self, key: str = "") -> list[str]:
@@ -143,6 +144,9 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
 
         def do_HeadObject(self, key: str, *_: object) -> None:
             found = self.found(key)
+            if stub.hidden:
+                stub.hidden -= 1
+                raise Refused(404, "NoSuchKey")
             changed = format_datetime(found.changed_at, usegmt=True)
             self.answer(200, ETag=found.etag, Last_Modified=changed, Content_Length=str(len(found.data)))
 

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_vidu.protocol.texts import brief, is_url, without_secrets
+from airflow_provider_vidu.protocol.texts import brief, is_url, is_usable_url, without_secrets
 
 # Both networks embed an IPv4 address in the last 32 bits.
 _WITH_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
@@ -63,17 +63,23 @@ def ends_at(url: str) -> float | None:
     try:
         for vendor in ("amz", "goog", "oss", "tos"):
             if f"x-{vendor}-date" in query and f"x-{vendor}-expires" in query:
-                return _seconds_of(query[f"x-{vendor}-date"]) + int(query[f"x-{vendor}-expires"])
+                return _seconds_of(query[f"x-{vendor}-date"]) + _count(query[f"x-{vendor}-expires"])
         if "expires" in query and "signature" in query:
-            return float(int(query["expires"]))
+            return _count(query["expires"])
         if "q-sign-time" in query:
-            return float(int(query["q-sign-time"].partition(";")[2]))
+            return _count(query["q-sign-time"].partition(";")[2])
         if "se" in query and "sig" in query:
             return _seconds_of(query["se"])
-    except (ValueError, OverflowError):
+    except ValueError:
         # Some other parameter of that name.
         return None
     return None
+
+
+def _count(text: str) -> int:
+    if re.fullmatch(r"\d{1,12}", text, re.ASCII) is None:
+        raise ValueError(text)
+    return int(text)
 
 
 def _seconds_of(text: str) -> float:
@@ -135,5 +141,5 @@ def _urls(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, (list, tuple)):
         for one in value:
             yield from _urls(one, name)
-    elif is_url(value) and (name.endswith("url") or name in ("images", "subjects")):
+    elif is_url(value) and is_usable_url(value) and (name.endswith("url") or name in ("images", "subjects")):
         yield name, value

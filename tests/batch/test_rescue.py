@@ -12,14 +12,14 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk.execution_time.comms import DagRunStateResult
 
-from airflow_provider_vidu.durable.entries import Ending, Entry
+from airflow_provider_vidu.durable.entries import Ending, Entry, day_of
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.protocol import response
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from dev.emulator_client import KEY
-from tests.quick import Store, lines, many, tried
+from tests.quick import Store, asked, deferred, lines, many, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -71,6 +71,14 @@ def test_what_was_forgotten_is_stored_once(emulator, ledger, videos):
 
 
 @pytest.mark.parametrize(("index", "custom_id"), [(-1, "dag/deleted/submit"), (3, "dag/deleted/submit/3")])
+def test_a_rescued_video_of_a_batch_is_found_by_its_request(emulator, ledger, videos, tmp_path):
+    deferred(tmp_path / "never", [asked(f"kite-{number}", prompt=f"kite {number}") for number in range(2)])
+    (group,) = ledger.groups(day_of(time.time(), ledger.zone))
+    assert [ledger.accepted(name.request) for name in group] == [[], []]
+    assert rescued(videos)["counts"] == {"success": 2}
+    assert [ledger.accepted(name.request) for name in group] == [[name] for name in group]
+
+
 def test_a_manifest_says_whose_videos_they_are(emulator, ledger, videos, index, custom_id):
     vidu_task_id = abandoned(ledger, index=index)
     rescued(videos)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_vidu.durable import reuse
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduStateError
 from tests.batch.nights import night, submitted
@@ -21,7 +22,9 @@ def index(ledger) -> list[str]:
     return [path.name for path in Path(ledger.root).glob("requests/*/*.json")]
 
 
-def test_a_task_of_a_batch_that_goes_on_is_taken_by_its_requests_next_submit(emulator, ledger, videos):
+def test_a_task_of_a_batch_that_goes_on_is_taken_by_its_requests_next_submit(emulator, ledger, videos, monkeypatch):
+    # Not as of one that submits at the same moment.
+    monkeypatch.setattr(reuse, "RIVAL_SECONDS", 0.0)
     deferred(videos, GIVEN)
     assert index(ledger) == []
     vidu_task_id, _ = submitted(reuse=True, prompt="kite 1")

@@ -238,10 +238,14 @@ def test_eight_processes_at_once_never_pass_a_budget_and_nearly_spend_it(emulato
 
 
 def test_a_process_that_was_forked_has_threads_of_its_own():
-    assert each(str, range(3)) == ["0", "1", "2"]
+    # Long enough that every thread of the pool gets one, and is idle when the process is forked.
+    each(lambda _: time.sleep(0.05), range(9))
+    time.sleep(0.2)
     process = get_context("fork").Process(target=each, args=(str, range(3)))
     process.start()
     process.join(30)
+    process.kill()
+    process.join()
     assert process.exitcode == 0
 
 

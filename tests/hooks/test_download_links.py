@@ -101,24 +101,6 @@ def test_a_link_that_leads_nowhere_is_asked_for_once(soon, link):
         ViduHook().download(link, io.BytesIO())
 
 
-ADDRESSES = {
-    "8.8.8.8": True,
-    "2001:4860:4860::8888": True,
-    "::ffff:8.8.8.8": True,
-    "64:ff9b::808:808": True,
-    **dict.fromkeys(("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"), False),
-    **dict.fromkeys(("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1"), False),
-    **dict.fromkeys(("ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1"), False),
-    **dict.fromkeys(("2002:7f00:1::", "2002:a00:1::1", "198.18.0.1", "192.0.2.1"), False),
-    **dict.fromkeys(("64:ff9b:1::808:808", "fec0::1", "::127.0.0.1", "::10.0.0.1"), False),
-}
-
-
-@pytest.mark.parametrize(("address", "expected"), ADDRESSES.items())
-def test_an_address_is_public_or_it_is_not(address, expected):
-    assert guard.is_public(address) is expected
-
-
 @pytest.fixture
 def public_api(monkeypatch):
     """A connection whose API has a public address, so that no link may lead to this machine."""

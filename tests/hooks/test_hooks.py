@@ -250,7 +250,8 @@ async def test_a_worker_that_cannot_await_its_supervisor_finds_a_stored_connecti
     asked = []
 
     async def asend(self, message):
-        raise NotImplementedError  # as below Airflow 3.2
+        # What Airflow 3.1 does.
+        raise NotImplementedError
 
     def send(self, message):
         asked.append((message.conn_id, threading.current_thread() is threading.main_thread()))

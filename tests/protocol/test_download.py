@@ -73,7 +73,8 @@ def test_a_host_that_goes_on_elsewhere_or_in_another_file_is_asked_for_all_of_it
 
 
 @pytest.mark.parametrize(
-    ("status", "headers"), [(416, {}), (206, {"Content-Range": "bytes 40-99/100", "Content-Encoding": "gzip"})]
+    ("status", "headers"),
+    [(416, {}), (412, {}), (304, {}), (206, {"Content-Range": "bytes 40-99/100", "Content-Encoding": "gzip"})],
 )
 def test_a_host_that_cannot_go_on_is_asked_for_all_of_it(status, headers):
     assert asked_after(status, headers) == {"Accept-Encoding": "identity"}

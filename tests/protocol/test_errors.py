@@ -121,6 +121,11 @@ def test_a_reason_belongs_to_one_family(family, reason):
     assert family_of(TaskStatus("vidu-1", "Failure", error_message=reason).reason) is family
 
 
+def test_a_reason_with_a_chinese_full_stop_has_no_second_one():
+    reason = TaskStatus("vidu-1", "Failure", error_message="图片下载失败，请稍后重试。").reason
+    assert reason == f"图片下载失败，请稍后重试. {Family.INPUT.advice}"
+
+
 def test_only_capacity_and_the_unknown_are_worth_another_generation():
     assert {family: family.retry_can_help for family in Family} == {
         Family.MODERATION: False,

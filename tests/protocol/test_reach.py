@@ -7,9 +7,27 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_vidu.protocol.reach import ends_at, is_local_host, unreachable
+from airflow_provider_vidu.protocol.reach import ends_at, is_local_host, is_public, unreachable
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC).timestamp()
+ADDRESSES = {
+    "8.8.8.8": True,
+    "2001:4860:4860::8888": True,
+    "::ffff:8.8.8.8": True,
+    "64:ff9b::808:808": True,
+    **dict.fromkeys(("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"), False),
+    **dict.fromkeys(("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1"), False),
+    **dict.fromkeys(("ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1"), False),
+    **dict.fromkeys(("2002:7f00:1::", "2002:a00:1::1", "198.18.0.1", "192.0.2.1"), False),
+    **dict.fromkeys(("64:ff9b:1::808:808", "fec0::1", "::127.0.0.1", "::10.0.0.1"), False),
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), ADDRESSES.items())
+def test_an_address_is_public_or_it_is_not(address, expected):
+    assert is_public(address) is expected
+
+
 HOSTS = {
     **dict.fromkeys(
         [
@@ -41,6 +59,9 @@ ENDS = {
     "https://example.com/a.png?Expires=1577836800": None,
     "https://example.com/a?X-Amz-Date=today&X-Amz-Expires=3600": None,
     "https://example.com/a?se=no&sig=s": None,
+    f"https://example.com/a.png?Expires=-{'9' * 30}&Signature=s": None,
+    f"https://example.com/a.png?Expires={'9' * 30}&Signature=s": None,
+    "https://example.com/a?X-Amz-Date=00000000T000000Z&X-Amz-Expires=3600": None,
 }
 
 
@@ -82,6 +103,8 @@ def test_an_input_that_the_service_cannot_fetch_is_a_problem(given, problem):
     [
         {"input": {"first_frame_url": "https://example.com/a.png", "prompt": "http://localhost/ in a prompt"}},
         {"input": {"first_frame_url": "data:image/png;base64,AAAA"}},
+        # A field that the provider does not know is not checked.
+        {"input": {"shape_url": "http://[::1/a.png"}},
         {"input": []},
         {},
     ],

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.system
 
 COUNT = 100
 # How many items, the seed, and how many requests a minute: so that a small batch is not submitted between two looks.
-KILLS = [(150, seed, 3000) for seed in range(3)]
+KILLS = [pytest.param(150, 0, 3000, marks=pytest.mark.matrix), (150, 1, 3000), (150, 2, 3000)]
 KILLS += [pytest.param(1000, seed, None, marks=pytest.mark.long) for seed in range(10)]
 
 
@@ -64,7 +64,7 @@ def test_a_worker_killed_at_any_moment_of_the_submits_pays_nothing_twice_and_los
     print(f"killed after {accepted} submits, {len(run.hops(2))} hops after it: {dict(counts)}")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.matrix), 1, 2])
 def test_a_worker_killed_while_it_stores_pays_nothing_twice_and_stores_the_rest(batch, bed, emulator, seed):
     run = batch(count=COUNT)
     run.kill_after_stores(random.Random(seed).randrange(2 * UNWRITTEN, COUNT - UNWRITTEN))

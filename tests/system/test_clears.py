@@ -24,6 +24,7 @@ def test_clearing_a_submit_that_still_runs_attaches_while_its_generation_does(ca
     assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
 
 
+@pytest.mark.matrix
 def test_clearing_a_submit_whose_generation_runs_attaches(careful, emulator):
     emulator.hold()
     run = careful()
@@ -37,6 +38,7 @@ def test_clearing_a_submit_whose_generation_runs_attaches(careful, emulator):
     assert run.bed.xcom(run.dag_id, run.run_id, "submit") == record["task_id"]
 
 
+@pytest.mark.matrix
 def test_clearing_a_submit_whose_video_was_delivered_asks_for_a_new_one(careful, emulator):
     run = careful()
     assert run.ends() == "success"

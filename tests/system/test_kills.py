@@ -8,6 +8,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from dev.video import read_video
+
 pytestmark = pytest.mark.system
 
 
@@ -38,6 +40,30 @@ def test_a_worker_killed_during_the_post_is_never_followed_by_a_second_post(care
     assert run.task("submit")["try_number"] == 2
 
 
+@pytest.mark.matrix
+def test_a_worker_killed_in_its_post_leaves_a_video_that_a_person_can_fetch(careful, emulator):
+    emulator.arm({"on": "submit", "fault": "accept_then_hang"})
+    run = careful()
+    pid = run.pid("before")
+    run.accepted()
+    run.kill(pid, whole=True)
+    assert run.ends(180) == "failed"
+    assert "its outcome is unknown" in run.log("submit", 2)
+    (task,) = emulator.tasks
+    assert careful(dag_id="resumed", vidu_task_id=task["task_id"]).ends() == "success"
+    assert run.posts() == 1
+    assert read_video(run.desk / f"{task['task_id']}.mp4").seconds == 1.0
+
+
+@pytest.mark.matrix
+def test_an_automatic_retry_attaches_to_what_was_paid(careful, emulator):
+    run = careful(stop="break")
+    assert run.ends() == "success", run.bed.failures(run.dag_id, run.run_id)
+    assert (run.posts(), run.task("submit")["try_number"]) == (1, 2)
+    assert read_video(run.desk / f"{emulator.tasks[0]['task_id']}.mp4").seconds == 1.0
+
+
+@pytest.mark.matrix
 def test_a_lost_machine_right_after_the_post_loses_no_video(careful, emulator):
     run = careful(stop="after-0")
     run.kill(run.pid("after"), whole=True)
@@ -63,6 +89,7 @@ def test_a_worker_killed_at_the_moment_of_the_acceptance_pays_once(careful, emul
         assert "its outcome is unknown" in run.log("submit", 2)
 
 
+@pytest.mark.matrix
 def test_of_mapped_submits_the_killed_one_attaches_and_the_others_do_not_notice(careful, emulator):
     run = careful(dag_id="careful_mapped", stop="after-1")
     run.kill(run.pid("after", map_index=1))
