@@ -70,7 +70,6 @@ def test_what_was_forgotten_is_stored_once(emulator, ledger, videos):
     assert [task["downloads"] for task in emulator.tasks] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("index", "custom_id"), [(-1, "dag/deleted/submit"), (3, "dag/deleted/submit/3")])
 def test_a_rescued_video_of_a_batch_is_found_by_its_request(emulator, ledger, videos, tmp_path):
     deferred(tmp_path / "never", [asked(f"kite-{number}", prompt=f"kite {number}") for number in range(2)])
     (group,) = ledger.groups(day_of(time.time(), ledger.zone))
@@ -79,6 +78,7 @@ def test_a_rescued_video_of_a_batch_is_found_by_its_request(emulator, ledger, vi
     assert [ledger.accepted(name.request) for name in group] == [[name] for name in group]
 
 
+@pytest.mark.parametrize(("index", "custom_id"), [(-1, "dag/deleted/submit"), (3, "dag/deleted/submit/3")])
 def test_a_manifest_says_whose_videos_they_are(emulator, ledger, videos, index, custom_id):
     vidu_task_id = abandoned(ledger, index=index)
     rescued(videos)

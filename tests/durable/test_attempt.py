@@ -231,12 +231,15 @@ DOCUMENTED = {
     "task id, pending or running": ["pending", "pending, delivered", "running", "running, delivered"],
     "task id, ready, not delivered": ["succeeded, not delivered", "succeeded at a time not told"],
     "task id, ready and delivered": ["succeeded, delivered"],
-    "task id, failed by moderation, input or account": [
+    "task id, failed because of moderation, input or account": [
         "failed by moderation",
         "failed by its input",
         "failed by the account",
     ],
-    "task id, failed by capacity or an unknown reason": ["failed by capacity", "failed without a reason"],
+    "task id, failed because of capacity or for an unknown reason": [
+        "failed by capacity",
+        "failed without a reason",
+    ],
     "task id, status not readable": ["unreadable for the moment", "unreadable with this key"],
     "task id, unknown to the server, or its links have expired": ["unknown for good", "expired", "expired, delivered"],
 }
