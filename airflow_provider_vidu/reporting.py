@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout, AssetAlias
 
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, Watch
@@ -73,6 +73,9 @@ def announce(context: Context, *, seconds: float | None, cost: float | None, **m
     """
     extra = {"video_seconds": seconds, "estimated_cost": cost, **more}
     for outlet in context["outlets"]:
+        if isinstance(outlet, AssetAlias):
+            log.warning("The asset alias %s gets no event: name an Asset in outlets too", outlet.name)
+            continue
         try:
             context["outlet_events"][outlet].extra.update(extra)
         except Exception:

@@ -31,7 +31,8 @@ from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import located, probe, refuse_taken
+from airflow_provider_vidu.storage.places import located
+from airflow_provider_vidu.storage.probe import probe, refuse_taken
 from airflow_provider_vidu.storage.sidecar import Origin
 from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger

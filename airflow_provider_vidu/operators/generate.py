@@ -90,7 +90,8 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
         """Refuse, right before the submit, an unwritable or shared destination."""
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
-            from airflow_provider_vidu.storage.places import located, probe
+            from airflow_provider_vidu.storage.places import located
+            from airflow_provider_vidu.storage.probe import probe
             from airflow_provider_vidu.storage.video_store import index_of
 
             check_destination(self, context)

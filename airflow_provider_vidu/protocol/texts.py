@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
+_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64)(?=,)"
 # Without s3 and other stores: the connection id in s3://conn@bucket is not a secret.
 _USERINFO = r"(?i)(\b(?:https?|socks[45]?h?|ftp)://)[^/\s@'\"]+(?::[^/\s'\"]*)?@"
 # Parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, UCloud and CDNs.

@@ -34,7 +34,6 @@ Part size of an upload; a smaller file is one PUT.
 UCloud US3 accepts no other part size; all other stores accept this one.
 """
 
-_PROBE = ".vidu-probe"
 _FILE_SERVERS = {"ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
 """Protocols of file servers. They show a file while it is written and can rename it; object stores do neither."""
 
@@ -118,7 +117,12 @@ def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[
                 yield cast("BinaryIO", file)
                 file.seek(0)
                 if path.protocol not in _FILE_SERVERS:
-                    _upload(cast("BinaryIO", file), path)
+                    try:
+                        _upload(cast("BinaryIO", file), path)
+                    except FileNotFoundError:
+                        # The client asked once more to complete an upload that was complete: the first answer was lost.
+                        file.seek(0)
+                        _upload(cast("BinaryIO", file), path)
                     return
                 beside = path.with_name(f".{uuid.uuid4().hex}.part")
                 try:
@@ -160,45 +164,6 @@ def note_written(path: ObjectStoragePath) -> None:
         log.exception("Could not report %s as an output of the task", uri_of(path))
 
 
-def probe(path: ObjectStoragePath) -> None:
-    """
-    Check that a file can be written, so that no unusable video is paid for.
-
-    It writes one byte to a file beside it with the same calls, and removes that file. If a store permits writing but
-    not removing, the probe file stays. The next probe replaces it, or writes another one if that is not permitted.
-
-    :param path: the file, which stays untouched.
-    :raises ViduDownloadError: if the store refuses the write. A retry can help.
-    :raises ViduRequestError: if a directory has that name. Nothing was sent.
-    """
-    refuse_taken(path)
-    try:
-        trial = path.with_name(_PROBE)
-        try:
-            _write_a_byte(trial)
-        except ViduDownloadError:
-            if is_local(path) or not _is_there(trial):
-                raise
-            # Some stores let write a name once and neither replace nor remove it.
-            trial = path.with_name(f"{_PROBE}-{uuid.uuid4().hex}")
-            _write_a_byte(trial)
-    except ViduDownloadError as error:
-        raise ViduDownloadError(f"{error} Nothing was sent or paid. Check the destination, then retry.") from error
-    remove(trial)
-
-
-def _write_a_byte(path: ObjectStoragePath) -> None:
-    with replacing(path) as file:
-        file.write(b"\n")
-
-
-def _is_there(path: ObjectStoragePath) -> bool:
-    try:
-        return file_at(path) is not None
-    except ViduDownloadError:
-        return False
-
-
 def file_at(path: ObjectStoragePath) -> stat_result | None:
     """
     Find a file.
@@ -216,39 +181,6 @@ def file_at(path: ObjectStoragePath) -> stat_result | None:
         # Each store's library raises its own exception types.
         raise ViduDownloadError(f"Could not check whether {uri_of(path)} exists: {named(error)}.") from error
     return stat if stat.get("type") == "file" else None
-
-
-def refuse_taken(path: ObjectStoragePath) -> None:
-    """
-    Refuse a local path that no video can replace: a directory, a pipe or a device.
-
-    :param path: the path of the file.
-    :raises ViduRequestError: if it is one of them. Nothing was sent.
-    """
-    place = Path(path.path)
-    if not is_local(path) or not place.exists() or place.is_file():
-        return
-    kind = "a directory" if place.is_dir() else "not a regular file"
-    raise ViduRequestError(
-        f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
-        "paid. Remove it, or choose another name."
-    )
-
-
-def refuse_below_file(path: ObjectStoragePath) -> None:
-    """
-    Refuse a place on this machine whose directory could not be made, since a file lies on the way to it.
-
-    :param path: the file.
-    :raises ViduDownloadError: if one lies there. Nothing was sent; a retry can help.
-    """
-    if is_local(path):
-        there = next(one for one in Path(path.path).parents if os.path.lexists(one))
-        if not there.is_dir():
-            raise ViduDownloadError(
-                f"Could not write to {uri_of(path)}: {there} is not a directory. Nothing was sent or paid. Remove that "
-                "file, then retry the task."
-            )
 
 
 def changed_at(stat: Mapping[str, Any]) -> float | str | None:

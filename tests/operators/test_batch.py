@@ -112,6 +112,17 @@ WRONG = {
 }
 
 
+def test_a_row_of_a_csv_file_with_a_comma_too_many_is_named():
+    with pytest.raises(ViduRequestError) as raised:
+        ViduGenerateBatchOperator(
+            task_id="batch", requests=[asked("a"), {**asked("b"), None: ["and more"]}], destination="/videos"
+        )
+    assert str(raised.value) == (
+        "item 1 must have as many values as columns, got ['and more'] without a column. Nothing was sent or paid. "
+        "Quote the texts of the CSV file that contain a comma."
+    )
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_batch_is_refused_when_the_dag_is_parsed_and_again_before_anything_is_sent(
     make, run_dag, emulator, videos, name

@@ -76,6 +76,14 @@ def test_an_upload_that_breaks_leaves_what_was_there_and_nothing_else(store, stu
     assert store(PART + 1).states == {"store": "success"}
 
 
+def test_an_upload_whose_last_answer_is_lost_is_made_again(store, stub):
+    stub.silent = 1
+    assert store(PART + 1).states == {"store": "success"}
+    assert stub.names().count("CompleteMultipartUpload") == 3
+    assert {key: found.data == video(PART + 1) for key, found in stub.objects.items()} == {"new/video.mp4": True}
+    assert stub.uploads == {}
+
+
 def test_a_part_that_is_refused_in_the_middle_ends_the_upload(store, stub):
     stub.break_after = {"UploadPart": 2}
     assert type(store(4 * PART).error) is ViduDownloadError
