@@ -178,14 +178,13 @@ class Submit:
             answer=watch.last_answer,
             believed=isinstance(verdict, Outcome),
             files=files,
+            resubmit_uncertain=options.on_uncertain == "resubmit",
         )
         if files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
             # Its files are stored, so expired links do not matter, nor does a server that has forgotten the task.
             step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {first_few(files)} already."
         if step is Step.MISSING:
             why = f"{why} To pay for it again instead, delete the task state {SUBMIT_KEY} and clear this task."
-        if step is Step.UNCERTAIN and options.on_uncertain == "resubmit":
-            step = Step.NEW
         if step is Step.UNCERTAIN:
             raise ViduSubmissionUncertainError(why)
         if step in (Step.FAIL, Step.MISSING):

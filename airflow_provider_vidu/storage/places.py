@@ -230,8 +230,8 @@ def refuse_taken(path: ObjectStoragePath) -> None:
         return
     kind = "a directory" if place.is_dir() else "not a regular file"
     raise ViduRequestError(
-        f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
-        "paid. Remove it, or choose another name."
+        "The path of a video, sidecar or manifest must not lead to an existing directory, pipe or device, got "
+        f"{place}, which is {kind}. Nothing was sent or paid. Remove it, or choose another name."
     )
 
 

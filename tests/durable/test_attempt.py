@@ -81,7 +81,8 @@ def test_a_try_attaches_fails_or_submits_anew(name):
         (
             3,
             NEW,
-            "It may have been accepted and billed. A person cleared the task, so it is resubmitted and paid again.",
+            "It may have been accepted and billed. A person cleared the task, so it is resubmitted, which may pay "
+            "twice.",
         ),
     ],
     ids=["retry", "clear"],
@@ -147,7 +148,7 @@ def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, tex
     assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"
 
 
-STORED = "was ready, but its links have expired. An earlier try stored it at file:///v/a.mp4."
+STORED = "was ready, but its links have expired. An earlier try stored its video at file:///v/a.mp4."
 FREE = (
     " Nothing is submitted or paid. If this worker does not see that file, use one destination for all workers, then "
     "clear this task."

@@ -107,7 +107,7 @@ WRONG = {
     "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
     "of unknown price": (
         [asked("a", model="viduq9")],
-        "1 of 1 items have no known price, first 'a': no price is known",
+        "1 of 1 items without a known price; the first is 'a': no price is known",
     ),
 }
 
