@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Cost of the ledger in the first visit of a batch of a thousand.
+Cost of the ledger in the first run of a batch of a thousand on a worker.
 
-The visit runs in this process, with a task state store in memory, against an emulator in another process. So the
+The batch runs in this process, with a task state store in memory, against an emulator in another process. So the
 baseline is the smallest, and the ratios are the largest that a real Airflow can see.
 """
 
@@ -115,8 +115,8 @@ def report() -> str:
                         seconds.setdefault(name, []).append(visit(place, run, reuse="reuse" in name))
     base = sorted(seconds["none"])[ROUNDS // 2]
     lines = [
-        f"First visit of a batch of {ITEMS:,}, median of {ROUNDS}, a task state store in memory. The visit, the "
-        f"emulator and moto share {os.cpu_count()} cores.",
+        f"First run of a batch of {ITEMS:,} on a worker, median of {ROUNDS}, a task state store in memory. The run, "
+        f"the emulator and moto share {os.cpu_count()} cores.",
         "",
         "| ledger | seconds | ratio |",
         "|---|---|---|",

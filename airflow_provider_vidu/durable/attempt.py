@@ -130,10 +130,7 @@ def decide(
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
-        text = f"An earlier try started a submit at {attempt.when}, and its outcome is unknown."
-        if cleared:
-            return Step.NEW, f"{text} {_RESUBMIT}"
-        return (Step.NEW, f"{text} {_RETRY}") if resubmit_uncertain else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
+        return _unknown(attempt, cleared, resubmit_uncertain)
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
         text = f"{earlier} is no longer known to the server. {answer}"
@@ -159,6 +156,13 @@ def decide(
         return Step.NEW, f"{earlier} was for another request. It keeps running and is billed. {resume}"
     changed = "" if same else ", although the request has changed"
     return Step.ATTACH, f"{earlier} is {answer.word}. Re-attaching to it{changed}; nothing is submitted or paid."
+
+
+def _unknown(attempt: Attempt, cleared: bool, resubmit: bool) -> tuple[Step, str]:
+    text = f"An earlier try started a submit at {attempt.when}, and its outcome is unknown."
+    if cleared:
+        return Step.NEW, f"{text} {_RESUBMIT}"
+    return (Step.NEW, f"{text} {_RETRY}") if resubmit else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
 
 
 def _gone(

@@ -41,7 +41,7 @@ def test_the_second_visit_stores_what_the_first_submitted_from_another_machine(e
     stop = deferred(videos, given, store)
     another_machine()
     with pytest.raises(
-        AirflowException, match=r"2 of 4 items have no video.*pay again for 0, and for the first time for 1\."
+        AirflowException, match=r"2 of 4 items have no video.*pay again for 0 and submit 1 for the first time\."
     ):
         resumed(stop, videos, given, store)
     found = lines(videos)

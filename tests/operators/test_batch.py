@@ -182,7 +182,7 @@ def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emul
     assert type(ran.error) is AirflowException
     assert (
         "2 of 3 items have no video (1 success, 2 failed). A retry can recover 1 of them. It would pay again for "
-        "1, and for the first time for 0."
+        "1 and submit 0 for the first time."
     ) in str(ran.error)
     assert sorted(task["body"]["input"]["prompt"] for task in emulator.tasks) == [
         "a kite",
