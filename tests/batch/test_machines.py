@@ -170,9 +170,9 @@ def test_what_is_stored_on_another_machine_is_not_paid_again(emulator, videos, a
         "unfit": "success",
     }
     assert found["kite-003"]["reason"].endswith(
-        f"was ready, but its links have expired. An earlier try stored it at file://{videos}/kite-003.mp4. Nothing is "
-        "submitted or paid. If this worker does not see that file, use one destination for all workers, then clear "
-        "this task. "
+        f"was ready, but its links have expired. An earlier try stored its video at file://{videos}/kite-003.mp4. "
+        "Nothing is submitted or paid. If this worker does not see that file, use one destination for all workers, "
+        "then clear this task. "
         'Set on_missing="resubmit" to pay for it again.'
     )
 
