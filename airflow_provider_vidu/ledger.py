@@ -19,7 +19,7 @@ from airflow_provider_vidu.durable.ledger_state import forget_states
 from airflow_provider_vidu.exceptions import ViduError
 
 RUNNING, UNCERTAIN = "running", "uncertain"
-STATES = (RUNNING, UNCERTAIN, STORED, "failed", "gone")
+OUTCOMES = (RUNNING, UNCERTAIN, STORED, "failed", "gone")
 _COLUMNS = ("time", "dag", "run", "task", "map_index", "custom_id", "vidu_type", "model", "seconds", "cny", "outcome")
 _KEYS = ("dag", "model", "day", "outcome")
 _MORE = ("vidu_task_id", "files")
@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """The state of the submit, one of ``STATES``."""
+        """The outcome of the submit, one of ``OUTCOMES``."""
         if self.ending:
             return self.ending.outcome
         return RUNNING if self.entry.vidu_task_id else UNCERTAIN
@@ -70,7 +70,7 @@ class Line(NamedTuple):
 
 def lines(ledger: Ledger, since: str, until: str) -> list[Line]:
     """
-    Read the paid submits of a time, the oldest first.
+    Read the paid submits of a period, the oldest first.
 
     :param ledger: the ledger.
     :param since: first day as ``2026-11-01``.
@@ -166,7 +166,7 @@ def _print(found: list[Line], options: argparse.Namespace) -> None:
     columns: tuple[str, ...]
     if options.command == "list":
         columns = (*_COLUMNS, *_MORE)
-        rows = (line.values() for line in found if not options.state or line.outcome in options.state)
+        rows = (line.values() for line in found if not options.outcome or line.outcome in options.outcome)
     elif options.by:
         columns, rows = (*options.by, "videos", "seconds", "cny", "unpriced"), grouped(found, options.by)
     else:
@@ -177,9 +177,11 @@ def _print(found: list[Line], options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_vidu.ledger", description="Read the ledger.")
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_vidu.ledger", description="Report on the ledger, or prune it."
+    )
     parser.add_argument(
-        "--ledger", default="", help="path or URI; [vidu] ledger of Airflow's configuration if left out"
+        "--ledger", default="", help="path or URI of the ledger (default: [vidu] ledger in Airflow's configuration)"
     )
     parser.add_argument("--zone", default="Asia/Shanghai", help="time zone of --ledger (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -197,7 +199,9 @@ def _parser() -> argparse.ArgumentParser:
             )
         else:
             help_text = "show only submits with this outcome; repeat for more"
-            command.add_argument("--state", action="append", choices=STATES, help=help_text)
+            command.add_argument("--outcome", action="append", choices=OUTCOMES, help=help_text)
+            # The option's former name keeps working.
+            command.add_argument("--state", dest="outcome", action="append", choices=OUTCOMES, help=argparse.SUPPRESS)
     command = commands.add_parser("prune", help="remove the submits from before a day")
     command.add_argument("--before", type=date.fromisoformat, required=True, help="first day to keep")
     return parser
@@ -206,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
 def _keys(text: str) -> list[str]:
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if unknown := [key for key in keys if key not in _KEYS]:
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(_KEYS)}, got {', '.join(unknown)}")
+        raise argparse.ArgumentTypeError(f"must be among {', '.join(_KEYS)}, got {', '.join(unknown)}")
     return keys
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Cost of the ledger in the first visit of a batch of a thousand.
+Cost of the ledger in the first run of a batch of a thousand on a worker.
 
-The visits run one after the other in workers of a real Airflow, which keeps their task states. No triggerer runs, so
+The runs take turns in workers of a real Airflow, which keeps their task states. No triggerer runs, so
 nothing else happens once a batch has deferred.
 """
 
@@ -69,7 +69,7 @@ def servers() -> Iterator[tuple[AirflowBed, Path, str]]:
 
 
 def visit(bed: AirflowBed, home: Path, options: dict[str, str], *, reuse: bool) -> float:
-    """Run a first visit and return the seconds from the start of the operator until it defers."""
+    """Run the task and return the seconds from the start of the operator until it defers."""
     run_id = bed.trigger("visits", {"options": options, "reuse": reuse})
     deadline = time.monotonic() + 600
     while not (written := home / f"{run_id}.seconds").exists():
@@ -95,8 +95,8 @@ def report() -> str:
                 seconds.setdefault(name, []).append(visit(bed, home, options, reuse="reuse" in name))
     base = sorted(seconds["none"])[ROUNDS // 2]
     lines = [
-        f"First visit of a batch of {ITEMS:,}, median of {ROUNDS}. Airflow, PostgreSQL, the emulator and moto share "
-        f"{os.cpu_count()} cores.",
+        f"First run of a batch of {ITEMS:,} on a worker, median of {ROUNDS}. Airflow, PostgreSQL, the emulator "
+        f"and moto share {os.cpu_count()} cores.",
         "",
         "| ledger | seconds | ratio |",
         "|---|---|---|",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Demo of the example DAG in a real Airflow, from a picture to an MP4: ``python -m dev.demo``.
+Demo of the example DAG in a real Airflow, from an image to an MP4: ``python -m dev.demo``.
 
 ``up`` leaves the same servers running and ``down`` stops them. Without a key in ``VIDU_API_KEY`` the demo uses the
 emulator. With a key it asks for confirmation and then uses the real, paid service.

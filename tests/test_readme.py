@@ -115,11 +115,11 @@ def test_the_emulators_command_of_the_readme_is_understood():
         f"{schedule._STEP_PER_LAG} leaves room for jitter. The allowed lag is {schedule.LAG_SECONDS} s, or "
         f"{schedule.LAG_SHARE:.0%} of the".replace("%", " %"),
         f"adds up the rate from {schedule.EARLIEST} × the expected time on",
-        f"For 40 s and more that is at about {schedule.first_ask(40, 0.5) / 40:.2f}",
+        f"For expected times of 40 s and more, that is at about {schedule.first_ask(40, 0.5) / 40:.2f} × the expected",
         f"{schedule.first_ask(3.4, 0.5) / 3.4:.1f} × for 3.4 s",
         f"A video that is not ready at {schedule._LATE} × the expected time",
         f"no step is below {schedule.MIN_STEP_SECONDS:g} s or above {schedule.MAX_STEP_SECONDS:g} s",
-        f"{schedule._FIRST_JITTER} of a check of jitter on the first request",
+        f"the threshold for the first poll by up to {schedule._FIRST_JITTER / 2:g} in either direction",
         f"with a spread of {schedule._SPREAD}",
         f"at most {MAX_CONNECTIONS} sockets",
         f"closed {LINGER_SECONDS:g} s after its last trigger has left",

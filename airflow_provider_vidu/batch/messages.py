@@ -58,8 +58,8 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool, a
     )
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_AGAIN)
     retry = (
-        f"A retry can recover {helped.total()} of them. It would pay again for {paid}, and for the first time for "
-        f"{helped[batch.UNSUBMITTED]}."
+        f"A retry can recover {helped.total()} of them. It would pay again for {paid} and submit "
+        f"{helped[batch.UNSUBMITTED]} for the first time."
         if helped
         else "No retry can recover any of them, so Airflow does not retry the task."
     )

@@ -190,7 +190,7 @@ class Rescue:
         return one.record(LOST, reason)
 
     def _is_forgotten(self, entry: Entry, status: TaskStatus) -> bool:
-        """Check that no task will store a video: it is ready for long, or its run is over or gone."""
+        """Check that no task will store a video: it has been ready for long, or its run is over or gone."""
         ready_at = status.finish_time
         if ready_at is not None and time.time() - ready_at >= self._patience:
             return True

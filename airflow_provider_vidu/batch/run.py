@@ -124,7 +124,11 @@ class BatchRun:
             return finish(visit, self._options, self._context, self._log, list(records), records.answers)
 
     def _list_tasks(self, visit: Visit, records: Records, *, is_vital: bool) -> None:
-        """Write the file that lists the submitted tasks; where they are remembered anyway, a fault is logged."""
+        """
+        Write the file that lists the submitted tasks.
+
+        If the state store holds them too, log a fault, unless the file is vital.
+        """
         try:
             manifests.write(visit.waiting, records)
         except ViduDownloadError as error:

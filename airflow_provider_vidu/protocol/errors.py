@@ -194,8 +194,8 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
 """
 Patterns of the families, of which the first match counts.
 
-Vidu's codes come first, then words in Chinese and English, because the text is free. Families that no retry helps come
-before the words of ``CAPACITY``, so that an ambiguous reason is not paid again.
+Vidu's codes come first, then words in Chinese and English, because the text is free. Families that no retry can help
+come before the words of ``CAPACITY``, so that an ambiguous reason is not paid again.
 """
 
 

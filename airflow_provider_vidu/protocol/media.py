@@ -22,7 +22,7 @@ from airflow_provider_vidu.protocol.mp4 import Boxes
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 _ZEROS = 64
-"""Zero bytes at the end of a picture that mean a lost rest; compressed pixels do not end so."""
+"""Zero bytes at the end of an image that show that the end is missing; compressed pixels never end like this."""
 _AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4"))
 
 

@@ -70,7 +70,7 @@ def one_line(text: str) -> str:
 
 def is_missing(text: str) -> bool:
     """
-    Check whether a text is what a template or a table makes of a missing value.
+    Check whether a text is one that a template or a table produces for a missing value.
 
     :param text: a text of an author.
     """

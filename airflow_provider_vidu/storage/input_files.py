@@ -165,7 +165,7 @@ def _refuse_other_texts(location: str, name: str) -> None:
         got, step = brief(location), "Pass a list as upstream.output, or by a template with | tojson"
     elif len(location) > _LONGEST_PATH:
         got = f"a text of {len(location):,} characters"
-        step = "If it is base64, put the beginning of a data URI such as data:image/png;base64, before it"
+        step = "If it is base64, add a data URI prefix such as 'data:image/png;base64,' in front of it"
     elif re.match(r"(?i)\s*(www\.|//|ftp:|https?:)", location):
         got, step = brief(location), "Write it as https://…"
     if step:

@@ -87,7 +87,7 @@ def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[
     step, so the file is uploaded once, directly to its key. Many stores refuse the copies that fsspec would make.
 
     :param path: destination of the file.
-    :param is_flushed: whether a local file outlives a crash of this machine right after it; this takes milliseconds.
+    :param is_flushed: whether a local file survives a crash of this machine right after it; this takes milliseconds.
     :raises ViduDownloadError: in place of any error of the store.
     """
     with _storage_faults(uri_of(path)):

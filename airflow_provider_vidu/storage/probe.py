@@ -72,8 +72,8 @@ def refuse_taken(path: ObjectStoragePath) -> None:
         return
     kind = "a directory" if place.is_dir() else "not a regular file"
     raise ViduRequestError(
-        f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
-        "paid. Remove it, or choose another name."
+        "The path of a video, sidecar or manifest must not lead to an existing directory, pipe or device, got "
+        f"{place}, which is {kind}. Nothing was sent or paid. Remove it, or choose another name."
     )
 
 
@@ -85,8 +85,9 @@ def _refuse_foreign(file: Path) -> None:
         return
     if directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, directory.st_uid, owner):
         raise ViduRequestError(
-            f"destination must name a file that this worker's user may replace, got {file}, which belongs to user id "
-            f"{owner} in a directory with the sticky bit. Nothing was sent or paid. Remove it, or choose another name."
+            "The path of a video, sidecar or manifest must lead to a file that this worker's user may replace, got "
+            f"{file}, which belongs to user id {owner} in a directory with the sticky bit. Nothing was sent or paid. "
+            "Remove it, or choose another name."
         )
 
 

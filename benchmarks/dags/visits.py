@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DAG whose batch measures its first visit to a worker."""
+"""DAG whose batch measures its first run on a worker."""
 
 import os
 import time

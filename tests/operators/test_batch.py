@@ -107,7 +107,7 @@ WRONG = {
     "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
     "of unknown price": (
         [asked("a", model="viduq9")],
-        "1 of 1 items have no known price, first 'a': no price is known",
+        "1 of 1 items without a known price; the first is 'a': no price is known",
     ),
 }
 
@@ -193,7 +193,7 @@ def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emul
     assert type(ran.error) is AirflowException
     assert (
         "2 of 3 items have no video (1 success, 2 failed). A retry can recover 1 of them. It would pay again for "
-        "1, and for the first time for 0."
+        "1 and submit 0 for the first time."
     ) in str(ran.error)
     assert sorted(task["body"]["input"]["prompt"] for task in emulator.tasks) == [
         "a kite",

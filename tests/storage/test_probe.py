@@ -27,7 +27,8 @@ def test_a_file_that_only_others_may_replace_is_refused_before_the_submit(
     if is_refused:
         assert type(ran.error) is AirflowFailException
         assert str(ran.error) == (
-            f"destination must name a file that this worker's user may replace, got {clip}, which belongs to user id "
-            f"{owner} in a directory with the sticky bit. Nothing was sent or paid. Remove it, or choose another name."
+            "The path of a video, sidecar or manifest must lead to a file that this worker's user may replace, got "
+            f"{clip}, which belongs to user id {owner} in a directory with the sticky bit. Nothing was sent or paid. "
+            "Remove it, or choose another name."
         )
     assert len(emulator.tasks) == (0 if is_refused else 1)
