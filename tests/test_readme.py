@@ -76,6 +76,14 @@ def test_the_dag_of_the_page_on_the_ledger_runs(run_snippet, emulator, ledger):
     assert run_snippet(snippet).states == {"rescue": "success"}
 
 
+def test_an_own_operator_waits_with_the_task_id_alone(run_snippet, emulator):
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL)
+    ran = run_snippet(snippet)
+    (task,) = emulator.tasks
+    assert ran.states == {"submit": "success", "wait": "success"}
+    assert ran.xcom("wait") == task["url"]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
 def test_every_option_of_the_configuration_is_listed(page):
     listed = set(

@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
-from airflow_provider_vidu.triggers.vidu import hook_class, poll, until_a_tick
+from airflow_provider_vidu.triggers.vidu import WAIT_SECONDS, hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -91,22 +91,27 @@ class ViduBatchTrigger(BaseTrigger):
     through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
 
     :param groups: Each a :class:`Group`, or the form in which :meth:`serialize` or release 0.1.0 stored one.
-    :param vidu_conn_id: Connection of type ``vidu``.
-    :param poll_interval: Seconds between two polls of a task without a typical time.
-    :param submitted_at: Epoch seconds of the first submit.
+    :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
+    :param poll_interval: Seconds between two polls of a task without a typical time, 5 by default.
+    :param submitted_at: Epoch seconds of the first submit, ``None`` (default) when unknown.
     :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
-        resume in another process.
+        resume in another process. ``None`` (default) means two hours after the operator made the trigger.
     """
 
     def __init__(
-        self, groups: Iterable[Any], vidu_conn_id: str, poll_interval: float, submitted_at: float, deadline: float
+        self,
+        groups: Iterable[Any],
+        vidu_conn_id: str = "vidu_default",
+        poll_interval: float = 5.0,
+        submitted_at: float | None = None,
+        deadline: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.groups = [_group(one) for one in groups]
         self.vidu_conn_id = vidu_conn_id
         self.poll_interval = poll_interval
         self.submitted_at = submitted_at
-        self.deadline = deadline
+        self.deadline = time.time() + WAIT_SECONDS if deadline is None else deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger."""

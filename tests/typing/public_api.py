@@ -102,4 +102,6 @@ async def waits() -> None:
         submitted_at=0.0,
         deadline=7200.0,
     )
+    ViduTaskTrigger(vidu_task_id="task")
+    ViduBatchTrigger(groups=[Group(None, None, ["task"])])
     assert ViduVideoLink().name
