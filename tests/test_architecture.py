@@ -23,7 +23,7 @@ FLOORS = [
     {"batch", "generation"},
     {"durable"},
     {"storage", "triggers"},
-    {"costs", "reporting", "hooks"},
+    {"costs", "reporting", "hooks", "retries"},
     {"arguments"},
     {"protocol"},
     {"exceptions", "links"},

@@ -170,7 +170,8 @@ class Spending:
             f"[vidu] {budget.period}_budget must cover the submit, got ¥{cny_of(spent):.8g} spent or planned of "
             f"¥{cny_of(budget.units):.8g} and about ¥{cny_of(units):.8g} to spend. Nothing was sent or paid for it. "
             f"The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise "
-            "the budget."
+            "the budget.",
+            resets_at=again.timestamp(),
         )
 
     def withdraw(self, *names: EntryName) -> None:

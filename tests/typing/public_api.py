@@ -17,6 +17,7 @@ from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import Request, build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from airflow_provider_vidu.retries import ViduRetryPolicy
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from airflow_provider_vidu.triggers.batch import Group, ViduBatchTrigger
@@ -43,6 +44,7 @@ def tasks() -> None:
         prices=PRICES,
         retries=2,
         retry_delay=timedelta(minutes=1),
+        retry_policy=ViduRetryPolicy(),
     )
     ViduTaskSensor(task_id="wait", vidu_task_id="{{ ti.xcom_pull('submit') }}", expected_seconds=26.4, timeout=7200)
     ViduToObjectStorageOperator(task_id="store", vidu_task_id="task", destination="s3://aws_default@videos/")
@@ -69,11 +71,13 @@ def calls(path: Path) -> None:
     assert Request("text2video", "viduq2", {"prompt": "A kite"}).body() == body
     try:
         assert_type(hook.submit(body), Submission)
-    except ViduBudgetError:
+    except ViduBudgetError as error:
+        assert_type(error.resets_at, float | None)
         return
     except ViduSubmissionUncertainError as error:
         assert_type(error.request_id, str)
-    except ViduError:
+    except ViduError as error:
+        assert_type(error.retry_can_help, bool)
         raise
     status = hook.get_task("task")
     assert_type(status, TaskStatus)
