@@ -76,12 +76,13 @@ def test_the_dag_of_the_page_on_the_ledger_runs(run_snippet, emulator, ledger):
     assert run_snippet(snippet).states == {"rescue": "success"}
 
 
-def test_an_own_operator_waits_with_the_task_id_alone(run_snippet, emulator):
-    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL)
-    ran = run_snippet(snippet)
-    (task,) = emulator.tasks
-    assert ran.states == {"submit": "success", "wait": "success"}
-    assert ran.xcom("wait") == task["url"]
+def test_the_dags_of_the_page_on_the_api_run(run_snippet, emulator, tmp_path):
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    decorated, own_operator = map(run_snippet, re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert decorated.xcom("videos")["counts"] == {"success": 2}
+    assert {path.name for path in tmp_path.glob("videos/*/*.mp4")} == {"Bergen.mp4", "Porto.mp4"}
+    assert own_operator.states == {"submit": "success", "wait": "success"}
+    assert own_operator.xcom("wait") == emulator.tasks[-1]["url"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])

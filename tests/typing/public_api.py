@@ -8,6 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import assert_type
 
+from airflow.sdk import task
+
+from airflow_provider_vidu.decorators.batch import vidu_batch_task
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.links import ViduVideoLink
@@ -63,6 +66,21 @@ def tasks() -> None:
     )
 
     ViduRescueOperator(task_id="rescue", destination="/videos/rescued", after=timedelta(hours=3), sidecar=True)
+
+
+@task.vidu_batch(destination="/videos/{custom_id}.mp4", retries=2)
+def kites() -> list[dict[str, object]]:
+    return [{"custom_id": "kite", "model": "viduq2", "vidu_type": "text2video", "prompt": "A kite"}]
+
+
+@vidu_batch_task(destination="/videos/{custom_id}.mp4", fail_on="all")
+def boats(names: list[str]) -> list[dict[str, object]]:
+    return [{"custom_id": name, "model": "viduq2", "vidu_type": "text2video", "prompt": name} for name in names]
+
+
+def decorated() -> None:
+    kites()
+    boats(["a", "b"])
 
 
 def calls(path: Path) -> None:
