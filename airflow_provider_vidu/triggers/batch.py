@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
+from airflow_provider_vidu.triggers.metrics import count_waits, measure
 from airflow_provider_vidu.triggers.vidu import WAIT_SECONDS, hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class ViduBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for all tasks and fire one event."""
         log = self.logger()
+        measure()
         try:
             with (await hook_class()).shared(self.vidu_conn_id) as hook:
                 outcome = await self.wait(hook, log)
@@ -169,20 +171,24 @@ class ViduBatchTrigger(BaseTrigger):
         progress, warned = Progress(self._total, log.info), set[str]()
 
         async def wait_for(vidu_task_id: str, expected_seconds: float | None, cost: float | None) -> None:
-            watch = self._new_watch(vidu_task_id, expected_seconds)
-            step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
-            while True:
-                await until_a_tick(step)
-                verdict = await poll(watch, hook)
-                if isinstance(verdict, Outcome):
-                    progress.add(verdict.status, cost)
-                    return
-                kind = type(watch.last_answer).__name__ + watch.word
-                if verdict.note and kind not in warned:
-                    # A fault of one task usually affects all, so it is logged once.
-                    warned.add(kind)
-                    log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
-                step = verdict.seconds
+            count_waits(1)
+            try:
+                watch = self._new_watch(vidu_task_id, expected_seconds)
+                step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
+                while True:
+                    await until_a_tick(step)
+                    verdict = await poll(watch, hook)
+                    if isinstance(verdict, Outcome):
+                        progress.add(verdict.status, cost)
+                        return
+                    kind = type(watch.last_answer).__name__ + watch.word
+                    if verdict.note and kind not in warned:
+                        # A fault of one task usually affects all, so it is logged once.
+                        warned.add(kind)
+                        log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
+                    step = verdict.seconds
+            finally:
+                count_waits(-1)
 
         async with asyncio.TaskGroup() as waits:
             for expected_seconds, cost, vidu_task_ids in self.groups:

@@ -18,6 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
+from airflow_provider_vidu.triggers.metrics import count_poll, count_waits, measure
 from airflow_provider_vidu.triggers.progress import forget, report
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ async def poll(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
     :return: A pause before the next poll, or the end of the wait.
     """
     answer = await _ask(watch, hook)
+    count_poll(answer)
     # Read the clock after the answer: a request may have waited long for its turn.
     return watch.observe(time.time(), answer, random.random())  # noqa: S311 - a jitter
 
@@ -194,6 +196,8 @@ class ViduTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the task and fire one event."""
+        measure()
+        count_waits(1)
         try:
             outcome = await self._watch()
         except Exception as error:
@@ -205,6 +209,7 @@ class ViduTaskTrigger(BaseTrigger):
                 f"triggerer's log. The task keeps running and is billed. {how_to_resume(self.vidu_task_id)}",
             )
         finally:
+            count_waits(-1)
             forget(self)
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
