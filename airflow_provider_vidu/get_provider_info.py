@@ -29,6 +29,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.vidu", "operators.generate", "operators.batch", "operators.rescue")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu", "triggers.batch")],
+        "task-decorators": [
+            {"name": "vidu_batch", "class-name": "airflow_provider_vidu.decorators.batch.vidu_batch_task"}
+        ],
         "config": {
             "vidu": {
                 "description": "The Vidu provider.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout, AssetAlias
@@ -60,6 +61,26 @@ def _count(name: str, value: float) -> None:
     except Exception:
         # A paid and stored video must not fail its task, on every retry, because of a metric.
         log.exception("Could not count the metric vidu.%s", name)
+
+
+def report_waits(waiting: int, polls: int, rate_limited: int) -> None:
+    """
+    Report what a triggerer waits for in the metrics ``vidu.waiting``, ``vidu.polls`` and ``vidu.rate_limited``.
+
+    :param waiting: number of videos that it waits for now.
+    :param polls: number of polls since the last report.
+    :param rate_limited: number of answers 429 among them.
+    """
+    from airflow.providers.common.compat.sdk import Stats
+
+    try:
+        # Each triggerer has its own number, and the last one would stand for all.
+        Stats.gauge("vidu.waiting", waiting, tags={"hostname": gethostname()})
+    except Exception:
+        log.exception("Could not report the metric vidu.waiting")
+    for name, value in (("polls", polls), ("rate_limited", rate_limited)):
+        if value:
+            _count(name, value)
 
 
 def announce(context: Context, *, seconds: float | None, cost: float | None, **more: Any) -> None:

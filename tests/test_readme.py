@@ -76,6 +76,15 @@ def test_the_dag_of_the_page_on_the_ledger_runs(run_snippet, emulator, ledger):
     assert run_snippet(snippet).states == {"rescue": "success"}
 
 
+def test_the_dags_of_the_page_on_the_api_run(run_snippet, emulator, tmp_path):
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    decorated, own_operator = map(run_snippet, re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert decorated.xcom("videos")["counts"] == {"success": 2}
+    assert {path.name for path in tmp_path.glob("videos/*/*.mp4")} == {"Bergen.mp4", "Porto.mp4"}
+    assert own_operator.states == {"submit": "success", "wait": "success"}
+    assert own_operator.xcom("wait") == emulator.tasks[-1]["url"]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
 def test_every_option_of_the_configuration_is_listed(page):
     listed = set(

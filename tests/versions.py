@@ -13,6 +13,8 @@ FOREVER = getattr(sdk, "NEVER_EXPIRE", None)
 """How long Airflow is to keep the provider's task states; below 3.3 there is neither such a store nor such a value."""
 HAS_TASK_STATE_STORE = FOREVER is not None
 """Whether this Airflow has a task state store (3.3 and newer)."""
+HAS_RETRY_POLICIES = hasattr(sdk, "RetryPolicy")
+"""Whether this Airflow has retry policies (3.3 and newer)."""
 
 
 def dag_bags() -> ModuleType:

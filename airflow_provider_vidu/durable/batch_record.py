@@ -87,11 +87,6 @@ class BatchRecord(StateStore):
         """Start of each submit whose outcome is not in the store, by custom id."""
         self._chunks = 0
 
-    @property
-    def remembers(self) -> bool:
-        """Whether the next try can read the submits of this one."""
-        return self._store is not None
-
     def read(self) -> None:
         """
         Read the attempts that earlier tries stored.

@@ -170,7 +170,8 @@ class Spending:
             f"[vidu] {budget.period}_budget must cover the submit, which costs about ¥{cny_of(units):.8g}, got "
             f"¥{cny_of(budget.units):.8g}, of which ¥{cny_of(spent):.8g} is spent or planned. Nothing was sent or paid "
             f"for it. The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or "
-            "raise the budget."
+            "raise the budget.",
+            resets_at=again.timestamp(),
         )
 
     def withdraw(self, *names: EntryName) -> None:

@@ -63,6 +63,11 @@ class StateStore:
         "again. Set [vidu] ledger to a directory or bucket that all workers share."
     )
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the next try can read what this one stores."""
+        return self._store is not None
+
     def get(self, key: str) -> Any:
         """
         Read the state that earlier tries stored under a key.

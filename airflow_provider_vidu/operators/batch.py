@@ -201,6 +201,7 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         destination: str | None = None,
         mark: str | None = None,
         tasks: Mapping[str, str] | None = None,
+        budget_resets_at: float | None = None,
     ) -> dict[str, Any]:
         """
         Store the videos and write the manifest after the trigger fired.
@@ -211,12 +212,13 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         :param destination: Destination of the videos.
         :param mark: Mark of the records that the operator wrote before it deferred.
         :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
+        :param budget_resets_at: Epoch seconds at which the budget that stopped the submits resets, if one did.
         :return: The manifest's URI and totals.
         :raises AirflowFailException: If the batch failed and no retry can help.
         :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.
         :raises ViduDownloadError: If the destination is temporarily unavailable; a retry can help and pays nothing.
         """
-        return self._new_run(context).complete(event, path, destination, mark, tasks)
+        return self._new_run(context).complete(event, path, destination, mark, tasks, budget_resets_at)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

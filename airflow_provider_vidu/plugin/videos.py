@@ -25,6 +25,7 @@ OPERATORS = (
     "ViduToObjectStorageOperator",
     "ViduGenerateVideoOperator",
     "ViduGenerateBatchOperator",
+    "ViduBatchDecoratedOperator",
 )
 MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
 """XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""

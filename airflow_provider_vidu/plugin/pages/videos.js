@@ -53,7 +53,7 @@ export function facts(instance) {
     name: instance.map_index < 0 ? instance.task_id : `${instance.task_id} [${instance.rendered_map_index ?? instance.map_index}]`,
     state: instance.state,
     over: OVER.includes(instance.state),
-    isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,
+    isBatch: ["ViduGenerateBatchOperator", "ViduBatchDecoratedOperator"].includes(operator) || "manifest" in result,
     submits,
     stores,
     request: shownRequest(request),
