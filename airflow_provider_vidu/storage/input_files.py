@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from airflow_provider_vidu.protocol.audio import audio_data_uri
 from airflow_provider_vidu.protocol.capabilities import (
     LARGE_IMAGE_BYTES,
     MAX_IMAGE_BYTES,
@@ -23,7 +24,6 @@ from airflow_provider_vidu.protocol.capabilities import (
     takes_files,
 )
 from airflow_provider_vidu.protocol.media import (
-    audio_data_uri,
     frame_pair_problem,
     image_data_uri,
     is_cut,

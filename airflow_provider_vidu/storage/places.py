@@ -117,23 +117,35 @@ def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[
                 yield cast("BinaryIO", file)
                 file.seek(0)
                 if path.protocol not in _FILE_SERVERS:
-                    try:
-                        _upload(cast("BinaryIO", file), path)
-                    except FileNotFoundError:
-                        # The client asked once more to complete an upload that was complete: the first answer was lost.
-                        file.seek(0)
-                        _upload(cast("BinaryIO", file), path)
+                    _upload_or_again(cast("BinaryIO", file), path)
                     return
                 beside = path.with_name(f".{uuid.uuid4().hex}.part")
                 try:
-                    _upload(cast("BinaryIO", file), beside)
+                    _upload(cast("BinaryIO", file), beside, PART_BYTES)
                     beside.fs.mv(beside.path, path.path)
                 finally:
                     remove(beside)
 
 
-def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
-    target = path.fs.open(path.path, "wb", block_size=PART_BYTES)
+def _upload_or_again(source: BinaryIO, path: ObjectStoragePath) -> None:
+    part = PART_BYTES
+    try:
+        return _upload(source, path, part)
+    except FileNotFoundError:
+        # The client asked once more to complete an upload that was complete: the first answer was lost.
+        pass
+    except PermissionError:
+        size = source.seek(0, os.SEEK_END)
+        if size < part:
+            raise
+        # A key may permit a PUT but no upload in parts, as one without kms:Decrypt. One part is one PUT.
+        part = size + 1
+    source.seek(0)
+    _upload(source, path, part)
+
+
+def _upload(source: BinaryIO, path: ObjectStoragePath, part: int) -> None:
+    target = path.fs.open(path.path, "wb", block_size=part)
     try:
         # Each write fills one part.
         shutil.copyfileobj(source, target, PART_BYTES)
