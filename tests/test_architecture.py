@@ -30,7 +30,12 @@ FLOORS = [
     {"exceptions", "links"},
 ]
 # These stand beside the house: what each may import.
-BESIDE = {"emulator": {"protocol"}, "get_provider_info": set(), "__init__": set()}
+BESIDE = {
+    "emulator": {"protocol"},
+    "example_dags": {"operators", "sensors", "transfers"},
+    "get_provider_info": set(),
+    "__init__": set(),
+}
 SURFACE = (FLOORS[1] | FLOORS[2]) - {"ledger"}
 MAX_LINES = 300
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -45,7 +45,9 @@ def test_the_form_of_a_connection(page: Page) -> None:
 @pytest.fixture
 def pictures() -> Iterator[str]:
     """Where the example's picture is served, as a shop serves those of its goods."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "example_dags" / "images"))
+    handler = partial(
+        SimpleHTTPRequestHandler, directory=str(ROOT / "airflow_provider_vidu" / "example_dags" / "images")
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -74,7 +76,7 @@ def test_the_tab_of_a_run(bed: AirflowBed, page: Page, pictures: str, tmp_path: 
 
 def _urls(bed: AirflowBed, directory: Path) -> list[str]:
     """Let a few pictures become videos, and return where those are served."""
-    with Image.open(ROOT / "example_dags" / "images" / "lighthouse.jpg") as picture:
+    with Image.open(ROOT / "airflow_provider_vidu" / "example_dags" / "images" / "lighthouse.jpg") as picture:
         red, green, blue = picture.split()
         for number, bands in enumerate([(red, green, blue), (blue, green, red), (green, red, blue)]):
             whole = Image.merge("RGB", bands)
