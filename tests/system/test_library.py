@@ -61,15 +61,15 @@ def test_filters_are_kept_in_the_address_and_can_be_shared(page, run_id, query):
     expect(frame.locator(".totals")).to_contain_text("160")
     frame.get_by_role("combobox", name="State").select_option("failed")
     expect(cards(frame)).to_have_count(11)
-    frame.get_by_label("Prompt or custom id").fill("CLIFF")
+    frame.get_by_label("Prompt or custom id").fill("the CLIFF")
     expect(cards(frame)).to_have_count(4)
     assert set(frame.locator(".card .excerpt").all_inner_texts()) == {"The camera rises above the cliff"}
-    page.wait_for_url(re.compile(r"[?&]text=CLIFF&.*state=failed"))
+    page.wait_for_url(re.compile(r"[?&]text=the%20CLIFF&.*state=failed"))
     page.reload()
     again = page.locator("iframe").element_handle().content_frame()
     settle(again)
     expect(cards(again)).to_have_count(4)
-    expect(again.get_by_label("Prompt or custom id")).to_have_value("CLIFF")
+    expect(again.get_by_label("Prompt or custom id")).to_have_value("the CLIFF")
     again.get_by_role("button", name="Clear filters").click()
     expect(cards(again)).to_have_count(48)
     assert "text=" not in page.url

@@ -28,7 +28,8 @@ export function keep(values) {
   Object.assign(state, values);
   const chosen = Object.entries(CHOICES).filter(([name, [first]]) => state[name] !== first);
   const query = new URLSearchParams({ ...Object.fromEntries(chosen.map(([name]) => [name, state[name]])), ...filters() });
-  const search = `${query}` && `?${query}`;
+  // A "+" in an address stands for itself here, as in Airflow's run ids.
+  const search = `${query}` && `?${query}`.replaceAll("+", "%20");
   history.replaceState(null, "", location.pathname + search);
   if (isFramed) parent.history.replaceState(parent.history.state, "", parent.location.pathname + search);
 }
