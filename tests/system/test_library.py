@@ -139,7 +139,7 @@ def test_failures_are_grouped_with_what_to_do(page, query):
     assert dict(found) == {
         "Content moderation": "6",
         "Capacity of the service": "5",
-        "Lost: links expired": "5",
+        "Lost: can no longer be stored": "5",
         "Uncertain, possibly paid": "6",
     }
     assert "change the prompt or the image" in frame.locator(".advice").first.inner_text()

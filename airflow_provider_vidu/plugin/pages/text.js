@@ -105,7 +105,7 @@ const TEXTS = {
   state: ["State", "状态"],
   stateStored: ["Stored", "已存储"],
   stateRunning: ["Running, or not stored yet", "生成中或尚未存储"],
-  stateGone: ["Lost: links expired", "已丢失：链接已过期"],
+  stateGone: ["Lost: can no longer be stored", "已丢失：无法再存储"],
   since: ["From day", "起始日期"],
   until: ["To day", "结束日期"],
   least: ["Cost from (CNY)", "费用下限（元）"],
@@ -169,7 +169,7 @@ const TEXTS = {
   familyUnknown: ["Unknown reason", "原因未知"],
   adviceUnknown: ["This version does not know the reason; the same request may succeed.", "此版本无法识别该原因；相同请求可能成功。"],
   adviceUncertain: ["The API may have accepted and billed it. Check the usage page of the ModelVerse console before you resubmit it.", "API 可能已接受并计费。重新提交前，请在 ModelVerse 控制台的用量页面核对。"],
-  adviceLost: ["The links have expired, so only a new submit can make the video again. Run ViduRescueOperator every hour to prevent this.", "链接已过期，只能重新提交生成。请每小时运行 ViduRescueOperator 以避免此情况。"],
+  adviceLost: ["The links have expired, or the server does not know the task, so only a new submit can make the video. To prevent this, run ViduRescueOperator every hour.", "链接已过期，或服务器找不到该任务，只能重新提交生成。请每小时运行 ViduRescueOperator 以避免此情况。"],
 };
 
 let language = 0;
