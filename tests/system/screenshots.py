@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from PIL import Image, ImageOps
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Frame, Page, expect
 
 from airflow_provider_vidu.durable.ledger import Ledger
 from dev.airflow_bed import AirflowBed
@@ -90,6 +90,8 @@ def test_the_page_of_all_videos(bed: AirflowBed, page: Page, tmp_path: Path) -> 
     ):
         page.evaluate("settings => Object.assign(localStorage, settings)", {"theme": theme, "i18nextLng": language})
         frame = open_library(page, query)
+        # The server may still read the ledger.
+        expect(frame.locator(".notes .message")).to_have_count(0)
         if name == "library":
             _settled(frame)
         page.screenshot(path=IMAGES / f"{name}.png")
