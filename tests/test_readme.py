@@ -88,7 +88,11 @@ def test_the_dags_of_the_page_on_the_api_run(run_snippet, emulator, tmp_path):
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
 def test_every_option_of_the_configuration_is_listed(page):
     listed = set(
-        re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (?:workers|api-server) \|", (ROOT / page).read_text("utf-8"), re.M)
+        re.findall(
+            r"^\| (`\w+`(?:, `\w+`)*) \| (?:workers|api-server|workers, api-server) \|",
+            (ROOT / page).read_text("utf-8"),
+            re.M,
+        )
     )
     names = {name for names in listed for name in re.findall(r"`(\w+)`", names)}
     assert names == set(get_provider_info()["config"]["vidu"]["options"])

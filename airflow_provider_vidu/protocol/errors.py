@@ -207,3 +207,14 @@ def family_of(error_message: str) -> Family:
     :return: Its family, ``Family.UNKNOWN`` if no pattern matches.
     """
     return next((family for family, pattern in FAMILIES if re.search(pattern, error_message)), Family.UNKNOWN)
+
+
+def family_of_text(text: str) -> Family:
+    """
+    Find the family of a failed generation from the text of its error.
+
+    The text ends with the advice of the family, unless an earlier release wrote it.
+
+    :param text: the reason as the ledger, a manifest or an XCom has it.
+    """
+    return next((family for family in Family if family.advice in text), None) or family_of(text)
