@@ -6,13 +6,25 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+import time
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.durable.entries import day_of, days_before
+from airflow_provider_vidu.durable.ledger import DEFAULT_ZONE, Ledger
 from airflow_provider_vidu.durable.ledger_state import forget_states
-from airflow_provider_vidu.durable.lines import KEYS, OUTCOMES, REPORT, Line, days_of, exact, grouped, lines
+from airflow_provider_vidu.durable.lines import (
+    KEYS,
+    OUTCOMES,
+    REPORT,
+    RESCUE_DAYS,
+    Line,
+    days_of,
+    exact,
+    grouped,
+    lines,
+)
 from airflow_provider_vidu.exceptions import ViduError
 
 
@@ -43,11 +55,20 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        ledger = Ledger(options.ledger, ZoneInfo(options.zone)) if options.ledger else Ledger.configured()
+        ledger = Ledger(options.ledger, options.zone) if options.ledger else Ledger.configured()
         if ledger is None:
             print("There is no ledger: set [vidu] ledger, or pass --ledger.", file=sys.stderr)
             return 2
         if options.command == "prune":
+            today = day_of(time.time(), ledger.zone)
+            kept = min(days_before(today, RESCUE_DAYS), f"{today[:7]}-01")
+            if options.before.isoformat() > kept:
+                print(
+                    f"--before must be {kept} or earlier, got {options.before}: later submits count for the month's "
+                    "budget, or may wait for their videos. Nothing was removed.",
+                    file=sys.stderr,
+                )
+                return 2
             submits, states = prune(ledger, options.before.isoformat())
             print(f"Removed {submits} submits and {states} task states from before {options.before}.")
             return 0
@@ -80,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ledger", default="", help="path or URI of the ledger (default: [vidu] ledger in Airflow's configuration)"
     )
-    parser.add_argument("--zone", default="Asia/Shanghai", help="time zone of --ledger (default: %(default)s)")
+    parser.add_argument("--zone", type=_zone, default=DEFAULT_ZONE, help="time zone of --ledger (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
     first, last = date(1, 1, 1), date(9999, 12, 31)
     for name, text in (
@@ -88,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         ("list", "submits with a given outcome, as CSV"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("--since", type=date.fromisoformat, default=first, help="first day, such as 2026-11-01")
-        command.add_argument("--until", type=date.fromisoformat, default=last, help="last day")
+        command.add_argument("--since", type=_day, default=first, help="first day, such as 2026-11-01")
+        command.add_argument("--until", type=_day, default=last, help="last day")
         if name == "report":
             command.add_argument(
                 "--by", type=_keys, default=[], help=f"columns to sum by, separated by commas: {', '.join(KEYS)}"
@@ -100,8 +121,22 @@ def _parser() -> argparse.ArgumentParser:
             # The option's former name keeps working.
             command.add_argument("--state", dest="outcome", action="append", choices=OUTCOMES, help=argparse.SUPPRESS)
     command = commands.add_parser("prune", help="remove the submits from before a day")
-    command.add_argument("--before", type=date.fromisoformat, required=True, help="first day to keep")
+    command.add_argument("--before", type=_day, required=True, help="first day to keep")
     return parser
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise argparse.ArgumentTypeError(f"must be a time zone such as {DEFAULT_ZONE}, got {text}") from None
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a day such as 2026-11-01, got {text}") from None
 
 
 def _keys(text: str) -> list[str]:

@@ -7,14 +7,15 @@ import csv
 import io
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_vidu.durable.entries import Ending, Entry
+from airflow_provider_vidu.durable.entries import Ending, Entry, day_of, days_before
 from airflow_provider_vidu.ledger import main
 
-NIGHT = datetime(2026, 11, 27, 18, tzinfo=UTC).timestamp()
+NIGHT = datetime(2026, 6, 27, 18, tzinfo=UTC).timestamp()
 DAY = 24 * 3600
 
 
@@ -49,7 +50,7 @@ def test_a_report_has_one_line_for_each_paid_submit(capsys):
     found = rows(capsys, "report")
     assert len(found) == 5
     assert found[0] == {
-        "time": "2026-11-26T18:00:01Z",
+        "time": "2026-06-26T18:00:01Z",
         "dag": "shop",
         "run": "run",
         "task": "make",
@@ -71,7 +72,7 @@ def test_a_report_has_one_line_for_each_paid_submit(capsys):
 SUMS = {
     "by day": (
         ["--by", "day"],
-        [["2026-11-27", "2", "4", "1.56", "0"], ["2026-11-28", "3", "2.5", "0.62", "1"]],
+        [["2026-06-27", "2", "4", "1.56", "0"], ["2026-06-28", "3", "2.5", "0.62", "1"]],
     ),
     "by dag and model": (
         ["--by", "dag,model"],
@@ -82,9 +83,9 @@ SUMS = {
             ["shop", "viduq2-turbo", "1", "0", "1.25", "0"],
         ],
     ),
-    "since a day": (["--since", "2026-11-28", "--by", "day"], [["2026-11-28", "3", "2.5", "0.62", "1"]]),
+    "since a day": (["--since", "2026-06-28", "--by", "day"], [["2026-06-28", "3", "2.5", "0.62", "1"]]),
     "until a day": (
-        ["--until", "2026-11-27", "--by", "outcome"],
+        ["--until", "2026-06-27", "--by", "outcome"],
         [["failed", "1", "0", "1.25", "0"], ["stored", "1", "4", "0.31", "0"]],
     ),
     "of another year": (["--since", "2027-01-01", "--by", "day"], []),
@@ -113,15 +114,32 @@ def test_a_list_is_of_some_outcomes(capsys, outcomes, ids, option):
 
 
 def test_what_is_old_is_pruned(capsys, filled):
-    assert main(["prune", "--before", "2026-11-28"]) == 0
-    assert capsys.readouterr().out == "Removed 2 submits and 0 task states from before 2026-11-28.\n"
+    assert main(["prune", "--before", "2026-06-28"]) == 0
+    assert capsys.readouterr().out == "Removed 2 submits and 0 task states from before 2026-06-28.\n"
     assert [row["vidu_task_id"] for row in rows(capsys, "report")] == ["task-3", "", "task-5"]
     assert (filled.ending("task-1"), filled.accepted("1" * 64)) == (None, [])
 
 
+def test_what_still_counts_or_waits_is_not_pruned(capsys, filled):
+    today = day_of(time.time(), filled.zone)
+    assert main(["prune", "--before", today]) == 2
+    kept = min(days_before(today, 3), f"{today[:7]}-01")
+    assert capsys.readouterr().err == (
+        f"--before must be {kept} or earlier, got {today}: later submits count for the month's budget, or may wait for "
+        "their videos. Nothing was removed.\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["report", "--by", "mood"], ["report", "--since", "yesterday"], ["prune"], ["list", "--outcome", "new"], []],
+    [
+        ["report", "--by", "mood"],
+        ["report", "--since", "yesterday"],
+        ["--zone", "Mars", "report"],
+        ["prune"],
+        ["list", "--outcome", "new"],
+        [],
+    ],
 )
 def test_a_wrong_option_is_refused_with_the_usage(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
@@ -144,4 +162,4 @@ def test_a_ledger_that_cannot_be_read_is_an_error(capsys):
 def test_it_runs_as_a_command(filled):
     command = [sys.executable, "-m", "airflow_provider_vidu.ledger", "--ledger", filled.root, "report", "--by", "day"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "2026-11-28,3,2.5,0.62,1"
+    assert ended.stdout.splitlines()[-1] == "2026-06-28,3,2.5,0.62,1"

@@ -13,16 +13,16 @@ from airflow_provider_vidu.batch.messages import without_video
 from airflow_provider_vidu.batch.results import LastAnswer, poll_all, without_a_video
 from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
-from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of
+from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of, days_before
 from airflow_provider_vidu.durable.ledger import Ledger
-from airflow_provider_vidu.durable.lines import ON_ITS_WAY_SECONDS
+from airflow_provider_vidu.durable.lines import ON_ITS_WAY_SECONDS, RESCUE_DAYS
 from airflow_provider_vidu.durable.spending import note_accepted, note_end
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.batch import NOT_STORED, UNCERTAIN
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS
-from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS, TaskState, TaskStatus
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.sidecar import Origin
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import Logger
 
-DAYS = 3
-"""Days of entries to read: a link lives for 24 hours, and a generation may take hours."""
-_DAY_SECONDS = 24 * 3600
 _OVER = ("success", "failed")
 
 
@@ -106,7 +103,7 @@ class Rescue:
         for vidu_conn_id, candidates in by_connection.items():
             found += self._rescued(vidu_conn_id, candidates)
         news = [record for record in found if record.outcome != UNCERTAIN]
-        uri = manifests.write(manifests.default_name(self._destination, self._context), found) if news else None
+        uri = self._written(found) if news else None
         totals = {**manifests.totals(uri or "", found), "manifest": uri}
         self._log.info("Rescued: %s", totals)
         if lost := [record for record in found if record.outcome == LOST]:
@@ -118,10 +115,15 @@ class Rescue:
             )
         return totals
 
+    def _written(self, found: list[Record]) -> str:
+        path, names = manifests.default_name(self._destination, self._context), {record.custom_id for record in found}
+        # An earlier try of this run may have listed losses, which have an end now.
+        return manifests.write(path, [*(one for one in manifests.read(path) if one.custom_id not in names), *found])
+
     def _open(self) -> list[Candidate]:
         """List the entries of the last days without an end."""
-        today = time.time()
-        days = [day_of(today - number * _DAY_SECONDS, self._ledger.zone) for number in range(DAYS)]
+        today = day_of(time.time(), self._ledger.zone)
+        days = [days_before(today, number) for number in range(RESCUE_DAYS)]
         groups = [group for day in days for group in self._ledger.groups(day)]
         candidates = [
             Candidate(name, entry)
@@ -146,7 +148,9 @@ class Rescue:
             elif isinstance(status, TaskStatus) and status.state is TaskState.FAILURE:
                 note_end(vidu_task_id, Ending(ENDED_FAILED, reason=status.reason), self._log)
             elif isinstance(status, ViduTaskNotFoundError) and answer.believed:
-                found.append(self._gone(one, str(status)))
+                found.append(self._unknown(one, str(status)))
+            elif isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS:
+                found.append(one.record(NOT_STORED, "It succeeded, but the API returned no URLs."))
             elif isinstance(status, ViduError):
                 found.append(without_a_video(one.record(NOT_STORED), status)._replace(outcome=NOT_STORED))
         return [*found, *self._stored(vidu_conn_id, ready, by_id)]
@@ -184,8 +188,16 @@ class Rescue:
             else:
                 yield one.record(NOT_STORED, str(files))
 
+    def _unknown(self, one: Candidate, reason: str) -> Record:
+        if time.time() - one.name.begun_at / 1000 > RESULT_LIFETIME_SECONDS:
+            return self._gone(one, reason)
+        # Its links are alive where it exists, so a wrong host or key must not end the attempts to store it.
+        return one.record(NOT_STORED, f"{reason} Check the connection {one.entry.vidu_conn_id}.")
+
     def _gone(self, one: Candidate, reason: str) -> Record:
-        note_end(one.entry.vidu_task_id, Ending(GONE, reason=reason), self._log)
+        # Another task may have stored it while this one waited for answers.
+        if self._ledger.ending(one.entry.vidu_task_id) is None:
+            note_end(one.entry.vidu_task_id, Ending(GONE, reason=reason), self._log)
         return one.record(LOST, reason)
 
     def _is_forgotten(self, entry: Entry, status: TaskStatus) -> bool:

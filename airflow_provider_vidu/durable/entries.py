@@ -189,16 +189,18 @@ class Ending(NamedTuple):
     :param files: URIs of the stored files.
     :param video_seconds: length of the video, ``None`` if unknown.
     :param reason: why there is no video, empty if there is one.
+    :param sizes: bytes of the files in the same order, empty if unknown.
     """
 
     outcome: str
     files: tuple[str, ...] = ()
     video_seconds: float | None = None
     reason: str = ""
+    sizes: tuple[int, ...] = ()
 
     def content(self) -> dict[str, Any]:
         """Return the object to store: JSON types only."""
-        return {"version": SCHEMA_VERSION, **self._asdict(), "files": list(self.files)}
+        return {"version": SCHEMA_VERSION, **self._asdict(), "files": list(self.files), "sizes": list(self.sizes)}
 
     @classmethod
     def read(cls, content: Any) -> Ending | None:
@@ -211,11 +213,13 @@ class Ending(NamedTuple):
         if not isinstance(content, Mapping) or not isinstance(content.get("outcome"), str):
             return None
         files, seconds, reason = content.get("files"), content.get("video_seconds"), content.get("reason")
+        sizes = content.get("sizes")
         return cls(
             content["outcome"],
             tuple(file for file in files if isinstance(file, str)) if isinstance(files, list) else (),
             seconds if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
             reason if isinstance(reason, str) else "",
+            tuple(size for size in sizes if type(size) is int) if isinstance(sizes, list) else (),
         )
 
 
@@ -256,6 +260,17 @@ def day_of(seconds: float, zone: ZoneInfo) -> str:
     :return: a day as ``2026-11-27``.
     """
     return datetime.fromtimestamp(seconds, zone).date().isoformat()
+
+
+def days_before(day: str, count: int) -> str:
+    """
+    Count days back in the calendar, where a day may have 23 or 25 hours.
+
+    :param day: a day as ``2026-11-27``.
+    :param count: the number of days.
+    :return: the earlier day.
+    """
+    return (datetime.fromisoformat(day).date() - timedelta(days=count)).isoformat()
 
 
 def total(names: Iterable[EntryName]) -> int:

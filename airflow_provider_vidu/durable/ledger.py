@@ -143,6 +143,9 @@ class Ledger(Objects):
             if group:
                 # The others first, so that they count at any moment.
                 self._put_group(list(group), group)
+            if len(group) == 1 and (entry := next(iter(group.values()))).vidu_task_id:
+                # Look-ups find an entry that is alone in its object only by its request.
+                self.put(next(iter(group)).accepted, entry.content())
         except ViduStateError as error:
             log.warning("Some intents could not be removed and count as spent: %s", error)
             return

@@ -20,6 +20,8 @@ LOST = "lost"
 FAMILIES = (*(family.value for family in Family), UNCERTAIN, LOST)
 ON_ITS_WAY_SECONDS = 600.0
 """Age from which an intent without a task is a submit of unknown outcome."""
+RESCUE_DAYS = 3
+"""Days whose paid videos may still be stored: a link lives for 24 hours, and a generation may take hours."""
 
 
 class Line(NamedTuple):

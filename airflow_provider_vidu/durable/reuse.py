@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import DIGITS, STORED, Entry, EntryName, day_of
+from airflow_provider_vidu.durable.entries import DIGITS, STORED, Entry, EntryName, day_of, days_before
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.polling import Outcome, Watch
@@ -26,7 +26,6 @@ the ledger.
 A POST takes seconds. An older intent without a task belongs to a submit whose outcome is unknown.
 """
 _CANDIDATES = 5
-_DAY_SECONDS = 24 * 3600
 
 Group = tuple[EntryName, ...]
 """The names of all entries of an object."""
@@ -93,8 +92,8 @@ class Reuse:
         return each(lambda request: self._find(request, recent.get(request[:DIGITS], ())), requests)
 
     def _groups_of_two_days(self) -> list[Group]:
-        now = time.time()
-        today, yesterday = (day_of(now - seconds, self._ledger.zone) for seconds in (0, _DAY_SECONDS))
+        today = day_of(time.time(), self._ledger.zone)
+        yesterday = days_before(today, 1)
         if yesterday not in self._yesterday:
             self._yesterday = {yesterday: self._ledger.groups(yesterday)}
         return [*self._yesterday[yesterday], *self._ledger.groups(today)]
@@ -107,7 +106,7 @@ class Reuse:
             entry = self._entry(place)
             if entry.vidu_task_id:
                 self._seen.add(place[0])
-                if found := self._usable(entry.vidu_task_id):
+                if found := self._usable(entry.vidu_task_id, place[0].begun_at / 1000):
                     return found
         return None
 
@@ -115,19 +114,20 @@ class Reuse:
         name, group = place
         return self._ledger.entries(group)[group.index(name)]
 
-    def _usable(self, vidu_task_id: str) -> Reusable | None:
+    def _usable(self, vidu_task_id: str, begun_at: float) -> Reusable | None:
         ending = self._ledger.ending(vidu_task_id)
-        if ending and ending.outcome == STORED and self._takes_files and ending.files and are_there(ending.files):
+        is_stored = ending is not None and ending.outcome == STORED and bool(ending.files)
+        if ending and is_stored and self._takes_files and are_there(ending.files, ending.sizes):
             return Reusable(vidu_task_id, ending.files, ending.video_seconds)
         if ending and ending.outcome != STORED:
             return None
-        return Reusable(vidu_task_id) if self._can_be_awaited(vidu_task_id) else None
+        return Reusable(vidu_task_id) if self._can_be_awaited(vidu_task_id, begun_at) else None
 
-    def _can_be_awaited(self, vidu_task_id: str) -> bool:
+    def _can_be_awaited(self, vidu_task_id: str, begun_at: float) -> bool:
         from airflow_provider_vidu.hooks.poll import poll
 
         now = time.time()
-        watch = Watch(vidu_task_id, poll_interval=1, started_at=now, deadline=float("inf"))
+        watch = Watch(vidu_task_id, poll_interval=1, started_at=begun_at, deadline=float("inf"))
         verdict = poll(watch, self._vidu_conn_id, self._log)
         status = watch.last_answer
         if not isinstance(status, TaskStatus):

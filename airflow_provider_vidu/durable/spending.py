@@ -8,7 +8,17 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_vidu.durable.entries import Budget, Ending, Entry, EntryName, cny_of, fitting, total, units_of
+from airflow_provider_vidu.durable.entries import (
+    Budget,
+    Ending,
+    Entry,
+    EntryName,
+    cny_of,
+    day_of,
+    fitting,
+    total,
+    units_of,
+)
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.objects import SECTION
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduRequestError, ViduStateError
@@ -156,9 +166,11 @@ class Spending:
         return count, refused, is_final
 
     def _before(self, day: str) -> int:
-        """Sum the other days of the month, once: they hardly change."""
+        """Sum the other days of the month, once: they hardly change, except around midnight."""
         assert self.ledger is not None  # noqa: S101 - for the type checker
-        if day not in self._earlier_days:
+        now = time.time()
+        is_quiet = all(day_of(one, self.ledger.zone) == day for one in (now, now - SETTLED_SECONDS))
+        if day not in self._earlier_days or not is_quiet:
             names = self.ledger.spent(day[:7])
             self._earlier_days = {day: total(name for name in names if name.day != day)}
         return self._earlier_days[day]
@@ -166,11 +178,13 @@ class Spending:
     def _error(self, budget: Budget, day: str, spent: int, units: int) -> ViduBudgetError:
         assert self.ledger is not None  # noqa: S101 - for the type checker
         again = budget.begins_again(day, self.ledger.zone)
+        step = f"The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise it."
+        if units > budget.units:
+            step = "No reset helps, since this submit alone costs more: raise the budget, or make a cheaper request."
         return ViduBudgetError(
             f"[vidu] {budget.period}_budget must cover the submit, which costs about ¥{cny_of(units):.8g}, got "
             f"¥{cny_of(budget.units):.8g}, of which ¥{cny_of(spent):.8g} is spent or planned. Nothing was sent or paid "
-            f"for it. The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or "
-            "raise the budget.",
+            f"for it. {step}",
             resets_at=again.timestamp(),
         )
 

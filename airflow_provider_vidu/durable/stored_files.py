@@ -149,7 +149,11 @@ class StoredFiles:
         :param files: URIs of the files.
         :param video_seconds: length of the video, ``None`` if unknown.
         """
-        note_end(task_id, Ending(STORED, tuple(files), video_seconds), self._log)
+        with self._lock:
+            known = {file["uri"]: file["size"] for file in self._files.get(task_id, ())}
+        sizes = tuple(known[file] for file in files if isinstance(known.get(file), int))
+        is_known = len(sizes) == len(files)
+        note_end(task_id, Ending(STORED, tuple(files), video_seconds, sizes=sizes if is_known else ()), self._log)
 
     def _is_usable(self) -> bool:
         if not self._is_off:

@@ -231,9 +231,10 @@ class Submit:
         )
         try:
             self._log.info("Accepted as Vidu task %s, request id %s", vidu_task_id, submission.request_id or "none")
+            # First, since the API server of the others may be down: without it, the submit stays uncertain.
+            self._spending.accept({entry: vidu_task_id} if entry else {})
             self._push(known if stored else {"vidu_task_id": vidu_task_id, **known})
             count_submission(cost.price_cny)
-            self._spending.accept({entry: vidu_task_id} if entry else {})
         except (Exception, AirflowTaskTimeout):
             self._log.exception("Could not record the request id of Vidu task %s", vidu_task_id)
         return Submitted(self._record, attempt)

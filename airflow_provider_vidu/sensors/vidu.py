@@ -252,7 +252,12 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
         if outcome.status == TIMEOUT:
             raise AirflowSensorTimeout(outcome.message)
         if outcome.status == FAILED:
+            from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
+            from airflow_provider_vidu.durable.entries import Ending
+            from airflow_provider_vidu.durable.spending import note_end
+
             count_failure()
+            note_end(str(self.vidu_task_id), Ending(ENDED_FAILED, reason=outcome.message), self.log)
         raise AirflowFailException(outcome.message)
 
     def _raise(self, context: Context, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:

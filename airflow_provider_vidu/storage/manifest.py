@@ -212,15 +212,17 @@ def _is_there(record: Record, is_replaced: Callable[[str, str, Mapping[str, Any]
     return all(stat and not is_replaced(record.task_id, file, stat) for file, stat in stats)
 
 
-def are_there(files: Sequence[str]) -> bool:
+def are_there(files: Sequence[str], sizes: Sequence[int] = ()) -> bool:
     """
-    Check whether all files of a video exist.
+    Check whether all files of a video exist, and no other video has replaced them.
 
     :param files: their URIs.
+    :param sizes: their bytes in the same order, empty (default) if unknown.
     :raises ViduDownloadError: if a store cannot be read. Nothing was sent.
     """
     with _before_paying():
-        return all(map(exists, files))
+        found = [places.file_at(places.located(file)) for file in files]
+    return all(found) and (not sizes or [stat.get("size") for stat in found if stat] == list(sizes))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk.execution_time.comms import DagRunStateResult
 
+from airflow_provider_vidu.batch import rescue
 from airflow_provider_vidu.durable.entries import Ending, Entry, day_of
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
@@ -121,13 +122,55 @@ def test_a_failed_generation_is_noted_and_never_polled_again(emulator, ledger, v
 
 
 def test_what_is_beyond_rescue_is_named_once_with_its_cost(emulator, ledger, videos, monkeypatch, capfd):
-    vidu_task_id = abandoned(ledger)
+    vidu_task_id = abandoned(ledger, ago=25 * 3600)
     emulator.control("POST", "reset")
     totals = rescued(videos)
     assert (totals["counts"], totals["estimated_cost"]) == ({"lost": 1}, 0.31)
     assert ledger.ending(vidu_task_id).outcome == "gone"
     assert "Paid, but the links have expired: dag/deleted/submit: lost: " in capfd.readouterr().out
     assert rescued(videos)["counts"] == {}
+
+
+def test_a_task_that_a_wrong_host_or_key_does_not_know_is_not_given_up(emulator, ledger, videos):
+    vidu_task_id = abandoned(ledger)
+    emulator.control("POST", "reset")
+    with pytest.raises(AirflowException, match=r"Check the connection vidu_default\."):
+        rescued(videos)
+    assert ledger.ending(vidu_task_id) is None
+
+
+def test_a_video_that_another_task_stored_meanwhile_is_not_given_up(emulator, ledger, videos, monkeypatch):
+    vidu_task_id, asked_for = abandoned(ledger, ago=25 * 3600), rescue.poll_all
+    emulator.control("POST", "reset")
+
+    def polled(*given):
+        ledger.end(vidu_task_id, Ending("stored", ("s3://b/1.mp4",)))
+        return asked_for(*given)
+
+    monkeypatch.setattr(rescue, "poll_all", polled)
+    rescued(videos)
+    assert ledger.ending(vidu_task_id).outcome == "stored"
+
+
+def test_a_success_without_a_link_is_left_to_a_retry(emulator, ledger, videos):
+    vidu_task_id = abandoned(ledger)
+    emulator.arm({"on": "status", "fault": "no_urls", "times": None})
+    with pytest.raises(AirflowException, match="the API returned no URLs"):
+        rescued(videos)
+    assert ledger.ending(vidu_task_id) is None
+
+
+def test_a_retry_keeps_the_losses_of_the_first_try_in_the_manifest(emulator, ledger, videos):
+    abandoned(ledger, "lost", run_id="over", ago=25 * 3600)
+    emulator.control("POST", "reset")
+    abandoned(ledger)
+    emulator.arm({"on": "download", "fault": "error", "status": 500, "times": None})
+    with pytest.raises(AirflowException, match=r"1 paid videos could not be stored"):
+        rescued(videos)
+    emulator.control("DELETE", "faults")
+    assert rescued(videos)["counts"] == {"success": 1}
+    found = {line["custom_id"]: line["outcome"] for line in lines(videos)}
+    assert found == {"dag/over/submit": "lost", "dag/deleted/submit": "success"}
 
 
 def test_a_link_that_has_expired_is_tried_before_it_is_given_up(emulator, ledger, videos, monkeypatch):

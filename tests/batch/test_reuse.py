@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol import response
+from airflow_provider_vidu.protocol.request import build, fingerprint
 from tests.batch.nights import context, night, submitted
 from tests.quick import QUICK, Store, asked, context_of, deferred, lines, many, outcomes, posts
 
@@ -107,6 +109,26 @@ def test_a_video_that_is_no_more_is_paid_again(emulator, tmp_path, ledger, monke
     second = generated(tmp_path / "second", reuse=True)
     assert second["task_id"] != first["task_id"]
     assert len(posts(emulator)) == 2
+
+
+def test_a_file_that_another_video_has_replaced_is_not_taken(emulator, tmp_path):
+    hero = {"destination": tmp_path / "hero.mp4", "reuse": True}
+    first = generated(**hero)
+    stored = (tmp_path / "hero.mp4").read_bytes()
+    generated(**hero, duration=2)
+    assert (tmp_path / "hero.mp4").read_bytes() != stored
+    assert generated(**hero)["task_id"] == first["task_id"]
+    assert (tmp_path / "hero.mp4").read_bytes() == stored
+    assert len(posts(emulator)) == 2
+
+
+def test_a_task_that_the_server_no_longer_knows_is_paid_again(emulator, ledger):
+    request = fingerprint(build("text2video", "viduq2", {"prompt": "a kite", "duration": 1, "resolution": "540p"}), "")
+    name = ledger.name(time.time() - 3600, 0.31, request)
+    ledger.intend({name: Entry("other", "run", "task", -1, "", "vidu_default", {})})
+    ledger.accept({name: "forgotten"})
+    assert submitted(reuse=True)[0] == emulator.tasks[0]["task_id"]
+    assert len(posts(emulator)) == 1
 
 
 def test_a_stored_video_whose_file_is_gone_is_fetched_again_while_its_link_lives(emulator, tmp_path):

@@ -16,6 +16,7 @@ from airflow_provider_vidu.durable.entries import (
     EntryName,
     cny_of,
     day_of,
+    days_before,
     ended,
     fitting,
     names_in,
@@ -45,6 +46,19 @@ def test_a_name_says_when_how_much_and_what():
     assert spent_at([NAME]) == f"spent/2026-11/2026-11-27/{STEM}.json"
     assert NAME.accepted == f"requests/{REQUEST}/{STEM}.json"
     assert ended("../a b") == "ended/___a_b.json"
+
+
+@pytest.mark.parametrize(
+    ("day", "count", "earlier"),
+    [
+        ("2026-03-01", 1, "2026-02-28"),
+        ("2026-01-01", 1, "2025-12-31"),
+        ("2026-03-30", 1, "2026-03-29"),
+        ("2026-10-26", 2, "2026-10-24"),
+    ],
+)
+def test_days_are_counted_in_the_calendar(day, count, earlier):
+    assert days_before(day, count) == earlier
 
 
 def test_a_name_is_never_longer_than_a_file_system_permits():
@@ -96,7 +110,7 @@ def test_an_entry_of_another_version_is_read_as_far_as_it_goes(content, entry):
     assert Entry.read(content) == entry
 
 
-ENDING = Ending("stored", ("file:///a.mp4", "s3://b/c.mp4"), 4.0, "")
+ENDING = Ending("stored", ("file:///a.mp4", "s3://b/c.mp4"), 4.0, "", (1000, 2000))
 
 
 @pytest.mark.parametrize(

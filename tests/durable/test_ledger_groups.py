@@ -53,6 +53,7 @@ def test_what_was_not_accepted_is_taken_out_of_its_object(any_ledger):
     any_ledger.withdraw([first])
     assert any_ledger.groups(DAY) == [(third,)]
     assert entry_in(any_ledger, third) == of(2)._replace(vidu_task_id="task-3")
+    assert any_ledger.accepted(third.request) == [third]
     any_ledger.withdraw([third])
     assert any_ledger.groups(DAY) == []
 

@@ -66,7 +66,8 @@ class Pushed(dict):
 
 def executed(store: Store, error: BaseException | None = None, **arguments: object):
     pushed = Pushed(error)
-    ti = SimpleNamespace(max_tries=1, xcom_push=pushed.xcom_push)
+    names = {"dag_id": "dag", "run_id": "run", "task_id": "submit", "map_index": -1}
+    ti = SimpleNamespace(max_tries=1, xcom_push=pushed.xcom_push, **names)
     operator = ViduSubmitOperator(task_id="submit", **(QUICK | arguments))
     return operator.execute({"ti": ti, "task_state_store": store}), pushed
 
@@ -97,6 +98,12 @@ def test_an_accepted_task_whose_request_id_cannot_be_pushed_is_returned(emulator
     task_id, pushed = executed(Store(), error)
     assert task_id == emulator.tasks[0]["task_id"]
     assert "request_id" not in pushed
+
+
+def test_the_ledger_has_an_accepted_task_even_if_nothing_can_be_pushed(emulator, ledger):
+    task_id, _ = executed(Store(), AWAY)
+    (group,) = [group for month in ledger.months() for group in ledger.groups(month)]
+    assert [entry.vidu_task_id for entry in ledger.entries(group)] == [task_id]
 
 
 def test_a_delivery_that_cannot_be_stored_is_told_as_what_a_clear_does(emulator, capfd):
