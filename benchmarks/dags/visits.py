@@ -38,5 +38,5 @@ with DAG("visits", schedule=None, max_active_runs=100, max_active_tasks=100):
             {"custom_id": f"{number:04}", "prompt": f"{{{{ run_id }}}} {number}", **ASKED}
             for number in range(int(os.environ.get("BENCHMARK_BATCH", "1")))
         ],
-        destination=f"{HOME}/{{{{ run_id }}}}/{{custom_id}}.mp4",
+        destination="{{ dag_run.conf.place }}/{{ run_id }}/{custom_id}.mp4",
     )
