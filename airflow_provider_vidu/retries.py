@@ -7,7 +7,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduSubmissionUncertainError
+from airflow_provider_vidu.exceptions import ViduAuthError, ViduBudgetError, ViduError, ViduSubmissionUncertainError
+from airflow_provider_vidu.protocol.pauses import LONGEST_RETRY_AFTER
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -33,7 +34,8 @@ class ViduRetryPolicy(RetryPolicy):
     - A wrong request, a refusal, a wrong key or connection and an uncertain submit fail the task at once. An uncertain
       submit of an operator with ``on_uncertain="resubmit"`` is left to Airflow.
     - A rate limit, a network failure or an unavailable store is retried after the task's own ``retry_delay``, or later
-      if the API's Retry-After says so.
+      if the API's Retry-After says so; by at most a minute for a paid task, whose links expire. A key that the API
+      refuses for a paid task is left to Airflow.
     - A spent budget is retried when it resets. A batch waits for that only if a retry can help no other item before.
     - Airflow's own rule applies to every other error. If no retry can help, the operators raise
       ``AirflowFailException``, for which Airflow asks no policy.
@@ -56,6 +58,10 @@ class ViduRetryPolicy(RetryPolicy):
         is_resubmitted = getattr(task, "on_uncertain", "fail") == "resubmit"
         if not isinstance(error, ViduError) or (isinstance(error, ViduSubmissionUncertainError) and is_resubmitted):
             return RetryDecision.default()
+        paid_task_id = getattr(error, "vidu_task_id", None)
+        if paid_task_id and isinstance(error, ViduAuthError):
+            # A gateway may refuse a key for a moment, and the links of a paid task expire before a person acts.
+            return RetryDecision.default()
         name = type(error).__name__
         if not error.retry_can_help:
             return RetryDecision.fail(f"{name}: a retry cannot help before a person acts.")
@@ -63,6 +69,8 @@ class ViduRetryPolicy(RetryPolicy):
             pause = (error.resets_at or 0.0) - time.time()
         else:
             pause = getattr(error, "retry_after", None) or 0.0
+            # The links of a paid task expire, so a retry must not come a day later.
+            pause = min(pause, LONGEST_RETRY_AFTER) if paid_task_id else pause
         delay = timedelta(seconds=max(0.0, pause))
         # The task's own delay may grow with each try; a decision without a delay keeps that.
         if delay <= getattr(task, "retry_delay", timedelta(0)):

@@ -14,6 +14,7 @@ from airflow.sdk import RetryAction
 
 from airflow_provider_vidu import exceptions
 from airflow_provider_vidu.exceptions import (
+    ViduAuthError,
     ViduBudgetError,
     ViduRateLimitError,
     ViduRefusedError,
@@ -49,6 +50,11 @@ def test_a_retry_follows_with_the_tasks_own_delay_or_not_at_all(name, can_help):
 )
 def test_a_retry_follows_no_earlier_than_the_api_says(seconds, delay):
     assert decided(ViduRateLimitError("slow down", retry_after=seconds)) == (RETRY, delay)
+
+
+def test_the_links_of_a_paid_task_do_not_expire_before_its_retry():
+    assert decided(ViduRateLimitError("slow down", retry_after=86_400.0, vidu_task_id="task-1")) == (RETRY, None)
+    assert decided(ViduAuthError("refused", vidu_task_id="task-1")) == (DEFAULT, None)
 
 
 def test_a_retry_follows_no_earlier_than_the_budget_resets():

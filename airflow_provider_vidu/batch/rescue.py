@@ -117,8 +117,13 @@ class Rescue:
 
     def _written(self, found: list[Record]) -> str:
         path, names = manifests.default_name(self._destination, self._context), {record.custom_id for record in found}
-        # An earlier try of this run may have listed losses, which have an end now.
-        return manifests.write(path, [*(one for one in manifests.read(path) if one.custom_id not in names), *found])
+        try:
+            # An earlier try of this run may have listed losses, which have an end now.
+            before = [record for record in manifests.read(path) if record.custom_id not in names]
+        except ViduDownloadError as error:
+            self._log.warning("Could not read the manifest of an earlier try, so a new one replaces it: %s", error)
+            before = []
+        return manifests.write(path, [*before, *found])
 
     def _open(self) -> list[Candidate]:
         """List the entries of the last days without an end."""

@@ -29,7 +29,7 @@ from airflow_provider_vidu.plugin.videos import OPERATORS, short_value
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
 
 DAYS = 30
-_BATCH = "ViduGenerateBatchOperator"
+_BATCHES = ("ViduGenerateBatchOperator", "ViduBatchDecoratedOperator")
 _KEYS = ("vidu_request", "return_value", "vidu_task_id", "vidu_failure")
 
 
@@ -93,7 +93,7 @@ class AirflowLines:
         for task in tasks:
             videos[task.vidu_task_id].append(task)
         for task in tasks:
-            if task.operator == _BATCH:
+            if task.operator in _BATCHES:
                 if ending := _end_of_batch(task):
                     yield self._kept_one(task, [], ending, task.result.get("estimated_cost"))
             elif "vidu_request" in task.xcoms:
@@ -142,7 +142,7 @@ def _tasks(since: float) -> Iterable[_Task]:
         .where(
             pushed,
             XComModel.key.in_(_KEYS),
-            or_(XComModel.dag_run_id.in_(select(submits.c.dag_run_id)), TaskInstance.operator == _BATCH),
+            or_(XComModel.dag_run_id.in_(select(submits.c.dag_run_id)), TaskInstance.operator.in_(_BATCHES)),
         )
         .execution_options(yield_per=1000)
     )

@@ -14,11 +14,12 @@ from airflow.sdk.execution_time.comms import DagRunStateResult
 
 from airflow_provider_vidu.batch import rescue
 from airflow_provider_vidu.durable.entries import Ending, Entry, day_of
-from airflow_provider_vidu.exceptions import ViduRequestError
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.protocol import response
 from airflow_provider_vidu.protocol.request import build, fingerprint
+from airflow_provider_vidu.storage import manifest
 from dev.emulator_client import KEY
 from tests.quick import Store, asked, deferred, lines, many, tried
 
@@ -171,6 +172,18 @@ def test_a_retry_keeps_the_losses_of_the_first_try_in_the_manifest(emulator, led
     assert rescued(videos)["counts"] == {"success": 1}
     found = {line["custom_id"]: line["outcome"] for line in lines(videos)}
     assert found == {"dag/over/submit": "lost", "dag/deleted/submit": "success"}
+
+
+def test_a_manifest_that_cannot_be_read_is_replaced(emulator, ledger, videos, monkeypatch, capfd):
+    def away(path):
+        raise ViduDownloadError("The store is away.")
+
+    abandoned(ledger)
+    monkeypatch.setattr(manifest, "read", away)
+    assert rescued(videos)["counts"] == {"success": 1}
+    assert "Could not read the manifest of an earlier try, so a new one replaces it: The store is away." in (
+        capfd.readouterr().out
+    )
 
 
 def test_a_link_that_has_expired_is_tried_before_it_is_given_up(emulator, ledger, videos, monkeypatch):
