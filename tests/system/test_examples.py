@@ -111,7 +111,7 @@ def test_new_videos_start_the_dag_that_publishes_them(ends, bed, emulator, tmp_p
 
 def test_a_video_whose_run_was_deleted_is_rescued(ends, bed, emulator, tmp_path):
     dag_id = "example_vidu_img2video"
-    # The emulator has forgotten the tasks of earlier tests, and a rescue fails for a day before it gives up such a task.
+    # The emulator has forgotten the tasks of earlier tests, which a rescue gives up only after a day.
     shutil.rmtree(Path(bed.env["AIRFLOW__VIDU__LEDGER"]) / "spent", ignore_errors=True)
     emulator.hold()
     run_id = bed.trigger(dag_id, {"destination": (tmp_path / "never").as_uri()})
