@@ -31,7 +31,7 @@ def follow_link(page: Page, dag_id: str, run_id: str, task_id: str, map_index: i
     """
     path = _page_of(dag_id, run_id, task_id, map_index)
     page.goto(f"{path}/details")
-    page.get_by_role("link", name="Vidu video").click()
+    page.get_by_role("link", name="Vidu video", exact=True).click()
     page.wait_for_url(f"**{path}/plugin/vidu_video")
     return _within(page)
 
