@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.protocol.request import Request
 
+FORGOTTEN_SECONDS = 2 * 3600.0
+"""Age from which a paid video counts as forgotten although its run goes on."""
 LONGEST_WAIT = 365 * 24 * 3600
 """Longest wait in seconds: one year. Its end stays a date that Airflow's database can hold."""
 

@@ -17,10 +17,8 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
 from airflow_provider_vidu.durable.attempt import Attempt
-from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
-from airflow_provider_vidu.durable.entries import Ending
 from airflow_provider_vidu.durable.reuse import Reusable
-from airflow_provider_vidu.durable.spending import note_end
+from airflow_provider_vidu.durable.spending import note_failure
 from airflow_provider_vidu.durable.state_store import SubmitRecord, no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError
@@ -265,7 +263,7 @@ class Generation:
         from airflow_provider_vidu.hooks.vidu import ViduHook
 
         count_failure()
-        note_end(vidu_task_id, Ending(ENDED_FAILED, reason=outcome.message), self._log)
+        note_failure(vidu_task_id, outcome.message, self._log)
         try:
             family = ViduHook(self._options.vidu_conn_id).get_task(vidu_task_id).family
         except ViduError as error:

@@ -118,8 +118,6 @@ def _parser() -> argparse.ArgumentParser:
         else:
             help_text = "show only submits with this outcome; repeat for more"
             command.add_argument("--outcome", action="append", choices=OUTCOMES, help=help_text)
-            # The option's former name keeps working.
-            command.add_argument("--state", dest="outcome", action="append", choices=OUTCOMES, help=argparse.SUPPRESS)
     command = commands.add_parser("prune", help="remove the submits from before a day")
     command.add_argument("--before", type=_day, required=True, help="first day to keep")
     return parser

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vidu.batch.messages import failure, naming_tasks, without_video
 from airflow_provider_vidu.batch.results import LastAnswer, collect, poll_all
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
-from airflow_provider_vidu.durable.entries import Ending
-from airflow_provider_vidu.durable.spending import entry_of, note_accepted, note_end
+from airflow_provider_vidu.durable.spending import entry_of, note_accepted, note_failure
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.reporting import announce, count_failure, count_reuse, count_success
@@ -73,7 +71,7 @@ def finish(
         elif before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
             count_success(after.video_seconds)
         elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
-            note_end(after.task_id, Ending(ENDED_FAILED, reason=after.reason), log)
+            note_failure(after.task_id, after.reason, log)
             count_failure()
     each(lambda record: _show_to_look_ups(record, visit, context, log), found)
     totals = manifests.totals(uri, found)

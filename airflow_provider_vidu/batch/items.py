@@ -112,7 +112,6 @@ def _listed(requests: Any) -> list[Any]:
     if isinstance(listed, list):
         # Each request may be a JSON text.
         listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
-    if isinstance(listed, list):
         for index, given in enumerate(listed):
             if isinstance(given, Mapping) and None in given:
                 rule = f"item {index} must have as many values as columns, got {brief(given[None])} without a column"

@@ -124,13 +124,9 @@ class Paying:
         return dict(each(lambda pair: self._taken(*pair), known))
 
     def _taken(self, item: Item, found: Reusable) -> tuple[str, Reused]:
-        where = "it is running or ready"
-        files: list[str] = []
-        if found.files:
-            files = self._copy(found, item)
-            where = f"its video is stored at {files[0]}"
+        files = self._copy(found, item) if found.files else []
         self._records.log.info(
-            "%s: reusing Vidu task %s of the same request; %s", item.custom_id, found.vidu_task_id, where
+            "%s: reusing Vidu task %s of the same request; %s", item.custom_id, found.vidu_task_id, found.where
         )
         return item.custom_id, Reused(found, tuple(files))
 

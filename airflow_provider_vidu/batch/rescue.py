@@ -12,11 +12,10 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_provider_vidu.batch.messages import without_video
 from airflow_provider_vidu.batch.results import LastAnswer, poll_all, without_a_video
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
 from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of, days_before
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.lines import ON_ITS_WAY_SECONDS, RESCUE_DAYS
-from airflow_provider_vidu.durable.spending import note_accepted, note_end
+from airflow_provider_vidu.durable.spending import note_accepted, note_end, note_failure
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduTaskNotFoundError
 from airflow_provider_vidu.protocol.batch import NOT_STORED, UNCERTAIN
@@ -151,7 +150,7 @@ class Rescue:
                 if self._is_forgotten(one.entry, status):
                     ready.append((status.result(), "", len(ready)))
             elif isinstance(status, TaskStatus) and status.state is TaskState.FAILURE:
-                note_end(vidu_task_id, Ending(ENDED_FAILED, reason=status.reason), self._log)
+                note_failure(vidu_task_id, status.reason, self._log)
             elif isinstance(status, ViduTaskNotFoundError) and answer.believed:
                 found.append(self._unknown(one, str(status)))
             elif isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS:

@@ -34,7 +34,7 @@ class RequestsRecord(StateStore):
     :param log: the operator's logger.
     """
 
-    without_a_store = "Each try calls the function again, because Airflow older than 3.3 keeps nothing of a try."
+    without_a_store = "Each try calls the function again, because Airflow older than 3.3 keeps no record of a try."
 
     def __init__(self, context: Context, *, log: Logger) -> None:
         super().__init__(context, durable=True, log=log)

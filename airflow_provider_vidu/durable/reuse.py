@@ -13,6 +13,7 @@ from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.polling import Outcome, Watch
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage.manifest import are_there
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Reusable(NamedTuple):
     vidu_task_id: str
     files: tuple[str, ...] = ()
     video_seconds: float | None = None
+
+    @property
+    def where(self) -> str:
+        """The state of its video, for a log."""
+        return f"its video is stored at {first_few(self.files)}" if self.files else "it is running or ready"
 
     def result(self) -> dict[str, Any]:
         """Return the result of the task, as far as the ledger knows it."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.entries import (
+    FAILED,
     Budget,
     Ending,
     Entry,
@@ -243,6 +244,17 @@ def note_end(vidu_task_id: str, ending: Ending, log: Logger) -> None:
         log.error(
             "Could not record the end of Vidu task %s (%s) in the ledger: %s", vidu_task_id, ending.outcome, error
         )
+
+
+def note_failure(vidu_task_id: str, reason: str, log: Logger) -> None:
+    """
+    Write the end of a failed generation, as :func:`note_end` does.
+
+    :param vidu_task_id: Vidu's id of the task.
+    :param reason: why it failed.
+    :param log: the operator's logger.
+    """
+    note_end(vidu_task_id, Ending(FAILED, reason=reason), log)
 
 
 def budgets() -> list[Budget]:

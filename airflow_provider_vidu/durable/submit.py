@@ -138,8 +138,7 @@ class Submit:
 
     def _reused(self, body: Body, found: Reusable) -> Submitted:
         """Take the video of an earlier submit of the same request, which costs nothing."""
-        where = f"its video is stored at {first_few(found.files)}" if found.files else "it is running or ready"
-        self._log.info("Reusing Vidu task %s of the same request; %s.", found.vidu_task_id, where)
+        self._log.info("Reusing Vidu task %s of the same request; %s.", found.vidu_task_id, found.where)
         xcoms = {
             "expected_seconds": estimated(self._request, self._options.prices).typical_seconds,
             "estimated_cost": 0.0,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import LiteralTexts, as_text, is_literal, is_unmapped, seconds_of
+from airflow_provider_vidu.arguments import (
+    FORGOTTEN_SECONDS,
+    LiteralTexts,
+    as_text,
+    is_literal,
+    is_unmapped,
+    seconds_of,
+)
 from airflow_provider_vidu.protocol.request import refusal
 from airflow_provider_vidu.storage.destination import Destination
 
@@ -44,7 +51,7 @@ class ViduRescueOperator(LiteralTexts, BaseOperator):
         self,
         *,
         destination: str,
-        after: timedelta | float = timedelta(hours=2),
+        after: timedelta | float = timedelta(seconds=FORGOTTEN_SECONDS),
         sidecar: bool = False,
         **kwargs: Any,
     ) -> None:

@@ -25,11 +25,10 @@ from airflow_provider_vidu.durable.entries import FAILED, STORED, Ending, Entry,
 from airflow_provider_vidu.durable.lines import Line
 from airflow_provider_vidu.plugin.shelf import MOST_LINES, Kept
 from airflow_provider_vidu.plugin.shown import amount, record, shown
-from airflow_provider_vidu.plugin.videos import OPERATORS, short_value
+from airflow_provider_vidu.plugin.videos import BATCH_OPERATORS, OPERATORS, short_value
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
 
 DAYS = 30
-_BATCHES = ("ViduGenerateBatchOperator", "ViduBatchDecoratedOperator")
 _KEYS = ("vidu_request", "return_value", "vidu_task_id", "vidu_failure")
 
 
@@ -93,7 +92,7 @@ class AirflowLines:
         for task in tasks:
             videos[task.vidu_task_id].append(task)
         for task in tasks:
-            if task.operator in _BATCHES:
+            if task.operator in BATCH_OPERATORS:
                 if ending := _end_of_batch(task):
                     yield self._kept_one(task, [], ending, task.result.get("estimated_cost"))
             elif "vidu_request" in task.xcoms:
@@ -142,7 +141,7 @@ def _tasks(since: float) -> Iterable[_Task]:
         .where(
             pushed,
             XComModel.key.in_(_KEYS),
-            or_(XComModel.dag_run_id.in_(select(submits.c.dag_run_id)), TaskInstance.operator.in_(_BATCHES)),
+            or_(XComModel.dag_run_id.in_(select(submits.c.dag_run_id)), TaskInstance.operator.in_(BATCH_OPERATORS)),
         )
         .execution_options(yield_per=1000)
     )

@@ -21,6 +21,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import StreamingResponse
 
+from airflow_provider_vidu.arguments import FORGOTTEN_SECONDS
 from airflow_provider_vidu.durable.entries import Budget, cny_of, day_of
 from airflow_provider_vidu.durable.ledger import DEFAULT_ZONE, Ledger
 from airflow_provider_vidu.durable.lines import FAMILIES, REPORT, RUNNING, Line, Sums, grouped, sums
@@ -33,15 +34,12 @@ from airflow_provider_vidu.plugin.filters import FiltersOf
 from airflow_provider_vidu.plugin.ledger_lines import LedgerLines
 from airflow_provider_vidu.plugin.readers import Reader
 from airflow_provider_vidu.plugin.shelf import Kept, Shelf
+from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS
 
 LINES_A_PAGE = 48
 ROWS_AT_A_TIME = 1000
 EXAMPLES = 3
 UNSTORED = 50
-LINK_SECONDS = 24 * 3600
-"""Life of a result link after its video is ready, so the least life after the submit."""
-LEFT_ALONE_SECONDS = 2 * 3600
-"""Age from which a task that has not ended may need the rescue, as ``ViduRescueOperator`` has it."""
 
 router = APIRouter()
 
@@ -226,7 +224,7 @@ def failures(library: _Library, filters: FiltersOf, session: SessionDep) -> dict
         if family := kept.line.family_at(now):
             families[family].append(kept)
         age = now - kept.line.name.begun_at / 1000
-        if kept.line.outcome == RUNNING and age > LEFT_ALONE_SECONDS:
+        if kept.line.outcome == RUNNING and age > FORGOTTEN_SECONDS:
             unstored.append(kept)
     return {
         **library.about(),
@@ -240,7 +238,8 @@ def failures(library: _Library, filters: FiltersOf, session: SessionDep) -> dict
             if members
         ],
         "unstored": [
-            {**entry, "dies_at": entry["at"] + LINK_SECONDS}
+            # A link lives from when its video is ready, so at least this long after the submit.
+            {**entry, "dies_at": entry["at"] + RESULT_LIFETIME_SECONDS}
             for entry in described(session, library.reader, unstored[:UNSTORED])
         ],
         "unstored_sums": _sums(sums(kept.line for kept in unstored)),

@@ -19,13 +19,13 @@ from sqlalchemy import Label, Select, Text, case, cast, exists, func, or_, selec
 
 from airflow_provider_vidu.plugin import media
 
+BATCH_OPERATORS = ("ViduGenerateBatchOperator", "ViduBatchDecoratedOperator")
 OPERATORS = (
     "ViduSubmitOperator",
     "ViduTaskSensor",
     "ViduToObjectStorageOperator",
     "ViduGenerateVideoOperator",
-    "ViduGenerateBatchOperator",
-    "ViduBatchDecoratedOperator",
+    *BATCH_OPERATORS,
 )
 MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
 """XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""

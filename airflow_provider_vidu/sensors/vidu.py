@@ -252,12 +252,11 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
         if outcome.status == TIMEOUT:
             raise AirflowSensorTimeout(outcome.message)
         if outcome.status == FAILED:
-            from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
-            from airflow_provider_vidu.durable.entries import Ending
-            from airflow_provider_vidu.durable.spending import note_end
+            # Imported here because waits on a worker rarely fail, and a DAG file needs none of it.
+            from airflow_provider_vidu.durable.spending import note_failure
 
             count_failure()
-            note_end(str(self.vidu_task_id), Ending(ENDED_FAILED, reason=outcome.message), self.log)
+            note_failure(str(self.vidu_task_id), outcome.message, self.log)
         raise AirflowFailException(outcome.message)
 
     def _raise(self, context: Context, error: AirflowSensorTimeout | AirflowFailException) -> NoReturn:

@@ -82,7 +82,7 @@ def test_its_stored_copy_is_played_by_the_task_that_stored_it(ran, mine, web):
 
 
 def test_a_batch_is_one_line(run_dag, mine, monkeypatch):
-    monkeypatch.setattr(airflow_lines, "_BATCHES", ("_PythonDecoratedOperator",))
+    monkeypatch.setattr(airflow_lines, "BATCH_OPERATORS", ("_PythonDecoratedOperator",))
     totals = {"manifest": "/m.jsonl", "counts": {"success": 2, "failed": 1}, "video_seconds": 8, "estimated_cost": 0.93}
 
     def make():
