@@ -15,7 +15,7 @@ BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Turn a picture into a video in a real Airflow; VIDU_API_KEY selects the real API
+demo: $(READY) ## Turn an image into a video in a real Airflow; VIDU_API_KEY selects the real API
 	@$(RUN) -m dev.demo
 
 up: $(READY) ## Start the demo's servers and leave them running
@@ -33,7 +33,7 @@ test: $(READY) ## Run the tests, including one path through a real Airflow
 test-system: $(READY) browser ## Run the other tests that need a real Airflow
 	$(RUN) -m pytest -m "system and not smoke and not long" --durations=20 tests/system
 
-test-long: $(READY) ## Run what takes too long for every change, such as kills in batches of a thousand
+test-long: $(READY) ## Run the tests that take too long to run at every change, such as kills in batches of a thousand
 	$(RUN) -m pytest -m long tests
 
 screenshots: $(READY) browser ## Take the screenshots of Airflow's UI in docs/images again

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.texts import brief, is_store_uri, is_url, looks_like_data_uri
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
     from airflow_provider_vidu.protocol.request import Request
 
 LONGEST_WAIT = 365 * 24 * 3600
@@ -58,6 +61,31 @@ def is_lazy_list(value: Any) -> bool:
     :param value: an argument of an operator.
     """
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, list))
+
+
+def refuse_mapped_outputs(operator: BaseOperator, name: str, value: Any) -> None:
+    """
+    Refuse the outputs of all instances of a mapped task where one value belongs.
+
+    :param operator: the operator, which is not mapped itself.
+    :param name: the argument.
+    :param value: its value, while the DAG is parsed or when the task runs.
+    :raises ViduRequestError: if the value is such a list, or will be. This task sends and pays nothing.
+    """
+    # Only a plain XCom names its operator; the outputs of others are recognized when the task runs.
+    source = getattr(value, "operator", None)
+    if source is not None:
+        groups = {group.group_id for group in operator.iter_mapped_task_groups()}
+        is_list = source.is_mapped or any(group.group_id not in groups for group in source.iter_mapped_task_groups())
+    else:
+        is_list = is_lazy_list(value)
+    if is_list:
+        of = f" {source.task_id}" if source is not None else ""
+        raise ViduRequestError(
+            f"{name} must be one value, got the outputs of all instances of the mapped task{of}. This task sends and "
+            f"pays nothing. Map it too, as {type(operator).__name__}.partial(…).expand({name}=…), or put both tasks "
+            "into one mapped task group. If the submits have run, clear this task alone: clearing them pays again."
+        )
 
 
 def is_literal(value: Any) -> bool:

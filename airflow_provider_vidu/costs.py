@@ -136,7 +136,9 @@ def check_cost(estimates: Mapping[str, Estimate], max_cost: float | None, prices
     if unknown:
         custom_id, missing = unknown[0]
         first = (
-            f"{len(unknown)} of {len(estimates)} items have no known price, first {custom_id!r}: " if custom_id else ""
+            f"{len(unknown)} of {len(estimates)} items without a known price; the first is {custom_id!r}: "
+            if custom_id
+            else ""
         )
         rule, cause, step = "left out while a price is unknown", f": {first}{missing}", "Add the price to prices"
     elif total > max_cost:

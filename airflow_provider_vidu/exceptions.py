@@ -26,9 +26,18 @@ Only operators and sensors raise Airflow's own exception types, in place of thes
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class ViduError(Exception):
     """Base class of all errors of this provider."""
+
+    retry_can_help: ClassVar[bool] = True
+    """
+    Whether the same task can succeed later without a person's help, and without the risk of paying twice.
+
+    The reason for a failed generation has its own rule, ``protocol.errors.Family.retry_can_help``.
+    """
 
 
 class ViduRequestError(ViduError, ValueError):
@@ -38,6 +47,8 @@ class ViduRequestError(ViduError, ValueError):
     A retry cannot help until the request is corrected.
     """
 
+    retry_can_help = False
+
 
 class ViduConnectionSettingsError(ViduError, ValueError):
     """
@@ -45,6 +56,8 @@ class ViduConnectionSettingsError(ViduError, ValueError):
 
     Fix the connection, then retry.
     """
+
+    retry_can_help = False
 
 
 class ViduStateError(ViduError):
@@ -61,7 +74,14 @@ class ViduBudgetError(ViduError):
     The budget of the day or month does not cover the submit. Nothing was sent or paid.
 
     The budget resets at the next day or month.
+
+    :param message: The event and the next step.
+    :param resets_at: Epoch seconds at which the budget resets, ``None`` (default) if unknown.
     """
+
+    def __init__(self, message: str, *, resets_at: float | None = None) -> None:
+        super().__init__(message)
+        self.resets_at = resets_at
 
 
 class ViduApiError(ViduError):
@@ -101,6 +121,8 @@ class ViduRefusedError(ViduApiError):
     The API refuses the same request again.
     """
 
+    retry_can_help = False
+
 
 class ViduModerationError(ViduRefusedError):
     """
@@ -116,6 +138,8 @@ class ViduAuthError(ViduApiError):
 
     Fix the cause, then retry.
     """
+
+    retry_can_help = False
 
 
 class ViduRateLimitError(ViduApiError):
@@ -157,6 +181,8 @@ class ViduSubmissionUncertainError(ViduApiError):
     The API may have accepted and billed it, so resubmitting may pay twice. Check the usage page of the
     ModelVerse console first.
     """
+
+    retry_can_help = False
 
 
 class ViduDownloadError(ViduError):

@@ -29,6 +29,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.vidu", "operators.generate", "operators.batch", "operators.rescue")],
         "sensors": [_modules("sensors.vidu")],
         "triggers": [_modules("triggers.vidu", "triggers.batch")],
+        "task-decorators": [
+            {"name": "vidu_batch", "class-name": "airflow_provider_vidu.decorators.batch.vidu_batch_task"}
+        ],
         "config": {
             "vidu": {
                 "description": "The Vidu provider.",
@@ -140,8 +143,8 @@ def get_provider_info() -> dict[str, Any]:
                     "max_requests_per_minute": {
                         "label": "Requests per minute",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-                        "description": "Requests per minute of one triggerer process, or of one batch on its worker; "
-                        "no limit if empty.",
+                        "description": "Most requests per minute, evenly spread, that one triggerer process, or one "
+                        "batch on its worker, may send; no limit if empty.",
                     },
                     "verify": {
                         "label": "Verify TLS",

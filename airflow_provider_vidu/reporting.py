@@ -6,9 +6,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout, AssetAlias
 
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, Watch
@@ -62,6 +63,26 @@ def _count(name: str, value: float) -> None:
         log.exception("Could not count the metric vidu.%s", name)
 
 
+def report_waits(waiting: int, polls: int, rate_limited: int) -> None:
+    """
+    Report what a triggerer waits for in the metrics ``vidu.waiting``, ``vidu.polls`` and ``vidu.rate_limited``.
+
+    :param waiting: number of videos that it waits for now.
+    :param polls: number of polls since the last report.
+    :param rate_limited: number of answers 429 among them.
+    """
+    from airflow.providers.common.compat.sdk import Stats
+
+    try:
+        # Each triggerer has its own number, and the last one would stand for all.
+        Stats.gauge("vidu.waiting", waiting, tags={"hostname": gethostname()})
+    except Exception:
+        log.exception("Could not report the metric vidu.waiting")
+    for name, value in (("polls", polls), ("rate_limited", rate_limited)):
+        if value:
+            _count(name, value)
+
+
 def announce(context: Context, *, seconds: float | None, cost: float | None, **more: Any) -> None:
     """
     Add the result of the task to the ``extra`` of each outlet's asset event.
@@ -73,6 +94,9 @@ def announce(context: Context, *, seconds: float | None, cost: float | None, **m
     """
     extra = {"video_seconds": seconds, "estimated_cost": cost, **more}
     for outlet in context["outlets"]:
+        if isinstance(outlet, AssetAlias):
+            log.warning("The asset alias %s gets no event: name an Asset in outlets too", outlet.name)
+            continue
         try:
             context["outlet_events"][outlet].extra.update(extra)
         except Exception:

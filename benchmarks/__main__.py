@@ -12,10 +12,18 @@ from pathlib import Path
 
 import airflow
 
-from benchmarks import batch, imports, ledger, loop, polls, triggerer
+from benchmarks import batch, imports, ledger, library, loop, polls, triggerer
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-PARTS = {"polls": polls, "loop": loop, "imports": imports, "triggerer": triggerer, "batch": batch, "ledger": ledger}
+PARTS = {
+    "polls": polls,
+    "loop": loop,
+    "imports": imports,
+    "triggerer": triggerer,
+    "batch": batch,
+    "ledger": ledger,
+    "library": library,
+}
 
 
 def machine() -> str:

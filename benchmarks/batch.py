@@ -114,10 +114,10 @@ def report() -> str:
     return "\n".join(
         [
             f"Videos of 1 s at 540p, {os.cpu_count()} cores for Airflow, PostgreSQL and the emulator together, 4 "
-            "worker slots. The generations end at once, so the mapped tasks find theirs ready in their first visit to "
-            "a worker. With real generations they need two.",
+            "worker slots. The generations end at once, so the mapped tasks find theirs ready in their first run on a "
+            "worker. With real generations they need two.",
             "",
-            "| operator | visits to a worker | worker time | wall time |",
+            "| operator | runs on a worker | worker time | wall time |",
             "|---|---|---|---|",
             f"| {BATCH:,} as one batch | {batch['visits']} | {batch['busy']:.0f} s | {batch['wall']:.0f} s |",
             f"| {MAPPED} mapped `ViduGenerateVideoOperator` | {mapped['visits']} | {mapped['busy']:.0f} s | "
@@ -126,7 +126,7 @@ def report() -> str:
             f"{mapped['busy'] * factor:,.0f} s | {mapped['wall'] * factor:,.0f} s |",
             "",
             "The batch stores in Airflow's database, with ids of 36 characters: the trigger's arguments "
-            f"{trigger:,} bytes, its event {event:,} bytes, the second visit's arguments {resume:,} bytes without the "
+            f"{trigger:,} bytes, its event {event:,} bytes, the second run's arguments {resume:,} bytes without the "
             f"event, the XCom {xcom:,} bytes.",
         ]
     )

@@ -116,8 +116,8 @@ def report() -> str:
     shares = {expected: shares_of_bounds(expected) for expected in times}
     lines = [
         f"**Simulated**, with seed {SEED} for the jitter and {SAMPLES:,} videos for each of {len(times)} typical "
-        "times; the table shows some of them. The sensor's poll before it defers is not counted. Lag is the mean, late "
-        "the lag that one video in a hundred exceeds.",
+        "times; the table shows some of them. The sensor's poll before it defers is not counted. “Lag” is the mean "
+        "lag; “late” is the lag that one video in a hundred exceeds.",
         "",
         f"| {HEADER} |",
         "|" + "---|" * len(HEADER.split(" | ")),
@@ -153,7 +153,7 @@ def out_of_reach(shares: dict[float, dict[str, float]]) -> Iterator[str]:
 
 def spreads() -> Iterator[str]:
     """Report the results if generation times spread less or more than assumed."""
-    yield "Other spreads than the assumed one: polls, mean lag, and the lag that one video in a hundred exceeds."
+    yield "Spreads other than the assumed one: polls, mean lag, and the lag that one video in a hundred exceeds."
     yield ""
     yield f"| typical | {' | '.join(f'spread {spread:g}' for spread in (SPREAD, *OTHER_SPREADS))} |"
     yield "|---" * (2 + len(OTHER_SPREADS)) + "|"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Demo of the example DAG in a real Airflow, from a picture to an MP4: ``python -m dev.demo``.
+Demo of the example DAG in a real Airflow, from an image to an MP4: ``python -m dev.demo``.
 
 ``up`` leaves the same servers running and ``down`` stops them. Without a key in ``VIDU_API_KEY`` the demo uses the
 emulator. With a key it asks for confirmation and then uses the real, paid service.
@@ -33,8 +33,10 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".bed"
 RECORD = STATE / "up.json"
 OUTPUT = ROOT / "demo-output"
-DAGS = ROOT / "example_dags"
-PICTURE = "example_dags/images/lighthouse.jpg"
+EXAMPLES = ROOT / "airflow_provider_vidu" / "example_dags"
+OWN_DAGS = ROOT / "dags"
+"""Directory for a person's own DAGs; git ignores it."""
+PICTURE = EXAMPLES.relative_to(ROOT) / "images" / "lighthouse.jpg"
 DAG_ID = "example_vidu_img2video"
 ASKED = {
     "model": "viduq2-turbo",
@@ -75,7 +77,7 @@ def demo() -> int:
             connection = {"conn_type": "vidu", "host": REAL_API, "password": key}
         else:
             connection = stack.enter_context(EmulatorProcess(home / "logs/emulator.log", speed=SPEED)).connection
-        bed = stack.enter_context(AirflowBed(home, DAGS, connections={"vidu_default": connection}))
+        bed = stack.enter_context(AirflowBed(home, EXAMPLES, connections={"vidu_default": connection}))
         say(f"Airflow is up: {bed.url}")
         try:
             made = "made by the real API" if key else f"made by the emulator from {PICTURE}: nothing was paid"
@@ -150,7 +152,7 @@ def up() -> int:
     print(f"Airflow: {record['url']}  (no password; vidu_default, set in the environment, points to the emulator)")
     print(f"Emulator: {record['emulator']}, key {KEY}  ({SPEED:g} times as fast as the API; faults under /_emulator/)")
     print(
-        f"Start {DAG_ID} there. Put your own DAGs into {os.path.relpath(DAGS)}. The videos are in {VIDEOS}. "
+        f"Start {DAG_ID} there. Put your own DAGs into {os.path.relpath(OWN_DAGS)}. The videos are in {VIDEOS}. "
         "`make down` stops all servers and deletes runs and connections, but no video. The logs are in "
         f"{os.path.relpath(STATE)}/up/logs."
     )
@@ -171,7 +173,10 @@ def serve() -> int:
             "AIRFLOW__VIDU__MEDIA_ROOTS": os.environ.get("AIRFLOW__VIDU__MEDIA_ROOTS", VIDEOS),
             "AIRFLOW__VIDU__LEDGER": os.environ.get("AIRFLOW__VIDU__LEDGER", str(STATE / "ledger")),
         }
-        bed = stack.enter_context(AirflowBed(home, DAGS, env=env, connections=connections, port=_ui_port()))
+        OWN_DAGS.mkdir(exist_ok=True)
+        if not (examples := OWN_DAGS / "examples").is_symlink():
+            examples.symlink_to(EXAMPLES)
+        bed = stack.enter_context(AirflowBed(home, OWN_DAGS, env=env, connections=connections, port=_ui_port()))
         started = [process.pid for process in (emulator.process, *bed.processes.values()) if process]
         _write_record([os.getpid(), *started, *bed.postgres_pids()], url=bed.url, emulator=emulator.url)
         while True:

@@ -165,7 +165,8 @@ def table(rows: list[dict[str, str]]) -> str:
     order = sorted(
         rows, key=lambda row: [int(part) for part in re.findall(r"\d+", f"{row['airflow']} {row['python']}")]
     )
-    lines = ["| Airflow | Python | tests without processes | trials on real processes |", "|---|---|---|---|"]
+    header = "| Airflow | Python | tests without Airflow processes | trials with real Airflow processes |"
+    lines = [header, "|---|---|---|---|"]
     for row in order:
         cells = (row["airflow"], row["python"], row.get("suite", "–"), row.get("trials", "–"))
         lines.append(f"| {' | '.join(cells)} |")

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_vidu.durable.entries import Entry, EntryName
+from airflow_provider_vidu.durable.entries import Ending, Entry, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
 from tests import s3_stub
 
@@ -69,3 +71,38 @@ def unsigning() -> Iterator[str]:
     attach("sftp", "files", fs=Server())
     yield "sftp://files@host"
     del store._STORE_CACHE["sftp-files"]
+
+
+def paid(
+    ledger: Ledger,
+    number: int,
+    *,
+    ago: float = 60.0,
+    price: float | None = 0.31,
+    ending: Ending | None = None,
+    accepted: bool = True,
+    model: str = "viduq2",
+    prompt: str = "a kite",
+    **entry: Any,
+) -> str:
+    """Write a paid submit into a ledger, and return Vidu's id of its task.
+
+    :param number: Which submit it is.
+    :param ago: Its age in seconds.
+    :param price: Its estimate.
+    :param ending: Its end, none while it runs.
+    :param accepted: Whether the API returned its task id.
+    :param model: The model.
+    :param prompt: The prompt.
+    :param entry: Other fields of its entry.
+    """
+    name = ledger.name(time.time() - ago, price, f"{number:016x}" * 4)
+    request = {"model": model, "input": {"prompt": prompt}, "parameters": {"vidu_type": "text2video", "duration": 4}}
+    fields = {"dag_id": "shop", "run_id": "run", "task_id": "make", "map_index": -1, "custom_id": f"kite-{number}"}
+    ledger.intend({name: Entry(**{**fields, "vidu_conn_id": "vidu_default", "request": request, **entry})})
+    vidu_task_id = f"task-{number}"
+    if accepted:
+        ledger.accept({name: vidu_task_id})
+    if ending:
+        ledger.end(vidu_task_id, ending)
+    return vidu_task_id

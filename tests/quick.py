@@ -15,6 +15,24 @@ from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 QUICK = {"vidu_type": "text2video", "model": "viduq2", "prompt": "a kite", "duration": 1, "resolution": "540p"}
 IMG = {"vidu_type": "img2video", "model": "viduq2-turbo", "duration": 1, "resolution": "540p"}
 PRICE = 0.31
+RETRY_CAN_HELP = {
+    "ViduError": True,
+    "ViduRequestError": False,
+    "ViduConnectionSettingsError": False,
+    "ViduStateError": True,
+    "ViduBudgetError": True,
+    "ViduApiError": True,
+    "ViduRefusedError": False,
+    "ViduModerationError": False,
+    "ViduAuthError": False,
+    "ViduRateLimitError": True,
+    "ViduConnectError": True,
+    "ViduTaskNotFoundError": True,
+    "ViduUnavailableError": True,
+    "ViduSubmissionUncertainError": False,
+    "ViduDownloadError": True,
+    "ViduEventError": True,
+}
 
 
 def asked(custom_id: str, **changes: object) -> dict[str, object]:

@@ -38,7 +38,8 @@ class Stub:
     ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
     ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
     ``takes_checksums`` whether the checksums that newer AWS libraries add are taken, ``is_write_once`` whether what is
-    there cannot be replaced, ``hidden`` how often what is there is shown as missing.
+    there cannot be replaced, ``hidden`` how often what is there is shown as missing, ``silent`` how many completed
+    uploads are not answered.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class Stub:
         self.takes_checksums = True
         self.is_write_once = False
         self.hidden = 0
+        self.silent = 0
         self.lock = threading.Lock()
 
     def names(self, key: str = "") -> list[str]:
@@ -231,6 +233,10 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
                 raise Refused(400, "InvalidPartSize")
             del stub.uploads[query["uploadId"]]
             stub.put(key, b"".join(parts))
+            if stub.silent:
+                stub.silent -= 1
+                self.close_connection = True
+                return
             names = f"<Bucket>bucket</Bucket><Key>{escape(key)}</Key><ETag>{stub.objects[key].etag}</ETag>"
             self.answer(200, f"<CompleteMultipartUploadResult>{names}</CompleteMultipartUploadResult>")
 

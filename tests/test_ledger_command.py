@@ -96,8 +96,9 @@ def test_a_report_sums_by_columns(capsys, options, sums):
     assert [list(row.values()) for row in rows(capsys, "report", *options)] == sums
 
 
+@pytest.mark.parametrize("option", ["--outcome", "--state"])
 @pytest.mark.parametrize(
-    ("states", "ids"),
+    ("outcomes", "ids"),
     [
         (["running"], ["task-3"]),
         (["uncertain"], [""]),
@@ -106,8 +107,8 @@ def test_a_report_sums_by_columns(capsys, options, sums):
         ([], ["task-1", "task-2", "task-3", "", "task-5"]),
     ],
 )
-def test_a_list_is_of_some_states(capsys, states, ids):
-    options = [part for state in states for part in ("--state", state)]
+def test_a_list_is_of_some_outcomes(capsys, outcomes, ids, option):
+    options = [part for outcome in outcomes for part in (option, outcome)]
     assert [row["vidu_task_id"] for row in rows(capsys, "list", *options)] == ids
 
 
@@ -120,7 +121,7 @@ def test_what_is_old_is_pruned(capsys, filled):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["report", "--by", "mood"], ["report", "--since", "yesterday"], ["prune"], ["list", "--state", "new"], []],
+    [["report", "--by", "mood"], ["report", "--since", "yesterday"], ["prune"], ["list", "--outcome", "new"], []],
 )
 def test_a_wrong_option_is_refused_with_the_usage(capsys, arguments):
     with pytest.raises(SystemExit) as ended:

@@ -98,7 +98,7 @@ def test_base64_without_the_beginning_of_a_data_uri_is_refused_with_the_next_ste
         )
     )
     assert type(ran.error) is AirflowFailException
-    assert "got a text of 7,200 characters. Nothing was sent or paid. If it is base64, put" in str(ran.error)
+    assert "got a text of 7,200 characters. Nothing was sent or paid. If it is base64, add" in str(ran.error)
     assert emulator.requests == []
 
 

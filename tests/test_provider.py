@@ -45,6 +45,9 @@ def test_the_provider_info_names_modules_that_exist():
     modules = [name for kind in kinds for part in info[kind] for name in part["python-modules"]]
     for module in [*modules, *(transfer["python-module"] for transfer in info["transfers"])]:
         import_module(module)
+    for decorator in info["task-decorators"]:
+        module, _, name = decorator["class-name"].rpartition(".")
+        assert callable(getattr(import_module(module), name))
 
 
 def test_the_package_says_that_it_is_typed():

@@ -76,10 +76,23 @@ def test_the_dag_of_the_page_on_the_ledger_runs(run_snippet, emulator, ledger):
     assert run_snippet(snippet).states == {"rescue": "success"}
 
 
+def test_the_dags_of_the_page_on_the_api_run(run_snippet, emulator, tmp_path):
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    decorated, own_operator = map(run_snippet, re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert decorated.xcom("videos")["counts"] == {"success": 2}
+    assert {path.name for path in tmp_path.glob("videos/*/*.mp4")} == {"Bergen.mp4", "Porto.mp4"}
+    assert own_operator.states == {"submit": "success", "wait": "success"}
+    assert own_operator.xcom("wait") == emulator.tasks[-1]["url"]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
 def test_every_option_of_the_configuration_is_listed(page):
     listed = set(
-        re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (?:workers|api-server) \|", (ROOT / page).read_text("utf-8"), re.M)
+        re.findall(
+            r"^\| (`\w+`(?:, `\w+`)*) \| (?:workers|api-server|workers, api-server) \|",
+            (ROOT / page).read_text("utf-8"),
+            re.M,
+        )
     )
     names = {name for names in listed for name in re.findall(r"`(\w+)`", names)}
     assert names == set(get_provider_info()["config"]["vidu"]["options"])
@@ -115,11 +128,11 @@ def test_the_emulators_command_of_the_readme_is_understood():
         f"{schedule._STEP_PER_LAG} leaves room for jitter. The allowed lag is {schedule.LAG_SECONDS} s, or "
         f"{schedule.LAG_SHARE:.0%} of the".replace("%", " %"),
         f"adds up the rate from {schedule.EARLIEST} × the expected time on",
-        f"For 40 s and more that is at about {schedule.first_ask(40, 0.5) / 40:.2f}",
+        f"For expected times of 40 s and more, that is at about {schedule.first_ask(40, 0.5) / 40:.2f} × the expected",
         f"{schedule.first_ask(3.4, 0.5) / 3.4:.1f} × for 3.4 s",
         f"A video that is not ready at {schedule._LATE} × the expected time",
         f"no step is below {schedule.MIN_STEP_SECONDS:g} s or above {schedule.MAX_STEP_SECONDS:g} s",
-        f"{schedule._FIRST_JITTER} of a check of jitter on the first request",
+        f"the threshold for the first poll by up to {schedule._FIRST_JITTER / 2:g} in either direction",
         f"with a spread of {schedule._SPREAD}",
         f"at most {MAX_CONNECTIONS} sockets",
         f"closed {LINGER_SECONDS:g} s after its last trigger has left",

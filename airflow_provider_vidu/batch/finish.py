@@ -34,6 +34,7 @@ def finish(
     log: Logger,
     records: list[Record],
     answers: Mapping[str, LastAnswer],
+    budget_resets_at: float | None,
 ) -> dict[str, Any]:
     """
     Store the videos that are ready, write the manifest, and report the result.
@@ -44,6 +45,7 @@ def finish(
     :param log: the operator's logger.
     :param records: the records of the items.
     :param answers: answers of this visit about their tasks, by Vidu's id; the other tasks are polled.
+    :param budget_resets_at: epoch seconds at which the budget that stopped the submits resets, ``None`` if none did.
     :return: the manifest's URI and totals.
     :raises AirflowException: if the batch failed; ``AirflowFailException`` if no retry can help.
     :raises ViduDownloadError: if the manifest could not be written; the error names the submitted tasks.
@@ -82,8 +84,14 @@ def finish(
     if batch.is_failure(counts, options.fail_on):
         if options.do_xcom_push:
             _push(context, totals, log)
-        resubmit, awaits_budget = options.on_uncertain == "resubmit", options.on_budget == "retry"
-        raise failure(found, summary, uri, resubmit=resubmit, awaits_budget=awaits_budget)
+        raise failure(
+            found,
+            summary,
+            uri,
+            resubmit=options.on_uncertain == "resubmit",
+            awaits_budget=options.on_budget == "retry",
+            budget_resets_at=budget_resets_at,
+        )
     if missed := sum(record.outcome not in batch.WITH_VIDEO for record in found):
         log.warning("%d of %d items have no video: %s", missed, len(found), without_video(found))
     announce(context, seconds=seconds, cost=cost, manifest=uri, counts=counts)

@@ -112,6 +112,11 @@ def _listed(requests: Any) -> list[Any]:
     if isinstance(listed, list):
         # Each request may be a JSON text.
         listed = [json_of(given.strip(), given) if isinstance(given, str) else given for given in listed]
+    if isinstance(listed, list):
+        for index, given in enumerate(listed):
+            if isinstance(given, Mapping) and None in given:
+                rule = f"item {index} must have as many values as columns, got {brief(given[None])} without a column"
+                raise refusal([rule], "Quote the texts of the CSV file that contain a comma")
     if not isinstance(listed, list) or not all(
         isinstance(given, Mapping) and all(isinstance(name, str) for name in given) for given in listed
     ):

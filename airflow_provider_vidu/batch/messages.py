@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_vidu.exceptions import ViduDownloadError
+from airflow_provider_vidu.exceptions import ViduBudgetError, ViduDownloadError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.texts import first_few
 
@@ -40,7 +40,15 @@ def without_video(found: Sequence[Record]) -> str:
     return first_few([f"{record.custom_id}: {record.outcome}: {record.reason}" for record in missed], "; ")
 
 
-def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool, awaits_budget: bool) -> AirflowException:
+def failure(
+    found: Sequence[Record],
+    counts: str,
+    uri: str,
+    *,
+    resubmit: bool,
+    awaits_budget: bool,
+    budget_resets_at: float | None,
+) -> AirflowException:
     """
     Return the error of a failed batch, with the result and the cost of a retry.
 
@@ -49,25 +57,30 @@ def failure(found: Sequence[Record], counts: str, uri: str, *, resubmit: bool, a
     :param uri: URI of the manifest.
     :param resubmit: whether a retry resubmits items of unknown outcome.
     :param awaits_budget: whether Airflow's retries wait until the budget resets.
-    :return: the error; ``AirflowFailException`` if no retry can help.
+    :param budget_resets_at: epoch seconds at which the budget that stopped the submits resets, ``None`` if unknown.
+    :return: the error; ``AirflowFailException`` if no retry can help. Its cause is the spent budget if a retry can help
+        nothing before the budget resets.
     """
     missed = [record for record in found if record.outcome not in batch.WITH_VIDEO]
     choices = {"resubmit": resubmit, "awaits_budget": awaits_budget}
-    helped = Counter(
-        record.outcome for record in missed if batch.retry_can_help(record.outcome, record.family, **choices)
-    )
+    recoverable = [record for record in missed if batch.retry_can_help(record.outcome, record.family, **choices)]
+    helped = Counter(record.outcome for record in recoverable)
     paid = sum(count for outcome, count in helped.items() if outcome in batch.PAID_AGAIN)
     retry = (
-        f"A retry can recover {helped.total()} of them. It would pay again for {paid}, and for the first time for "
-        f"{helped[batch.UNSUBMITTED]}."
+        f"A retry can recover {helped.total()} of them. It would pay again for {paid} and submit "
+        f"{helped[batch.UNSUBMITTED]} for the first time."
         if helped
         else "No retry can recover any of them, so Airflow does not retry the task."
     )
     kind = AirflowException if helped else AirflowFailException
-    return kind(
+    error = kind(
         f"{len(missed)} of {len(found)} items have no video ({counts}). {retry} See {uri} for all items; the first "
         f"without a video: {without_video(found)}"
     )
+    # A paid video's links may expire before the budget resets, so a retry for such a video must not wait for it.
+    if helped and all(record.family == batch.BUDGET for record in recoverable):
+        error.__cause__ = ViduBudgetError(recoverable[0].reason, resets_at=budget_resets_at)
+    return error
 
 
 @contextmanager

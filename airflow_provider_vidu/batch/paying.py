@@ -92,7 +92,7 @@ class Paying:
 
     def apart(self, items: Sequence[Item], asked: Mapping[str, Prepared]) -> tuple[list[Item], list[Item]]:
         """
-        Keep items back that ask for the same as an earlier one, if videos may serve again.
+        Hold back items whose request equals that of an earlier item, if videos may be reused.
 
         :param items: the items.
         :param asked: their requests, ready to be submitted, by custom id.
@@ -124,13 +124,13 @@ class Paying:
         return dict(each(lambda pair: self._taken(*pair), known))
 
     def _taken(self, item: Item, found: Reusable) -> tuple[str, Reused]:
-        where = "running or ready"
+        where = "it is running or ready"
         files: list[str] = []
         if found.files:
             files = self._copy(found, item)
-            where = f"stored at {files[0]}"
+            where = f"its video is stored at {files[0]}"
         self._records.log.info(
-            "%s: reusing Vidu task %s of the same request, %s", item.custom_id, found.vidu_task_id, where
+            "%s: reusing Vidu task %s of the same request; %s", item.custom_id, found.vidu_task_id, where
         )
         return item.custom_id, Reused(found, tuple(files))
 

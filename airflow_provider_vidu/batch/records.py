@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
-_OF_ANOTHER_REQUEST = "An earlier try submitted it for another request than this one."
+_OF_ANOTHER_REQUEST = "An earlier try submitted it for a different request."
 
 
 class Records:

@@ -21,7 +21,8 @@ from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import located, real_name, refuse_below_file, refuse_taken, uri_of
+from airflow_provider_vidu.storage.places import located, real_name, uri_of
+from airflow_provider_vidu.storage.probe import refuse_below_file, refuse_taken
 from airflow_provider_vidu.storage.sidecar import sidecar_of
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
 from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of
 from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.durable.lines import ON_ITS_WAY_SECONDS
 from airflow_provider_vidu.durable.spending import note_accepted, note_end
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduTaskNotFoundError
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 DAYS = 3
 """Days of entries to read: a link lives for 24 hours, and a generation may take hours."""
 _DAY_SECONDS = 24 * 3600
-_ON_ITS_WAY_SECONDS = 600.0
-"""Age from which an intent without a task is a submit of unknown outcome."""
 _OVER = ("success", "failed")
 
 
@@ -102,7 +101,7 @@ class Rescue:
         for one in self._open():
             if one.entry.vidu_task_id:
                 by_connection.setdefault(one.entry.vidu_conn_id, []).append(one)
-            elif time.time() - one.name.begun_at / 1000 > _ON_ITS_WAY_SECONDS:
+            elif time.time() - one.name.begun_at / 1000 > ON_ITS_WAY_SECONDS:
                 found.append(one.record(UNCERTAIN, f"The outcome of its submit is unknown. {UNKNOWN_OUTCOME}"))
         for vidu_conn_id, candidates in by_connection.items():
             found += self._rescued(vidu_conn_id, candidates)
@@ -190,7 +189,7 @@ class Rescue:
         return one.record(LOST, reason)
 
     def _is_forgotten(self, entry: Entry, status: TaskStatus) -> bool:
-        """Check that no task will store a video: it is ready for long, or its run is over or gone."""
+        """Check that no task will store a video: it has been ready for long, or its run is over or gone."""
         ready_at = status.finish_time
         if ready_at is not None and time.time() - ready_at >= self._patience:
             return True

@@ -31,7 +31,8 @@ from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
-from airflow_provider_vidu.storage.places import located, probe, refuse_taken
+from airflow_provider_vidu.storage.places import located
+from airflow_provider_vidu.storage.probe import probe, refuse_taken
 from airflow_provider_vidu.storage.sidecar import Origin
 from airflow_provider_vidu.storage.video_store import VideoStore
 from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
@@ -117,13 +118,18 @@ class BatchRun:
                     finally:
                         # The second visit may run on another worker.
                         self._list_tasks(visit, records, is_vital=False)
+            resets_at = self._submits.budget_resets_at
             if records.running:
-                self._wait(visit, records, began)
+                self._wait(visit, records, began, resets_at)
                 records.answers.clear()
-            return finish(visit, self._options, self._context, self._log, list(records), records.answers)
+            return finish(visit, self._options, self._context, self._log, list(records), records.answers, resets_at)
 
     def _list_tasks(self, visit: Visit, records: Records, *, is_vital: bool) -> None:
-        """Write the file that lists the submitted tasks; where they are remembered anyway, a fault is logged."""
+        """
+        Write the file that lists the submitted tasks.
+
+        If the state store holds them too, log a fault, unless the file is vital.
+        """
         try:
             manifests.write(visit.waiting, records)
         except ViduDownloadError as error:
@@ -183,7 +189,7 @@ class BatchRun:
             waiting = manifests.default_name(destination, self._context) + _WAITING
             yield Visit(memory, loop, store, stored, path, waiting, origins)
 
-    def _wait(self, visit: Visit, records: Records, began: float) -> None:
+    def _wait(self, visit: Visit, records: Records, began: float, resets_at: float | None) -> None:
         bound = self._options.execution_timeout
         if bound and not self._options.deferrable:
             bound *= _WAITING_SHARE
@@ -203,6 +209,7 @@ class BatchRun:
                     "destination": self._options.destination,
                     "mark": manifests.mark_of(records),
                     **({} if visit.memory.remembers else {"tasks": tasks_of(records)}),
+                    **({"budget_resets_at": resets_at} if resets_at else {}),
                 },
                 timeout=defer_timeout(trigger.deadline),
             )
@@ -222,6 +229,7 @@ class BatchRun:
         destination: str | None,
         mark: str | None,
         tasks: Mapping[str, str] | None,
+        budget_resets_at: float | None,
     ) -> dict[str, Any]:
         """
         Store the videos and write the manifest.
@@ -231,6 +239,7 @@ class BatchRun:
         :param destination: destination of the videos, ``None`` for the operator's.
         :param mark: hash of the records that the first visit wrote, ``None`` if it passed none.
         :param tasks: the tasks of the wait by custom id, if Airflow has no task state store that holds them.
+        :param budget_resets_at: epoch seconds at which the budget that stopped the submits resets, if one did.
         :return: the manifest's URI and totals.
         """
         try:
@@ -246,7 +255,7 @@ class BatchRun:
                 visit.waiting, visit.memory, mark, tasks, self._items, lambda: self._recovered(visit), self._log
             )
             visit.memory.catch_up(records)
-            return finish(visit, self._options, self._context, self._log, records, {})
+            return finish(visit, self._options, self._context, self._log, records, {}, budget_resets_at)
 
     def _recovered(self, visit: Visit) -> list[Record]:
         records = self._records_of(self._items(), visit)

@@ -62,6 +62,8 @@ class Submits:
         """Result of each item that was submitted or refused, by custom id; an item without one was not submitted."""
         self.stopped_by = ""
         """Reason why the submits stopped, empty if they did not."""
+        self.budget_resets_at: float | None = None
+        """Epoch seconds at which the budget that stopped the submits resets, ``None`` if none did."""
         self._family = ""
         self._held: list[Item] = []
 
@@ -73,7 +75,8 @@ class Submits:
         """
         if not self.stopped_by:
             self.stopped_by = str(reason)
-            self._family = BUDGET if isinstance(reason, ViduBudgetError) else ""
+            if isinstance(reason, ViduBudgetError):
+                self._family, self.budget_resets_at = BUDGET, reason.resets_at
 
     def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """

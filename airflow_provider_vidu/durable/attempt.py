@@ -111,6 +111,7 @@ def decide(
     believed: bool = False,
     files: Sequence[str] = (),
     resubmit_missing: bool = False,
+    resubmit_uncertain: bool = False,
 ) -> tuple[Step, str]:
     """
     Decide what a try does about an earlier attempt of its task instance.
@@ -124,16 +125,16 @@ def decide(
     :param believed: whether that answer ends a wait.
     :param files: URIs of the video's files that an earlier try is known to have stored.
     :param resubmit_missing: whether a clear resubmits it if these files and its links are unavailable.
+    :param resubmit_uncertain: whether a retry resubmits it if its outcome is unknown.
     :return: the step and its reason. ``MISSING`` pays again only if a person requested exactly that.
     """
     cleared, same = max_tries != attempt.max_tries, fingerprint in (None, attempt.fingerprint)
     if not attempt.vidu_task_id:
-        text = f"An earlier try started a submit at {attempt.when}, and its outcome is unknown."
-        return (Step.NEW, f"{text} {_RESUBMIT}") if cleared else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
+        return _unknown(attempt, cleared, resubmit_uncertain)
     earlier = f"Vidu task {attempt.vidu_task_id}, submitted at {attempt.when},"
     if isinstance(answer, ViduTaskNotFoundError) and believed:
-        text = f"{earlier} is no longer known to the server. {answer} Check the connection's key and host first."
-        return _gone(attempt, text, cleared, files, resubmit_missing)
+        text = f"{earlier} is no longer known to the server. {answer}"
+        return _gone(attempt, text, cleared, files, resubmit_missing, " Check the connection's key and host first.")
     if not isinstance(answer, TaskStatus):
         return (
             Step.ATTACH,
@@ -157,20 +158,32 @@ def decide(
     return Step.ATTACH, f"{earlier} is {answer.word}. Re-attaching to it{changed}; nothing is submitted or paid."
 
 
-def _gone(attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resubmit_missing: bool) -> tuple[Step, str]:
+def _unknown(attempt: Attempt, cleared: bool, resubmit: bool) -> tuple[Step, str]:
+    text = f"An earlier try started a submit at {attempt.when}, and its outcome is unknown."
+    if cleared:
+        return Step.NEW, f"{text} {_RESUBMIT}"
+    return (Step.NEW, f"{text} {_RETRY}") if resubmit else (Step.UNCERTAIN, f"{text} {UNCERTAIN}")
+
+
+def _gone(
+    attempt: Attempt, text: str, cleared: bool, files: Sequence[str], resubmit_missing: bool, check: str = ""
+) -> tuple[Step, str]:
     if files and not attempt.delivered:
-        text = f"{text} An earlier try stored it at {first_few(files)}."
+        text = f"{text} An earlier try stored its video at {first_few(files)}."
         if not (cleared and resubmit_missing):
             text += (
-                " Nothing is submitted or paid. If this worker does not see that file, use one destination for all "
-                "workers, then clear this task."
+                f" Nothing is submitted or paid.{check} If this worker does not see that file, use one destination for "
+                "all workers, then clear this task."
             )
             return Step.MISSING if cleared else Step.FAIL, text
-    return (Step.NEW, f"{text} {_PAID_AGAIN}") if cleared else (Step.FAIL, f"{text} {_CLEAR}")
+    # Only a try that stops asks for a check first.
+    return (Step.NEW, f"{text} {_PAID_AGAIN}") if cleared else (Step.FAIL, f"{text}{check} {_CLEAR}")
 
 
 _PAID_AGAIN = "A person cleared the task, so it is resubmitted and paid again."
-_RESUBMIT = f"It may have been accepted and billed. {_PAID_AGAIN}"
+_PERHAPS_PAID = "It may have been accepted and billed."
+_RESUBMIT = f"{_PERHAPS_PAID} A person cleared the task, so it is resubmitted, which may pay twice."
+_RETRY = f"{_PERHAPS_PAID} on_uncertain is 'resubmit', so this try resubmits it and may pay twice."
 _CLEAR = "To submit and pay again, clear this task."
 
 
@@ -222,11 +235,12 @@ def plan(
         believed=believed,
         files=files,
         resubmit_missing=resubmit_missing,
+        resubmit_uncertain=resubmit,
     )
     match step:
         case Step.ATTACH:
             return Plan(batch.SUBMITTED, why)
-        case Step.UNCERTAIN if not resubmit:
+        case Step.UNCERTAIN:
             return Plan(batch.UNCERTAIN, why)
         case Step.MISSING:
             return Plan(LOST, f'{why} Set on_missing="resubmit" to pay for it again.')

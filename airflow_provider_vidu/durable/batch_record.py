@@ -70,9 +70,9 @@ class BatchRecord(StateStore):
     """
 
     without_a_store = (
-        "Airflow older than 3.3 keeps nothing of a try. This task is not retried once anything is submitted, and a "
-        "worker that dies loses its submits, which are billed. Set [vidu] ledger to a directory or bucket that all "
-        "workers share."
+        "Airflow older than 3.3 keeps no record of a try. Once anything is submitted, Airflow does not retry this "
+        "task. If a worker dies, its submits are lost, although they are billed. Set [vidu] ledger to a directory or "
+        "bucket that all workers share."
     )
 
     def __init__(self, context: Context, *, log: Logger) -> None:
@@ -86,11 +86,6 @@ class BatchRecord(StateStore):
         self._open: dict[str, float] = {}
         """Start of each submit whose outcome is not in the store, by custom id."""
         self._chunks = 0
-
-    @property
-    def remembers(self) -> bool:
-        """Whether the next try can read the submits of this one."""
-        return self._store is not None
 
     def read(self) -> None:
         """

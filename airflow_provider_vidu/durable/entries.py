@@ -98,7 +98,7 @@ def names_in(day: str, stem: str) -> tuple[EntryName, ...]:
 
     :param day: the day whose directory holds it.
     :param stem: the name as :func:`stem_of` returns it.
-    :return: the names of its entries; none if the text is not one, as that of a file on its way.
+    :return: the names of its entries; empty if the text is not such a name, such as that of a temporary file.
     """
     if not (match := _STEM.fullmatch(stem)):
         return ()

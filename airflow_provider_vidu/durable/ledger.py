@@ -144,7 +144,7 @@ class Ledger(Objects):
                 # The others first, so that they count at any moment.
                 self._put_group(list(group), group)
         except ViduStateError as error:
-            log.warning("Some intents stay and count as spent: %s", error)
+            log.warning("Some intents could not be removed and count as spent: %s", error)
             return
         self.remove(before)
 

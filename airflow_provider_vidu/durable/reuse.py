@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 RIVAL_SECONDS, RIVAL_STEP = 20.0, 0.5
 """
-Time to wait for the task of another submit of the same request that is on its way, and the pause between two looks.
+Time to wait for the task of another submit of the same request that was just sent, and the pause between two reads of
+the ledger.
 
 A POST takes seconds. An older intent without a task belongs to a submit whose outcome is unknown.
 """
@@ -139,10 +140,10 @@ class Reuse:
 
     def of_rivals(self, mine: Collection[EntryName]) -> dict[EntryName, Reusable]:
         """
-        Wait for the tasks of other submits of the same requests that began shortly before, and were not found.
+        Wait for the tasks of other submits of the same requests that began shortly before these.
 
         :param mine: the intents of these submits, which are written already and differ in their requests.
-        :return: the others' tasks by one's own intent; an intent without one has no rival, or its rival got no task.
+        :return: the other submit's task by our intent; an intent has none without a rival, or if its rival got no task.
         :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
         """
         found: dict[EntryName, Reusable] = {}
@@ -155,7 +156,9 @@ class Reuse:
             waiting = {own: rivals for own, rivals in waiting.items() if own not in found}
             if waiting and time.time() >= until:
                 self._log.warning(
-                    "%d other submits of the same requests have no known outcome. Submitting these too.", len(waiting)
+                    "The outcome of %d other submits of the same requests is unknown. Submitting this task's requests "
+                    "too.",
+                    len(waiting),
                 )
                 break
             if waiting:

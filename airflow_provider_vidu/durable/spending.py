@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 TRIES, PAUSE_SECONDS = 5, 0.4
 """
-Number of times that a submit is planned against a spent budget, and the first pause between two of them.
+Number of checks of a refused submit, and the first pause between two checks.
 
 Workers that submit at the same moment see each other's intents, and each may refuse although one of them would fit.
 """
 SETTLED_SECONDS = 300.0
-"""Age of an intent from which it is no longer withdrawn: its submit was accepted, or its outcome is unknown."""
+"""Age above which an intent is never withdrawn: its submit was accepted, or its outcome is unknown."""
 
 
 class Planned(NamedTuple):
@@ -167,10 +167,11 @@ class Spending:
         assert self.ledger is not None  # noqa: S101 - for the type checker
         again = budget.begins_again(day, self.ledger.zone)
         return ViduBudgetError(
-            f"[vidu] {budget.period}_budget must cover the submit, got ¥{cny_of(spent):.8g} spent or planned of "
-            f"¥{cny_of(budget.units):.8g} and about ¥{cny_of(units):.8g} to spend. Nothing was sent or paid for it. "
-            f"The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or raise "
-            "the budget."
+            f"[vidu] {budget.period}_budget must cover the submit, which costs about ¥{cny_of(units):.8g}, got "
+            f"¥{cny_of(budget.units):.8g}, of which ¥{cny_of(spent):.8g} is spent or planned. Nothing was sent or paid "
+            f"for it. The budget resets at {again:%Y-%m-%d %H:%M} {self.ledger.zone.key}: clear the task then, or "
+            "raise the budget.",
+            resets_at=again.timestamp(),
         )
 
     def withdraw(self, *names: EntryName) -> None:

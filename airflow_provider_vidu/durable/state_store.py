@@ -63,6 +63,11 @@ class StateStore:
         "again. Set [vidu] ledger to a directory or bucket that all workers share."
     )
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the next try can read what this one stores."""
+        return self._store is not None
+
     def get(self, key: str) -> Any:
         """
         Read the state that earlier tries stored under a key.
@@ -93,8 +98,8 @@ class StateStore:
             self._set(key, value)
         except Exception as error:
             raise ViduStateError(
-                f"Could not write Airflow's task state store ({error!r}). Nothing was sent or paid for this entry. "
-                "Retry the task."
+                f"Could not write Airflow's task state store ({error!r}). Nothing was sent or paid for what it should "
+                "have recorded. Retry the task."
             ) from error
 
     def put_or_tell(self, key: str, value: Any, otherwise: str) -> bool:
@@ -221,12 +226,12 @@ class SubmitRecord(StateStore):
 
 def paid_before(context: Context, *, durable: bool, log: Logger) -> str:
     """
-    Name what an earlier try submitted, for the error of one that goes no further.
+    Name the task that an earlier try submitted, for the error of a try that stops.
 
     :param context: Airflow's context of the task instance.
-    :param durable: whether it was remembered at all.
+    :param durable: whether the submit was recorded.
     :param log: the operator's logger.
-    :return: sentences with a blank before them; empty where nothing is known to be submitted.
+    :return: sentences that begin with a space; empty if no submit is known.
     """
     earlier = SubmitRecord(context, durable=durable, log=log).read()
     if earlier is None or not earlier.vidu_task_id:

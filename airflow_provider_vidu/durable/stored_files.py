@@ -28,7 +28,7 @@ WRITE_SECONDS, WRITE_VIDEOS = 5.0, 10
 """
 The record is written after so many seconds or videos, since each write is a round trip.
 
-Another try stores the videos again that a killed worker had not written to the record.
+The next try stores again the videos that a killed worker had not recorded.
 """
 _VERSION = 1
 

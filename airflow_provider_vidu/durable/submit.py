@@ -138,8 +138,8 @@ class Submit:
 
     def _reused(self, asked: Prepared, found: Reusable) -> Submitted:
         """Take the video of an earlier submit of the same request, which costs nothing."""
-        where = f"is stored at {first_few(found.files)}" if found.files else "is running or ready"
-        self._log.info("Reusing Vidu task %s of the same request, which %s.", found.vidu_task_id, where)
+        where = f"its video is stored at {first_few(found.files)}" if found.files else "it is running or ready"
+        self._log.info("Reusing Vidu task %s of the same request; %s.", found.vidu_task_id, where)
         xcoms = {
             "expected_seconds": estimated(self._request, self._options.prices).typical_seconds,
             "estimated_cost": 0.0,
@@ -178,14 +178,16 @@ class Submit:
             answer=watch.last_answer,
             believed=isinstance(verdict, Outcome),
             files=files,
+            resubmit_uncertain=options.on_uncertain == "resubmit",
         )
         if files and step in (Step.FAIL, Step.MISSING) and manifests.are_there(files):
             # Its files are stored, so expired links do not matter, nor does a server that has forgotten the task.
-            step, why = Step.ATTACH, f"Vidu task {earlier.vidu_task_id} is stored at {first_few(files)} already."
+            step, why = (
+                Step.ATTACH,
+                f"The video of Vidu task {earlier.vidu_task_id} is already stored at {first_few(files)}.",
+            )
         if step is Step.MISSING:
             why = f"{why} To pay for it again instead, delete the task state {SUBMIT_KEY} and clear this task."
-        if step is Step.UNCERTAIN and options.on_uncertain == "resubmit":
-            step = Step.NEW
         if step is Step.UNCERTAIN:
             raise ViduSubmissionUncertainError(why)
         if step in (Step.FAIL, Step.MISSING):

@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--directory",
         type=Path,
-        help="directory of the mp4 files; by default a temporary one, removed on exit",
+        # Without SUPPRESS the help would end in "(default: None)".
+        default=argparse.SUPPRESS,
+        help="directory of the mp4 files (default: a temporary one, removed on exit)",
     )
     return parser
 

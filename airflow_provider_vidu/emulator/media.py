@@ -23,6 +23,7 @@ import aiohttp
 
 from airflow_provider_vidu.emulator import video
 from airflow_provider_vidu.emulator.pictures import open_photo, open_picture, read_cues
+from airflow_provider_vidu.protocol.audio import AUDIO_SECONDS
 from airflow_provider_vidu.protocol.capabilities import CAPABILITIES
 
 _MEGABYTE = 1024**2
@@ -79,7 +80,7 @@ SECONDS: Mapping[tuple[str, str], tuple[int, int]] = {
     ("extend", "video_url"): (4, 60),
     ("lip-sync", "video_url"): (1, 600),
     ("lip-sync", "audio_url"): (1, 600),
-    ("one-click/mv", "audio_url"): (10, 180),
+    ("one-click/mv", "audio_url"): AUDIO_SECONDS,
 }
 """Shortest and longest length of a file in whole seconds, by ``vidu_type`` and field."""
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Answers as the workers' transport reads them: the final one, and within a time.
+HTTP responses on a worker: only the final one, and within a time limit.
 
-The standard library skips an interim answer of status 100 alone. It counts a timeout from the last byte, so that a
-server which sends a byte now and then would occupy a worker without end.
+The standard library skips only the interim response 100. Its timeout restarts with each byte, so a server that sends a
+byte now and then would occupy a worker forever.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 
 LEAST_BYTES_PER_SECOND = 1024
-"""An answer may take the timeout, and a second longer for each so many bytes."""
+"""A response may take the timeout, plus one second for every so many bytes."""
 _MOST_INTERIM = 20
 
 
 class _Timed(io.RawIOBase):
     """
-    Read from a socket until the answer is late.
+    Read from a socket until the response is late.
 
     :param stream: the socket's stream.
-    :param connected: the socket, whose timeout counts for the answer.
+    :param connected: the socket, whose timeout counts for the response.
     """
 
     def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
@@ -65,11 +65,11 @@ class _Answer(http.client.HTTPResponse):
             if not 101 < status < 200:
                 return version, status, reason
             http.client.parse_headers(self.fp)
-        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim answers")
+        raise http.client.HTTPException(f"more than {_MOST_INTERIM} interim responses")
 
 
 class AnswerAdapter(HTTPAdapter):
-    """Sends requests whose answers are final ones and end in time, through a proxy too."""
+    """Returns only final responses that arrive within the time limit, through a proxy too."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections without a proxy."""
@@ -85,7 +85,7 @@ class AnswerAdapter(HTTPAdapter):
 
 def read_answers(manager: Any) -> None:
     """
-    Make a manager's connections read answers so.
+    Make the connections of a manager read responses in this way.
 
     :param manager: a pool manager of urllib3.
     """

@@ -45,10 +45,10 @@ class ConnectionSettings:
     :param timeout: Seconds to wait for an answer. The connect timeout is 10 s at most.
     :param verify: Whether to verify the API's TLS certificate, or the path of a CA bundle.
     :param proxies: Proxy URL of the API by scheme; the environment's proxies when empty.
-    :param max_requests_per_minute: Requests per minute of one triggerer process, or of one batch on its worker;
-        ``None`` for no limit.
-    :param download_verify: Same as ``verify``, for videos on other hosts than the API's.
-    :param download_proxies: Same as ``proxies``, for videos on other hosts than the API's.
+    :param max_requests_per_minute: Most requests per minute, evenly spread, that one triggerer process, or one batch on
+        its worker, may send; ``None`` for no limit.
+    :param download_verify: Same as ``verify``, for videos on hosts other than the API's.
+    :param download_proxies: Same as ``proxies``, for videos on hosts other than the API's.
     """
 
     base_url: str
@@ -94,7 +94,7 @@ class ConnectionSettings:
 
     def download_proxy(self, url: str) -> str | None:
         """
-        Choose the proxy for a video on another host than the API's: the connection's, else the environment's.
+        Choose the proxy for a video on a host other than the API's: the connection's, else the environment's.
 
         :param url: Link of the video.
         :raises ViduConnectionSettingsError: If the environment names a proxy that the provider cannot use.

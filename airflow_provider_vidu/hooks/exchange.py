@@ -138,7 +138,7 @@ class Exchange(Generic[Parsed]):
         """
         Whether the request may have reached the server.
 
-        A status request always counts as sent: unsent or unanswered, its fault is equally temporary.
+        A status request always counts as sent: whether it was not sent or not answered, the fault is temporary.
         """
         return self.body is None or self.body.sent
 

@@ -14,8 +14,8 @@ async def look_up(vidu_conn_id: str) -> Connection:
     """
     Read a connection from Airflow without blocking the event loop.
 
-    A worker below Airflow 3.2 cannot await the answer of its supervisor, and then takes every connection that Airflow
-    keeps in its database for missing. So a worker asks again from a thread before it believes that.
+    A worker below Airflow 3.2 cannot await its supervisor, so every connection in Airflow's database seems to be
+    missing. The worker therefore reads the connection again in a thread.
 
     :param vidu_conn_id: Id of the connection.
     :raises AirflowNotFoundException: If there is no such connection.

@@ -33,10 +33,10 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     """
     Submit many tasks, wait for all, store all videos and write a manifest.
 
-    The operator uses a worker slot twice in total. The three mapped tasks use one three times for each video. Every
-    accepted submit is billed. The operator checks all requests before it sends the first: literals when the DAG is
-    parsed, everything again when the task runs. It submits eight requests at a time, and applies the hook's pauses
-    after HTTP 429 and its ``max_requests_per_minute``.
+    The operator uses a worker slot twice in total. Submit, sensor and transfer as mapped tasks use worker slots several
+    times for each video. Every accepted submit is billed. The operator checks all requests before it sends the first:
+    literals when the DAG is parsed, everything again when the task runs. It submits eight requests at a time, and
+    applies the hook's pauses after HTTP 429 and its ``max_requests_per_minute``.
 
     A refused item, or one with an unreadable image, does not stop the others. A wrong key, an exhausted quota, or a
     rate limit or network failure that persists stops the submits. The operator then still waits for the accepted tasks
@@ -48,17 +48,17 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     item whose outcome is unknown is ``uncertain``; a retry resubmits it only if ``on_uncertain`` is ``resubmit``. A
     killed worker leaves at most eight such items.
 
-    Clearing a succeeded batch submits and pays for every stored video again; it treats items without a video as in a
-    failed batch. Clearing a failed batch pays again only for items
-    that are neither stored nor still available from their tasks. An item is no longer available, for example, once its
-    links have expired. On older Airflow without a ledger, no record survives a try, so any error after the first submit
-    fails the task without retries.
+    Clearing a succeeded batch submits and pays for every stored video again; for items without a video it does the same
+    as after a failed batch. Clearing a failed batch pays again only for items that are neither stored nor still
+    available from their tasks. An item is no longer available, for example, once its links have expired. On older
+    Airflow without a ledger, no record survives a try, so any error after the first submit fails the task without
+    retries.
 
     The manifest is a JSON Lines file with one line for each request, in the same order. The keys ``custom_id``,
     ``request`` (files by name), ``outcome``, ``reason`` and ``family`` (of a failure) describe the item. The keys
     ``task_id``, ``files``, ``video_seconds`` and ``reused_from`` (Vidu's id of another submit's task) describe the
     video. The keys ``estimated_cost`` and ``earlier_task_ids`` cover all submits for the item, including uncertain
-    ones. ``version`` is that of this format.
+    ones. ``version`` is the version of this format.
 
     Outcomes are ``success``, ``reused`` (another submit's video), ``failed`` (the generation), ``refused`` (certainly
     not paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` (paid,
@@ -200,6 +200,7 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         destination: str | None = None,
         mark: str | None = None,
         tasks: Mapping[str, str] | None = None,
+        budget_resets_at: float | None = None,
     ) -> dict[str, Any]:
         """
         Store the videos and write the manifest after the trigger fired.
@@ -210,12 +211,13 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         :param destination: Destination of the videos.
         :param mark: Mark of the records that the operator wrote before it deferred.
         :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
+        :param budget_resets_at: Epoch seconds at which the budget that stopped the submits resets, if one did.
         :return: The manifest's URI and totals.
         :raises AirflowFailException: If the batch failed and no retry can help.
         :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.
         :raises ViduDownloadError: If the destination is temporarily unavailable; a retry can help and pays nothing.
         """
-        return self._new_run(context).complete(event, path, destination, mark, tasks)
+        return self._new_run(context).complete(event, path, destination, mark, tasks, budget_resets_at)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

@@ -42,7 +42,7 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
 
     :param destination: Destination of the video, as in ``ViduToObjectStorageOperator``. ``None`` (default) stores
         nothing; the result's links expire after about 24 hours. All workers must have access to it, because the
-        operator may store on another worker than it submitted on. (templated)
+        operator may store on a different worker from the one it submitted on. (templated)
     :param sidecar: Whether to write a file ``<name>.json`` beside each video; ``False`` by default. It contains the
         model, the request, the cost and ``"ai_generated": true``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
@@ -84,13 +84,18 @@ class ViduGenerateVideoOperator(ViduSubmitOperator):
             raise refusal(found)
 
     def _check_outputs(self) -> None:
-        """Return a dictionary, and hand nothing on that the manifest or the files lack."""
+        """
+        Allow ``multiple_outputs`` and ``do_xcom_push=False``.
+
+        The result is a dictionary, and a destination has the video even without an XCom.
+        """
 
     def _before_post(self, context: Context) -> None:
         """Refuse, right before the submit, an unwritable or shared destination."""
         if self.destination is not None:
             from airflow_provider_vidu.storage.checks import check_destination
-            from airflow_provider_vidu.storage.places import located, probe
+            from airflow_provider_vidu.storage.places import located
+            from airflow_provider_vidu.storage.probe import probe
             from airflow_provider_vidu.storage.video_store import index_of
 
             check_destination(self, context)

@@ -274,7 +274,7 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
                 raise
             raise AirflowFailException(
                 f"{error} The request was {self.vidu_type} with {self.model}. Airflow does not retry the task; "
-                "clearing it submits and pays again."
+                "clearing it submits again, which may pay twice."
             ) from error
         except (ViduRequestError, ViduRefusedError) as error:
             raise AirflowFailException(str(error)) from error

@@ -14,7 +14,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_vidu.plugin import media, videos
+from airflow_provider_vidu.plugin import library, media, videos
 
 _PAGES = Path(__file__).with_name("pages")
 _STATIC = StaticFiles(directory=_PAGES)
@@ -62,6 +62,7 @@ app = FastAPI(
 )
 app.include_router(media.router)
 app.include_router(videos.router)
+app.include_router(library.router)
 
 
 @app.middleware("http")
@@ -79,6 +80,11 @@ def _task(request: Request) -> Response:
 @app.get("/run")
 def _run(request: Request) -> Response:
     return _static("run.html", request)
+
+
+@app.get("/library")
+def _library(request: Request) -> Response:
+    return _static("library.html", request)
 
 
 @app.get("/assets/{name}")

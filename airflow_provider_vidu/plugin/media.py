@@ -2,8 +2,9 @@
 """
 Stored videos and batch manifests, for users who may read the DAG's XComs.
 
-A user never names a file, only a task: the server reads the task's return value itself. Any user who may edit the DAG's
-runs can write an XCom. The server therefore shows a file that an XCom names only below ``[vidu] media_roots``.
+A user never names a file, only a task or an entry of the ledger: the server reads the task's return value or the entry
+itself. Any user who may edit the DAG's runs can write an XCom, and any DAG author an entry. The server therefore shows
+a file that these name only below ``[vidu] media_roots``.
 FastAPI reads a route's annotations when the route is declared, so this module does not postpone them.
 """
 
@@ -20,6 +21,9 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from sqlalchemy import select
 from starlette.responses import JSONResponse, StreamingResponse
 
+from airflow_provider_vidu.durable.entries import GROUP
+from airflow_provider_vidu.exceptions import ViduError
+from airflow_provider_vidu.plugin.ledger_lines import files_of
 from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
 from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored, reading
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, is_mp4
@@ -83,6 +87,25 @@ def _media(request: Request, roots: _Roots, returned: _Returned, file: str) -> R
     except NotServed as reason:
         raise _nothing(reason) from None
     return _played(request, stored)
+
+
+@router.api_route("/stored/{dag_id}/{day}/{stem}/{number}/{file}", methods=["GET", "HEAD"])
+def _stored(
+    request: Request,
+    roots: _Roots,
+    dag_id: str,
+    day: Annotated[str, Path(pattern=r"^\d{4}-\d\d-\d\d$")],
+    stem: str,
+    number: Annotated[int, Path(ge=0, lt=GROUP)],
+    file: Annotated[int, Path(ge=0, lt=1000)],
+) -> Response:
+    try:
+        files = files_of(dag_id, day, stem, number)
+        if file >= len(files):
+            raise NotServed(f"The entry has no file {file}")
+        return _played(request, _video(files[file], roots))
+    except (NotServed, ViduError) as reason:
+        raise _nothing(reason) from None
 
 
 def _file(returned: Any, file: str, roots: list[Root]) -> object:

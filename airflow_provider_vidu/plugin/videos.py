@@ -15,7 +15,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import Select, Text, case, cast, exists, func, or_, select, tuple_
+from sqlalchemy import Label, Select, Text, case, cast, exists, func, or_, select, tuple_
 
 from airflow_provider_vidu.plugin import media
 
@@ -25,6 +25,7 @@ OPERATORS = (
     "ViduToObjectStorageOperator",
     "ViduGenerateVideoOperator",
     "ViduGenerateBatchOperator",
+    "ViduBatchDecoratedOperator",
 )
 MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
 """XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""
@@ -95,15 +96,15 @@ def _instances(dag_id: str, run_id: str) -> Select[Any]:
     )
 
 
-def _xcoms(dag_id: str, run_id: str, instances: list[tuple[str, int]]) -> Select[Any]:
+def short_value() -> Label[Any]:
+    """Return the column ``value`` of XComs as JSON texts, ``None`` for a value that is too large."""
     # The stored text: some values that parse as JSON cannot be written as JSON, and this module does not parse them.
     text = cast(XComModel.value, Text)
-    return select(
-        XComModel.task_id,
-        XComModel.map_index,
-        XComModel.key,
-        case((func.length(text) <= LONGEST_VALUE, text)).label("value"),
-    ).where(
+    return case((func.length(text) <= LONGEST_VALUE, text)).label("value")
+
+
+def _xcoms(dag_id: str, run_id: str, instances: list[tuple[str, int]]) -> Select[Any]:
+    return select(XComModel.task_id, XComModel.map_index, XComModel.key, short_value()).where(
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
         tuple_(XComModel.task_id, XComModel.map_index).in_(instances),

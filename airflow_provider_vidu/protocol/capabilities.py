@@ -260,7 +260,7 @@ def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[
         if not members:
             yield f"{' or '.join(group)} must be given, got neither"
         elif len(members) > 1 and row.exclusive:
-            yield f"only one of {' and '.join(members)} must be given, got both"
+            yield f"only one of {' and '.join(members)} may be given, got both"
     if row.vidu_type == "reference2video" and values.get("audio") is True and "images" in given:
         yield "audio must be False or omitted unless subjects are given, got True"
 

@@ -21,11 +21,11 @@ from airflow_provider_vidu.protocol.texts import is_url, is_usable_url, plain_ur
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). A longer answer would fill a worker's disk."""
 MAX_REQUESTS = 5
-"""How many requests one download sends, the first one included."""
+"""Number of requests of one download, the first included."""
 MAX_REDIRECTS = 20
 """As browsers do."""
 RESUME_SECONDS = 1.0
-"""How long the pause after a break is; twice as long after each further one."""
+"""Pause after the first break in seconds, doubled after each further one."""
 
 _WHOLE = (200, 203)
 """203 is a 200 that a proxy has changed, by its headers for example."""
@@ -71,9 +71,9 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
 
 class Download:
     """
-    One video on its way.
+    The download of one video.
 
-    :param url: where it lies.
+    :param url: URL of the video.
     """
 
     def __init__(self, url: str) -> None:
@@ -97,9 +97,10 @@ class Download:
 
     def headers(self) -> dict[str, str]:
         """
-        Give the headers of the next request.
+        Return the headers of the next request.
 
-        :return: plain bytes, so that their number can be compared with the announced one, from where it broke off.
+        :return: headers that request plain bytes, from the byte at which the download broke off. The number of plain
+            bytes can be compared with the announced one.
         """
         headers = {"Accept-Encoding": "identity"}
         if self._asks_for_rest:
@@ -193,7 +194,7 @@ class Download:
 
         :param data: any number of bytes.
         :return: what to write, in pieces of bounded size.
-        :raises BrokenOff: if its coding is broken: ask again, see :meth:`resume_after`.
+        :raises BrokenOff: if its coding is broken; the caller requests the rest, see :meth:`resume_after`.
         :raises ViduDownloadError: if it is no MP4 file, or too large.
         """
         try:
@@ -225,8 +226,8 @@ class Download:
         """
         Check that the file is whole: of the announced length or, where none was announced, with all its boxes.
 
-        :raises BrokenOff: ask for the rest, see :meth:`resume_after`.
-        :raises ViduDownloadError: when it was none or too long.
+        :raises BrokenOff: if it is not; the caller requests the rest, see :meth:`resume_after`.
+        :raises ViduDownloadError: if it is not a video, or is longer than announced.
         """
         if self.total is not None and 0 < self.written < self.total:
             raise BrokenOff(f"the connection ended before byte {self.total:,}")
@@ -256,11 +257,11 @@ class Download:
 
     def resume_after(self, reason: str) -> float:
         """
-        Say when to ask for the rest.
+        Return the pause before the rest is requested.
 
         :param reason: why it broke off, without anything secret.
         :return: seconds to wait.
-        :raises ViduDownloadError: when it was asked for often enough.
+        :raises ViduDownloadError: if no request is left.
         """
         self._requests += 1
         if self._requests >= MAX_REQUESTS:

@@ -194,8 +194,8 @@ FAMILIES: tuple[tuple[Family, str], ...] = (
 """
 Patterns of the families, of which the first match counts.
 
-Vidu's codes come first, then words in Chinese and English, because the text is free. Families that no retry helps come
-before the words of ``CAPACITY``, so that an ambiguous reason is not paid again.
+Vidu's codes come first, then words in Chinese and English, because the text is free. Families that no retry can help
+come before the words of ``CAPACITY``, so that an ambiguous reason is not paid again.
 """
 
 
@@ -207,3 +207,14 @@ def family_of(error_message: str) -> Family:
     :return: Its family, ``Family.UNKNOWN`` if no pattern matches.
     """
     return next((family for family, pattern in FAMILIES if re.search(pattern, error_message)), Family.UNKNOWN)
+
+
+def family_of_text(text: str) -> Family:
+    """
+    Find the family of a failed generation from the text of its error.
+
+    The text ends with the advice of the family, unless an earlier release wrote it.
+
+    :param text: the reason as the ledger, a manifest or an XCom has it.
+    """
+    return next((family for family in Family if family.advice in text), None) or family_of(text)

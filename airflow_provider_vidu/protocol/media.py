@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image and audio files: format, size and completeness, and their data URIs."""
+"""Image files: format, size and completeness, and their data URIs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from airflow_provider_vidu.protocol.capabilities import (
     IMAGE_RATIO,
     MAX_IMAGE_BYTES,
 )
-from airflow_provider_vidu.protocol.mp4 import Boxes
+from airflow_provider_vidu.protocol.files import other_format, refused_file
 
 _JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
 _ZEROS = 64
-"""Zero bytes at the end of a picture that mean a lost rest; compressed pixels do not end so."""
-_AUDIO_SIGNATURES = ((0, b"ID3", "mpeg"), (8, b"WAVE", "wav"), (4, b"ftyp", "mp4"))
+"""Zero bytes at the end of an image that show that the end is missing; compressed pixels never end like this."""
 
 
 class Image(NamedTuple):
@@ -75,10 +74,10 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     :raises ViduRequestError: if the API would refuse the image. Nothing was sent.
     """
     if len(data) > MAX_IMAGE_BYTES:
-        raise _refused(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
+        raise refused_file(name, f"have at most {MAX_IMAGE_BYTES:,} bytes", f"{len(data):,} bytes")
     image = read_image(data)
     if image is None:
-        raise _refused(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", _other(data))
+        raise refused_file(name, f"be in an image format ({', '.join(IMAGE_FORMATS)})", other_format(data))
     if not _IS_WHOLE[image.format](data):
         raise ViduRequestError(
             f"{name} must be a complete image, got a {image.format} file of {len(data):,} bytes whose end is missing "
@@ -87,33 +86,10 @@ def image_data_uri(data: bytes, name: str, *, least_side: int = 1) -> str:
     size = f"{image.width}×{image.height} pixels"
     low, high = IMAGE_RATIO
     if not low <= image.width / image.height <= high:
-        raise _refused(name, "have a ratio of width to height from 1:4 to 4:1", size)
+        raise refused_file(name, "have a ratio of width to height from 1:4 to 4:1", size)
     if min(image.width, image.height) < least_side:
-        raise _refused(name, f"have at least {least_side}×{least_side} pixels", size)
+        raise refused_file(name, f"have at least {least_side}×{least_side} pixels", size)
     return f"data:image/{image.format};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def audio_data_uri(data: bytes, name: str) -> str:
-    """
-    Check an audio file and convert it to a data URI.
-
-    :param data: content of the file.
-    :param name: name of the argument for the error.
-    :return: ``data:audio/…;base64,…``.
-    :raises ViduRequestError: if the file is not mp3, wav, aac or m4a, or its end is missing. Nothing was sent.
-    """
-    kind = next((kind for at, magic, kind in _AUDIO_SIGNATURES if data[at : at + len(magic)] == magic), None)
-    if kind is None and data[:1] == b"\xff" and len(data) > 1:
-        # A frame header: 11 bits of sync, 2 of version, 2 of layer (01 for MP3, 00 for AAC's ADTS).
-        kind = "mpeg" if data[1] & 0xE6 == 0xE2 else "aac" if data[1] & 0xF6 == 0xF0 else None
-    if kind is None:
-        raise _refused(name, "be in an audio format (mp3, wav, aac, m4a)", _other(data))
-    if (kind == "wav" and not _is_whole_wav(data)) or (kind == "mp4" and not _is_whole_mp4(data)):
-        raise ViduRequestError(
-            f"{name} must be a complete audio file, got a {kind} file of {len(data):,} bytes whose end is missing. "
-            "Nothing was sent or paid. Store or upload the file again."
-        )
-    return f"data:audio/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def frame_pair_problem(first: bytes, last: bytes) -> str | None:
@@ -135,16 +111,6 @@ def frame_pair_problem(first: bytes, last: bytes) -> str | None:
     return (
         f"first_frame_url and last_frame_url must have resolutions with a ratio from {low:g} to {high:g}, got "
         f"{one.width}×{one.height} and {other.width}×{other.height} pixels (source: {DOCUMENTATION})"
-    )
-
-
-def _other(data: bytes) -> str:
-    return "a file of another format" if data else "an empty file"
-
-
-def _refused(name: str, rule: str, given: str) -> ViduRequestError:
-    return ViduRequestError(
-        f"{name} must {rule}, got {given} (source: {DOCUMENTATION}). Nothing was sent or paid. Use another file."
     )
 
 
@@ -236,18 +202,6 @@ def _is_whole_webp(data: bytes) -> bool:
         # RIFF pads chunks to an even length.
         at += 8 + size + size % 2
     return has_pixels and at >= end and end <= len(data) + end % 2
-
-
-def _is_whole_wav(data: bytes) -> bool:
-    size = int.from_bytes(data[4:8], "little")
-    # A recorder that writes into a pipe cannot know the size and sets one of these two values.
-    return size in (0, 0xFFFFFFFF) or 8 + size <= len(data) + size % 2
-
-
-def _is_whole_mp4(data: bytes) -> bool:
-    boxes = Boxes()
-    boxes.take(data)
-    return boxes.is_whole
 
 
 _IS_WHOLE = {"png": _is_whole_png, "jpeg": _is_whole_jpeg, "webp": _is_whole_webp}

@@ -126,7 +126,7 @@ def how_to_resume(vidu_task_id: str) -> str:
 
     :param vidu_task_id: Vidu's id of the task.
     """
-    return f'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
+    return f'Resume the wait at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{vidu_task_id}").'
 
 
 class Watch:

@@ -122,7 +122,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _foreign_image(name: str, url: str) -> str:
-    """Name what a URL of an image is by its own form, empty if it may be an image that the API takes."""
+    """Describe the kind of file that an image URL names, empty if it may be an image that the API takes."""
     if name not in _IMAGES:
         return ""
     parts = urlsplit(url)

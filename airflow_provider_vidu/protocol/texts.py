@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+;base64)(?=,)"
+_DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64)(?=,)"
 # Without s3 and other stores: the connection id in s3://conn@bucket is not a secret.
 _USERINFO = r"(?i)(\b(?:https?|socks[45]?h?|ftp)://)[^/\s@'\"]+(?::[^/\s'\"]*)?@"
 # Parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, Volcengine, UCloud and CDNs, also as JSON or
@@ -72,7 +72,7 @@ def one_line(text: str) -> str:
 
 def is_missing(text: str) -> bool:
     """
-    Check whether a text is what a template or a table makes of a missing value.
+    Check whether a text is one that a template or a table produces for a missing value.
 
     :param text: a text of an author.
     """

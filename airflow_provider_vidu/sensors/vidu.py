@@ -18,8 +18,15 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_vidu.arguments import LONGEST_WAIT, LiteralTexts, seconds_of, seconds_of_wait, waiting_problems
-from airflow_provider_vidu.exceptions import ViduEventError
+from airflow_provider_vidu.arguments import (
+    LONGEST_WAIT,
+    LiteralTexts,
+    refuse_mapped_outputs,
+    seconds_of,
+    seconds_of_wait,
+    waiting_problems,
+)
+from airflow_provider_vidu.exceptions import ViduEventError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import refusal
@@ -79,6 +86,7 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
             raise refusal(found)
         # Airflow adds the timeout to a date, which overflows for a longer one.
         super().__init__(poke_interval=poke_interval, timeout=min(seconds_of(timeout), LONGEST_WAIT), **kwargs)
+        refuse_mapped_outputs(self, "vidu_task_id", vidu_task_id)
         self.vidu_task_id = vidu_task_id
         self.vidu_conn_id = vidu_conn_id
         self.deferrable = deferrable
@@ -115,11 +123,15 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
 
     def _new_watch(self, began: float) -> Watch:
         given = self.vidu_task_id
+        try:
+            refuse_mapped_outputs(self, "vidu_task_id", given)
+        except ViduRequestError as error:
+            raise AirflowFailException(str(error)) from error
         self.vidu_task_id = identifier(given)
         if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. Nothing was sent "
-                "or paid. Pass submit.output."
+                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. The sensor sent "
+                "and paid nothing. Pass submit.output, then clear this task alone."
             )
         return Watch(
             self.vidu_task_id,

@@ -98,7 +98,7 @@ def _shared_with_another_batch(operator: BaseOperator, context: Context, destina
 
 
 def _files_of(destination: Destination, batch: Any) -> Iterator[tuple[str, str]]:
-    """Name the file of each item of a batch, by a stand-in for Vidu's id that no other item has."""
+    """Name the file of each item of a batch, with a unique placeholder in place of Vidu's id."""
     for number, request in enumerate(batch):
         custom_id = request.get("custom_id") if isinstance(request, Mapping) else None
         if isinstance(custom_id, str) and is_literal(custom_id):
@@ -139,7 +139,7 @@ def _is_the_same_for_all(operator: BaseOperator, context: Context, name: str) ->
 
 
 def _mapped_names(given: Any) -> set[str]:
-    """Name what ``expand`` or ``expand_kwargs`` gives each mapped task for itself; ``params`` where that is unknown."""
+    """List the arguments that ``expand`` or ``expand_kwargs`` sets for each mapped task; ``params`` if unknown."""
     if isinstance(given, Mapping):
         return set(given)
     dicts = given if isinstance(given, (list, tuple)) else [{"params": None}]

@@ -59,12 +59,8 @@ class Destination:
             raise self._invalid(misspelt[0], f"use only the placeholders {known} (custom_id in batches only)")
         scheme, is_uri, path = template.partition("://")
         bucket, _, path = path.partition("/") if is_uri else ("", "", template)
-        if is_uri and scheme.lower() in ("file", "local") and bucket:
-            raise self._invalid(template, f"have three slashes, as in {scheme}:///videos, or be a path")
-        if is_uri and scheme.lower() not in ("file", "local") and not bucket:
-            raise self._invalid(template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
-        if is_uri and _PLACEHOLDER.search(scheme + bucket):
-            raise self._invalid(template, "have placeholders after the bucket's name only")
+        if is_uri:
+            self._check_uri(scheme, bucket)
         if not is_uri and (is_missing(template) or _ONE_SLASH.match(template)):
             raise self._invalid(template, "be a path, or a URI with two slashes after its scheme (Path drops one)")
         if ".." in path.split("/"):
@@ -74,6 +70,17 @@ class Destination:
             raise self._invalid(
                 template, f"be a directory or a name that ends in {_SUFFIX}, since Vidu makes MP4 files"
             )
+
+    def _check_uri(self, scheme: str, bucket: str) -> None:
+        is_local = scheme.lower() in ("file", "local")
+        if scheme.lower() in ("http", "https"):
+            raise self._invalid(self.template, "be a path or a store's URI, as in s3://connection_id@bucket/videos")
+        if is_local and bucket:
+            raise self._invalid(self.template, f"have three slashes, as in {scheme}:///videos, or be a path")
+        if not is_local and not bucket:
+            raise self._invalid(self.template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
+        if _PLACEHOLDER.search(scheme + bucket):
+            raise self._invalid(self.template, "have placeholders after the bucket's name only")
 
     @classmethod
     def _invalid(cls, given: Any, allowed: str) -> ViduRequestError:

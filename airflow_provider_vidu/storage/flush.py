@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that outlive a crash of the machine right after they were written."""
+"""Files that survive a crash of the machine right after they were written."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 def flush(descriptor: int) -> None:
     """
-    Write what the system keeps of a file or directory to its disk.
+    Flush a file or directory from the system's cache to disk.
 
     :param descriptor: an open file or directory.
-    :raises OSError: if its content is lost. Mounts that cannot flush are passed over.
+    :raises OSError: if the write failed. Mounts that cannot flush are ignored.
     """
     try:
         os.fsync(descriptor)
@@ -24,10 +24,10 @@ def flush(descriptor: int) -> None:
 
 def flush_directory(directory: Path) -> None:
     """
-    Write the names in a directory to its disk.
+    Flush the names in a directory to disk.
 
     :param directory: the directory.
-    :raises OSError: if they are lost.
+    :raises OSError: if the write failed.
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_vidu.exceptions import ViduError, ViduRequestError, ViduStateError
+from airflow_provider_vidu.protocol.audio import audio_data_uri
 from airflow_provider_vidu.protocol.capabilities import (
     LARGE_IMAGE_BYTES,
     MAX_IMAGE_BYTES,
@@ -25,7 +26,6 @@ from airflow_provider_vidu.protocol.capabilities import (
 )
 from airflow_provider_vidu.protocol.fields import FILE_KINDS, Kind
 from airflow_provider_vidu.protocol.media import (
-    audio_data_uri,
     frame_pair_problem,
     image_data_uri,
     is_cut,
@@ -220,7 +220,7 @@ def _refuse_other_texts(location: str, name: str) -> None:
         got, step = brief(location), "Pass a list as upstream.output, or by a template with | tojson"
     elif len(location) > _LONGEST_PATH:
         got = f"a text of {len(location):,} characters"
-        step = "If it is base64, put the beginning of a data URI such as data:image/png;base64, before it"
+        step = "If it is base64, add a data URI prefix such as 'data:image/png;base64,' in front of it"
     elif re.match(r"(?i)\s*(www\.|//|ftp:|https?:)", location):
         got, step = brief(location), "Write it as https://…"
     if step:

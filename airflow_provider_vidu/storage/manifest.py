@@ -43,8 +43,8 @@ class Record(NamedTuple):
     :param files: URIs of the stored files.
     :param video_seconds: length of the video.
     :param earlier_task_ids: Vidu's ids of earlier tasks that were submitted for the item.
-    :param estimated_cost: CNY of all certain and possible submits of the item, by the price table. It is 0 if certainly
-        nothing was submitted, and ``None`` if a price is unknown.
+    :param estimated_cost: CNY of all certain and possible submits of the item, by the price table. It is 0 if it is
+        certain that no submit was accepted, and ``None`` if a price is unknown.
     :param family: the family of a failed generation's reason, which says whether a retry can help. It is ``budget``
         for an item that a budget kept from being submitted, and empty otherwise.
     :param reused_from: Vidu's id of the task of an earlier submit whose video this item takes, empty for none.
@@ -162,7 +162,7 @@ def read(path: str) -> list[Record]:
     except Exception as error:
         raise ViduDownloadError(f"Could not read the manifest at {path}: {named(error)}.") from error
     try:
-        # str.splitlines would split at other characters than "\\n" too.
+        # str.splitlines would split at characters other than "\\n" too.
         return [record_of(line) for line in data.decode().split("\n") if line]
     except ValueError as error:
         raise ViduDownloadError(

@@ -34,7 +34,6 @@ Part size of an upload; a smaller file is one PUT.
 UCloud US3 accepts no other part size; all other stores accept this one.
 """
 
-_PROBE = ".vidu-probe"
 _FILE_SERVERS = {"ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
 """Protocols of file servers. They show a file while it is written and can rename it; object stores do neither."""
 
@@ -88,7 +87,7 @@ def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[
     step, so the file is uploaded once, directly to its key. Many stores refuse the copies that fsspec would make.
 
     :param path: destination of the file.
-    :param is_flushed: whether a local file outlives a crash of this machine right after it; this takes milliseconds.
+    :param is_flushed: whether a local file survives a crash of this machine right after it; this takes milliseconds.
     :raises ViduDownloadError: in place of any error of the store.
     """
     with _storage_faults(uri_of(path)):
@@ -118,18 +117,35 @@ def replacing(path: ObjectStoragePath, *, is_flushed: bool = False) -> Iterator[
                 yield cast("BinaryIO", file)
                 file.seek(0)
                 if path.protocol not in _FILE_SERVERS:
-                    _upload(cast("BinaryIO", file), path)
+                    _upload_or_again(cast("BinaryIO", file), path)
                     return
                 beside = path.with_name(f".{uuid.uuid4().hex}.part")
                 try:
-                    _upload(cast("BinaryIO", file), beside)
+                    _upload(cast("BinaryIO", file), beside, PART_BYTES)
                     beside.fs.mv(beside.path, path.path)
                 finally:
                     remove(beside)
 
 
-def _upload(source: BinaryIO, path: ObjectStoragePath) -> None:
-    target = path.fs.open(path.path, "wb", block_size=PART_BYTES)
+def _upload_or_again(source: BinaryIO, path: ObjectStoragePath) -> None:
+    part = PART_BYTES
+    try:
+        return _upload(source, path, part)
+    except FileNotFoundError:
+        # The client asked once more to complete an upload that was complete: the first answer was lost.
+        pass
+    except PermissionError:
+        size = source.seek(0, os.SEEK_END)
+        if size < part:
+            raise
+        # A key may permit a PUT but no upload in parts, as one without kms:Decrypt. One part is one PUT.
+        part = size + 1
+    source.seek(0)
+    _upload(source, path, part)
+
+
+def _upload(source: BinaryIO, path: ObjectStoragePath, part: int) -> None:
+    target = path.fs.open(path.path, "wb", block_size=part)
     try:
         # Each write fills one part.
         shutil.copyfileobj(source, target, PART_BYTES)
@@ -160,45 +176,6 @@ def note_written(path: ObjectStoragePath) -> None:
         log.exception("Could not report %s as an output of the task", uri_of(path))
 
 
-def probe(path: ObjectStoragePath) -> None:
-    """
-    Check that a file can be written, so that no unusable video is paid for.
-
-    It writes one byte to a file beside it with the same calls, and removes that file. If a store permits writing but
-    not removing, the probe file stays. The next probe replaces it, or writes another one if that is not permitted.
-
-    :param path: the file, which stays untouched.
-    :raises ViduDownloadError: if the store refuses the write. A retry can help.
-    :raises ViduRequestError: if a directory has that name. Nothing was sent.
-    """
-    refuse_taken(path)
-    try:
-        trial = path.with_name(_PROBE)
-        try:
-            _write_a_byte(trial)
-        except ViduDownloadError:
-            if is_local(path) or not _is_there(trial):
-                raise
-            # Some stores let write a name once and neither replace nor remove it.
-            trial = path.with_name(f"{_PROBE}-{uuid.uuid4().hex}")
-            _write_a_byte(trial)
-    except ViduDownloadError as error:
-        raise ViduDownloadError(f"{error} Nothing was sent or paid. Check the destination, then retry.") from error
-    remove(trial)
-
-
-def _write_a_byte(path: ObjectStoragePath) -> None:
-    with replacing(path) as file:
-        file.write(b"\n")
-
-
-def _is_there(path: ObjectStoragePath) -> bool:
-    try:
-        return file_at(path) is not None
-    except ViduDownloadError:
-        return False
-
-
 def file_at(path: ObjectStoragePath) -> stat_result | None:
     """
     Find a file.
@@ -216,39 +193,6 @@ def file_at(path: ObjectStoragePath) -> stat_result | None:
         # Each store's library raises its own exception types.
         raise ViduDownloadError(f"Could not check whether {uri_of(path)} exists: {named(error)}.") from error
     return stat if stat.get("type") == "file" else None
-
-
-def refuse_taken(path: ObjectStoragePath) -> None:
-    """
-    Refuse a local path that no video can replace: a directory, a pipe or a device.
-
-    :param path: the path of the file.
-    :raises ViduRequestError: if it is one of them. Nothing was sent.
-    """
-    place = Path(path.path)
-    if not is_local(path) or not place.exists() or place.is_file():
-        return
-    kind = "a directory" if place.is_dir() else "not a regular file"
-    raise ViduRequestError(
-        f"destination must name a file or a directory for files, got {place}, which is {kind}. Nothing was sent or "
-        "paid. Remove it, or choose another name."
-    )
-
-
-def refuse_below_file(path: ObjectStoragePath) -> None:
-    """
-    Refuse a place on this machine whose directory could not be made, since a file lies on the way to it.
-
-    :param path: the file.
-    :raises ViduDownloadError: if one lies there. Nothing was sent; a retry can help.
-    """
-    if is_local(path):
-        there = next(one for one in Path(path.path).parents if os.path.lexists(one))
-        if not there.is_dir():
-            raise ViduDownloadError(
-                f"Could not write to {uri_of(path)}: {there} is not a directory. Nothing was sent or paid. Remove that "
-                "file, then retry the task."
-            )
 
 
 def changed_at(stat: Mapping[str, Any]) -> float | str | None:

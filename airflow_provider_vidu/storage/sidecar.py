@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.storage.places import located, note_written, replacing
 
 VERSION = 1
+log = logging.getLogger(__name__)
 _OF_RESULT = ("task_id", "video_seconds", "submit_time", "finish_time", "request_id")
 
 
@@ -57,10 +60,11 @@ def write(video: str, origin: Origin, result: Mapping[str, Any]) -> None:
     """
     Write the sidecar of a video, in place of an earlier one.
 
+    If it cannot be written, its content is logged: the video is stored, and its task must not fail for it.
+
     :param video: URI of the video.
     :param origin: origin of the video.
     :param result: result of the task.
-    :raises ViduDownloadError: if it cannot be written. The video is stored; a retry is free.
     """
     request = origin.request
     asked = {**request.get("input", {}), **request.get("parameters", {})}
@@ -74,7 +78,12 @@ def write(video: str, origin: Origin, result: Mapping[str, Any]) -> None:
         **{name: result.get(name) for name in _OF_RESULT},
         **origin._asdict(),
     }
-    path = located(sidecar_of(video))
-    with replacing(path) as file:
-        file.write(json.dumps(content, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") + b"\n")
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    try:
+        path = located(sidecar_of(video))
+        with replacing(path) as file:
+            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    except ViduDownloadError as error:
+        log.error("Stored %s without its sidecar: %s Its content: %s", video, error, text)
+        return
     note_written(path)

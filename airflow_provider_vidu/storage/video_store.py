@@ -33,7 +33,7 @@ They are enough to fill a worker's network link, and few enough for its memory a
 """
 
 LAG_SECONDS = (0.5, 2.0)
-"""Pauses after which a new file is looked for again: a replica of some stores shows it late."""
+"""Pauses before a new file is checked again: a replica of some stores shows it late."""
 
 
 class StoredBefore(Protocol):

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_vidu.arguments import LiteralTexts, as_text, check_outputs, is_literal, is_unmapped
+from airflow_provider_vidu.arguments import (
+    LiteralTexts,
+    as_text,
+    check_outputs,
+    is_literal,
+    is_unmapped,
+    refuse_mapped_outputs,
+)
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
@@ -79,6 +86,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             check_in_group(self)
         self.result = result
         self.vidu_task_id = vidu_task_id
+        self._refuse_lists()
         self.estimated_cost = estimated_cost
         self.vidu_conn_id = vidu_conn_id
 
@@ -101,6 +109,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             self.result = listed(self.result.strip(), self.result)
         with failure_shown(context):
             try:
+                self._refuse_lists()
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
                 check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
@@ -112,6 +121,10 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)
         return files
+
+    def _refuse_lists(self) -> None:
+        refuse_mapped_outputs(self, "result", self.result)
+        refuse_mapped_outputs(self, "vidu_task_id", self.vidu_task_id)
 
     def _cost(self) -> float | None:
         try:
@@ -128,8 +141,8 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. Nothing was sent or "
-                "paid. Pass the id that ViduSubmitOperator returned."
+                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. This task sent and paid "
+                "nothing. Pass the id that ViduSubmitOperator returned, then clear this task alone."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:

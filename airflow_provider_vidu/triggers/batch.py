@@ -14,7 +14,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
-from airflow_provider_vidu.triggers.vidu import hook_class, poll, until_a_tick
+from airflow_provider_vidu.triggers.metrics import count_waits, measure
+from airflow_provider_vidu.triggers.vidu import WAIT_SECONDS, hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -91,22 +92,27 @@ class ViduBatchTrigger(BaseTrigger):
     through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
 
     :param groups: Each a :class:`Group`, or the form in which :meth:`serialize` or release 0.1.0 stored one.
-    :param vidu_conn_id: Connection of type ``vidu``.
-    :param poll_interval: Seconds between two polls of a task without a typical time.
-    :param submitted_at: Epoch seconds of the first submit.
+    :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
+    :param poll_interval: Seconds between two polls of a task without a typical time, 5 by default.
+    :param submitted_at: Epoch seconds of the first submit, ``None`` (default) when unknown.
     :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
-        resume in another process.
+        resume in another process. ``None`` (default) means two hours after the operator made the trigger.
     """
 
     def __init__(
-        self, groups: Iterable[Any], vidu_conn_id: str, poll_interval: float, submitted_at: float, deadline: float
+        self,
+        groups: Iterable[Any],
+        vidu_conn_id: str = "vidu_default",
+        poll_interval: float = 5.0,
+        submitted_at: float | None = None,
+        deadline: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.groups = [_group(one) for one in groups]
         self.vidu_conn_id = vidu_conn_id
         self.poll_interval = poll_interval
         self.submitted_at = submitted_at
-        self.deadline = deadline
+        self.deadline = time.time() + WAIT_SECONDS if deadline is None else deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger."""
@@ -138,6 +144,7 @@ class ViduBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for all tasks and fire one event."""
         log = self.logger()
+        measure()
         try:
             with (await hook_class()).shared(self.vidu_conn_id) as hook:
                 outcome = await self.wait(hook, log)
@@ -164,20 +171,24 @@ class ViduBatchTrigger(BaseTrigger):
         progress, warned = Progress(self._total, log.info), set[str]()
 
         async def wait_for(vidu_task_id: str, expected_seconds: float | None, cost: float | None) -> None:
-            watch = self._new_watch(vidu_task_id, expected_seconds)
-            step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
-            while True:
-                await until_a_tick(step)
-                verdict = await poll(watch, hook)
-                if isinstance(verdict, Outcome):
-                    progress.add(verdict.status, cost)
-                    return
-                kind = type(watch.last_answer).__name__ + watch.word
-                if verdict.note and kind not in warned:
-                    # A fault of one task usually affects all, so it is logged once.
-                    warned.add(kind)
-                    log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
-                step = verdict.seconds
+            count_waits(1)
+            try:
+                watch = self._new_watch(vidu_task_id, expected_seconds)
+                step = watch.first_ask(time.time(), random.random())  # noqa: S311 - a jitter
+                while True:
+                    await until_a_tick(step)
+                    verdict = await poll(watch, hook)
+                    if isinstance(verdict, Outcome):
+                        progress.add(verdict.status, cost)
+                        return
+                    kind = type(watch.last_answer).__name__ + watch.word
+                    if verdict.note and kind not in warned:
+                        # A fault of one task usually affects all, so it is logged once.
+                        warned.add(kind)
+                        log.warning("Vidu task %s, and perhaps others: %s", vidu_task_id, verdict.note)
+                    step = verdict.seconds
+            finally:
+                count_waits(-1)
 
         async with asyncio.TaskGroup() as waits:
             for expected_seconds, cost, vidu_task_ids in self.groups:

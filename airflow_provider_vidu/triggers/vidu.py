@@ -18,6 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.polling import LOST, Outcome, Wait, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskStatus, transport_error
+from airflow_provider_vidu.triggers.metrics import count_poll, count_waits, measure
 from airflow_provider_vidu.triggers.progress import forget, report
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _HOOK_MODULE = "airflow_provider_vidu.hooks.vidu_async"
 TICK_SECONDS = 0.1
 LAST_ANSWER_SECONDS = 10.0
 """How long after the deadline the trigger still waits for the last answer."""
+WAIT_SECONDS = 2 * 3600.0
+"""How long a trigger without a deadline waits."""
 DEFER_MARGIN = timedelta(seconds=60)
 """How long after the trigger's own deadline Airflow's timeout comes, so that the trigger's event comes first."""
 
@@ -106,6 +109,7 @@ async def poll(watch: Watch, hook: ViduAsyncHook) -> Wait | Outcome:
     :return: A pause before the next poll, or the end of the wait.
     """
     answer = await _ask(watch, hook)
+    count_poll(answer)
     # Read the clock after the answer: a request may have waited long for its turn.
     return watch.observe(time.time(), answer, random.random())  # noqa: S311 - a jitter
 
@@ -131,22 +135,23 @@ class ViduTaskTrigger(BaseTrigger):
     cancelled. Meanwhile the XCom ``vidu_progress`` holds the status word, if Airflow can write XComs from a trigger.
 
     :param vidu_task_id: Vidu's id of the task.
-    :param vidu_conn_id: Connection of type ``vidu``.
-    :param poll_interval: Seconds between two polls without ``expected_seconds``.
-    :param expected_seconds: Typical seconds of the generation, ``None`` when unknown.
-    :param submitted_at: Epoch seconds of the earliest possible start of the generation, ``None`` when unknown.
+    :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
+    :param poll_interval: Seconds between two polls without ``expected_seconds``, 5 by default.
+    :param expected_seconds: Typical seconds of the generation, ``None`` (default) when unknown.
+    :param submitted_at: Epoch seconds of the earliest possible start of the generation, ``None`` (default) when
+        unknown.
     :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
-        resume in another process.
+        resume in another process. ``None`` (default) means two hours after the operator made the trigger.
     """
 
     def __init__(
         self,
         vidu_task_id: str,
-        vidu_conn_id: str,
-        poll_interval: float,
-        expected_seconds: float | None,
-        submitted_at: float | None,
-        deadline: float,
+        vidu_conn_id: str = "vidu_default",
+        poll_interval: float = 5.0,
+        expected_seconds: float | None = None,
+        submitted_at: float | None = None,
+        deadline: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.vidu_task_id = vidu_task_id
@@ -154,7 +159,8 @@ class ViduTaskTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.expected_seconds = expected_seconds
         self.submitted_at = submitted_at
-        self.deadline = deadline
+        # serialize() stores the deadline, so a restart of the triggerer does not extend the wait.
+        self.deadline = time.time() + WAIT_SECONDS if deadline is None else deadline
 
     @classmethod
     def going_on_with(cls, watch: Watch, vidu_conn_id: str) -> ViduTaskTrigger:
@@ -190,6 +196,8 @@ class ViduTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the task and fire one event."""
+        measure()
+        count_waits(1)
         try:
             outcome = await self._watch()
         except Exception as error:
@@ -201,6 +209,7 @@ class ViduTaskTrigger(BaseTrigger):
                 f"triggerer's log. The task keeps running and is billed. {how_to_resume(self.vidu_task_id)}",
             )
         finally:
+            count_waits(-1)
             forget(self)
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 

@@ -7,6 +7,7 @@ from tests.taken_away import kept_by  # noqa: F401 - a fixture
 
 _TABLES = (
     "test_blind_retries",
+    "test_decorated",
     "test_losses",
     "test_machines",
     "test_places",

@@ -41,7 +41,7 @@ def test_the_second_visit_stores_what_the_first_submitted_from_another_machine(e
     stop = deferred(videos, given, store)
     another_machine()
     with pytest.raises(
-        AirflowException, match=r"2 of 4 items have no video.*pay again for 0, and for the first time for 1\."
+        AirflowException, match=r"2 of 4 items have no video.*pay again for 0 and submit 1 for the first time\."
     ):
         resumed(stop, videos, given, store)
     found = lines(videos)
@@ -170,9 +170,9 @@ def test_what_is_stored_on_another_machine_is_not_paid_again(emulator, videos, a
         "unfit": "success",
     }
     assert found["kite-003"]["reason"].endswith(
-        f"was ready, but its links have expired. An earlier try stored it at file://{videos}/kite-003.mp4. Nothing is "
-        "submitted or paid. If this worker does not see that file, use one destination for all workers, then clear "
-        "this task. "
+        f"was ready, but its links have expired. An earlier try stored its video at file://{videos}/kite-003.mp4. "
+        "Nothing is submitted or paid. If this worker does not see that file, use one destination for all workers, "
+        "then clear this task. "
         'Set on_missing="resubmit" to pay for it again.'
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_vidu.durable import reuse
-from airflow_provider_vidu.durable.entries import DIGITS, Entry
+from airflow_provider_vidu.durable.entries import DIGITS, Entry, day_of
 from airflow_provider_vidu.durable.reuse import Reuse
 from airflow_provider_vidu.exceptions import ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
@@ -44,6 +44,16 @@ def intent_of_another(ledger, seconds_ago=1.0):
     entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
     ledger.intend({name: entry})
     return name, body
+
+
+def test_what_a_killed_batch_left_without_an_outcome_is_paid(emulator, ledger):
+    begun_at = time.time() - 60
+    requests = [fingerprint(build(**_body()), ""), "0" * 64]
+    entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
+    ledger.intend({ledger.name(begun_at, 0.31, request): entry for request in requests})
+    assert len(ledger.groups(day_of(begun_at, ledger.zone))) == 1
+    submitted(reuse=True)
+    assert len(posts(emulator)) == 1
 
 
 @pytest.mark.parametrize("operator", ["submit", "batch"])

@@ -207,7 +207,7 @@ def test_below_airflow_3_3_nothing_is_retried_once_something_was_submitted(emula
     with pytest.raises(AirflowFailException, match="a retry would pay again"):
         tried(None, videos, many(20))
     assert list(outcomes(videos).values()).count("success") == 15
-    assert capfd.readouterr().out.count("Airflow older than 3.3 keeps nothing of a try.") == 1
+    assert capfd.readouterr().out.count("Airflow older than 3.3 keeps no record of a try.") == 1
 
 
 def test_below_airflow_3_3_what_goes_wrong_before_the_first_submit_may_be_retried(emulator, tmp_path):

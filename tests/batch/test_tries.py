@@ -100,7 +100,7 @@ def test_a_video_of_another_request_than_its_items_is_told(emulator, videos, cap
     store = Store()
     deferred(videos, [asked("0", prompt="a kite"), asked("1", prompt="a boat")], store)
     moved = [asked("0", prompt="a tree"), asked("1", prompt="a boat"), asked("2", prompt="a kite")]
-    told = "An earlier try submitted it for another request than this one."
+    told = "An earlier try submitted it for a different request."
     for _ in range(2):
         assert tried(store, videos, moved)["counts"] == {"success": 3}
         assert [line["reason"] for line in lines(videos)] == [told, "", ""]

@@ -70,26 +70,40 @@ def test_a_try_attaches_fails_or_submits_anew(name):
 
 
 @pytest.mark.parametrize(
-    ("max_tries", "step", "text"),
+    ("max_tries", "resubmit", "step", "text"),
     [
         (
             1,
+            False,
             UNCERTAIN,
             "The API may have accepted and billed it. Check the usage page of the ModelVerse console before "
             "you resubmit it.",
         ),
         (
-            3,
+            1,
+            True,
             NEW,
-            "It may have been accepted and billed. A person cleared the task, so it is resubmitted and paid again.",
+            "It may have been accepted and billed. on_uncertain is 'resubmit', so this try resubmits it and may pay "
+            "twice.",
+        ),
+        *(
+            (
+                3,
+                resubmit,
+                NEW,
+                "It may have been accepted and billed. A person cleared the task, so it is resubmitted, which may pay "
+                "twice.",
+            )
+            for resubmit in (False, True)
         ),
     ],
-    ids=["retry", "clear"],
+    ids=["retry", "chosen retry", "clear", "clear in place of a chosen retry"],
 )
-def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, step, text):
+def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tries, resubmit, step, text):
     attempt = Attempt("same", 1, 0.0, {})
     text = f"An earlier try started a submit at 1970-01-01 00:00:00 UTC, and its outcome is unknown. {text}"
-    assert decide(attempt, max_tries=max_tries, fingerprint="same", now=NOW) == (step, text)
+    options = {"max_tries": max_tries, "fingerprint": "same", "now": NOW, "resubmit_uncertain": resubmit}
+    assert decide(attempt, **options) == (step, text)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +120,7 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             RUNNING,
             3,
             "other",
-            "was for another request. It keeps running and is billed. Resume it at no cost with "
+            "was for another request. It keeps running and is billed. Resume the wait at no cost with "
             'ViduTaskSensor(task_id="resume", vidu_task_id="task-1").',
         ),
         (READY, 3, "same", "was delivered, so clearing the task submits and pays for a new video."),
@@ -125,6 +139,13 @@ def test_an_intent_alone_is_uncertain_to_a_retry_and_a_warning_to_a_clear(max_tr
             "later. Resubmitting it as a new, paid generation.",
         ),
         (DOWN, 1, "same", "has no readable status. Re-attaching to it; nothing is submitted or paid. Down."),
+        (
+            UNKNOWN,
+            3,
+            "same",
+            "is no longer known to the server. No task. A person cleared the task, so it is resubmitted and paid "
+            "again.",
+        ),
         (
             UNKNOWN,
             1,
@@ -147,7 +168,7 @@ def test_the_reason_names_the_task_and_what_happens(answer, max_tries, mark, tex
     assert why == f"Vidu task task-1, submitted at 1970-01-01 00:01:00 UTC, {text}"
 
 
-STORED = "was ready, but its links have expired. An earlier try stored it at file:///v/a.mp4."
+STORED = "was ready, but its links have expired. An earlier try stored its video at file:///v/a.mp4."
 FREE = (
     " Nothing is submitted or paid. If this worker does not see that file, use one destination for all workers, then "
     "clear this task."
@@ -196,7 +217,10 @@ def test_a_stored_video_of_a_forgotten_task_is_treated_as_one_whose_links_have_e
     options = {"max_tries": max_tries, "fingerprint": "same", "now": NOW, "believed": True}
     options |= {"files": ["file:///v/a.mp4"], "resubmit_missing": resubmit_missing}
     attempt = Attempt("same", 1, 60.0, {}, "task-1", delivered=delivered)
-    assert [decide(attempt, answer=answer, **options)[0] for answer in (EXPIRED, UNKNOWN)] == [step, step]
+    decisions = [decide(attempt, answer=answer, **options) for answer in (EXPIRED, UNKNOWN)]
+    assert [found for found, _ in decisions] == [step, step]
+    # Only a try that submits nothing asks for a check first.
+    assert ["Check the connection's key and host first." in why for _, why in decisions] == [False, step is not NEW]
 
 
 def test_nothing_is_believed_or_paid_again_unless_that_is_said():

@@ -73,7 +73,7 @@ def test_an_intent_that_cannot_be_taken_out_stays_and_counts(lesser_store, caplo
     lesser_store.refuse = {"PutObject"}
     ledger.withdraw(names[:1])
     lesser_store.refuse = set()
-    assert "Some intents stay and count as spent: Could not write the ledger" in caplog.text
+    assert "Some intents could not be removed and count as spent: Could not write the ledger" in caplog.text
     assert ledger.spent(DAY) == names
 
 

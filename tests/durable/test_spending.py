@@ -75,8 +75,8 @@ def test_a_budget_lets_through_what_it_covers_and_no_more(emulator, ledger, budg
     with pytest.raises(AirflowFailException) as raised:
         submitted()
     assert str(raised.value).startswith(
-        f"[vidu] {period}_budget must cover the submit, got ¥0.93 spent or planned of ¥0.93 and about ¥0.31 to spend. "
-        "Nothing was sent or paid for it. The budget resets at "
+        f"[vidu] {period}_budget must cover the submit, which costs about ¥0.31, got ¥0.93, of which ¥0.93 is spent or "
+        "planned. Nothing was sent or paid for it. The budget resets at "
     )
     assert len(posts(emulator)) == 3
     assert total(entries(ledger)) == 93_000
@@ -85,7 +85,7 @@ def test_a_budget_lets_through_what_it_covers_and_no_more(emulator, ledger, budg
 
 def test_the_author_may_leave_it_to_retries(emulator, ledger, budget):
     budget(0)
-    with pytest.raises(ViduBudgetError, match=r"daily_budget must cover .* ¥0 spent or planned of ¥0 and"):
+    with pytest.raises(ViduBudgetError, match=r"daily_budget must cover .* got ¥0, of which ¥0 is spent"):
         submitted(on_budget="retry")
     assert (posts(emulator), entries(ledger)) == ([], [])
 
@@ -284,6 +284,6 @@ def test_the_earlier_days_of_a_month_count(emulator, ledger, budget):
     day = name.day[:-2] + ("01" if name.day[-2:] != "01" else "02")
     ledger.intend({name._replace(day=day): entry_in(ledger, name)})
     submitted()
-    with pytest.raises(AirflowFailException, match=r"monthly_budget must cover the submit, got ¥0\.93 spent"):
+    with pytest.raises(AirflowFailException, match=r"monthly_budget .* got ¥0\.93, of which ¥0\.93 is spent"):
         submitted()
     assert Ledger.configured().spent(name.day[:7]) != []

@@ -117,7 +117,7 @@ def test_an_unknown_outcome_ends_the_task_although_it_has_retries(submit, emulat
     assert type(error) is AirflowFailException
     assert str(error).endswith(
         "Check the usage page of the ModelVerse console before you resubmit it. The request was text2video with "
-        "viduq2. Airflow does not retry the task; clearing it submits and pays again."
+        "viduq2. Airflow does not retry the task; clearing it submits again, which may pay twice."
     )
     assert len(posts(emulator)) == 1
 

@@ -88,7 +88,7 @@ def test_an_accepted_task_that_cannot_be_remembered_is_logged_pushed_and_returne
     assert (
         f"Vidu task {task_id} was accepted, but could not be stored in Airflow's task state store. Clearing this task "
         "would submit and pay again. "
-        f'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
+        f'Resume the wait at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="{task_id}").'
     ) in capfd.readouterr().out
 
 

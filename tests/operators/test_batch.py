@@ -107,9 +107,20 @@ WRONG = {
     "too expensive": (many(4), "max_cost must be at least the estimate, about ¥1.24 for 4 items (by prices of"),
     "of unknown price": (
         [asked("a", model="viduq9")],
-        "1 of 1 items have no known price, first 'a': no price is known",
+        "1 of 1 items without a known price; the first is 'a': no price is known",
     ),
 }
+
+
+def test_a_row_of_a_csv_file_with_a_comma_too_many_is_named():
+    with pytest.raises(ViduRequestError) as raised:
+        ViduGenerateBatchOperator(
+            task_id="batch", requests=[asked("a"), {**asked("b"), None: ["and more"]}], destination="/videos"
+        )
+    assert str(raised.value) == (
+        "item 1 must have as many values as columns, got ['and more'] without a column. Nothing was sent or paid. "
+        "Quote the texts of the CSV file that contain a comma."
+    )
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -182,7 +193,7 @@ def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emul
     assert type(ran.error) is AirflowException
     assert (
         "2 of 3 items have no video (1 success, 2 failed). A retry can recover 1 of them. It would pay again for "
-        "1, and for the first time for 0."
+        "1 and submit 0 for the first time."
     ) in str(ran.error)
     assert sorted(task["body"]["input"]["prompt"] for task in emulator.tasks) == [
         "a kite",
@@ -252,4 +263,6 @@ def test_the_assets_of_a_batch_are_told_of_its_manifest_and_its_videos_are_count
         "counts": told["counts"],
     }
     ours = {name: value for name, value in counted.items() if name.startswith("vidu.")}
+    # ``dag.test()`` runs the trigger, which counts its polls.
+    assert ours.pop("vidu.polls") == 2
     assert ours == {"vidu.estimated_cost_fen": 62, "vidu.videos": 1, "vidu.video_seconds": 1, "vidu.failures": 1}

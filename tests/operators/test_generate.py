@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     Asset,
+    AssetAlias,
     Stats,
 )
 from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -141,6 +142,13 @@ def test_assets_are_told_what_was_made(generate, emulator, tmp_path):
     ran = generate(outlets=[asset])
     files = ran.xcom("generate")["files"]
     assert ran.asset_extras == [{"files": files, "video_seconds": 1, "estimated_cost": 0.31}]
+
+
+def test_an_alias_without_an_asset_is_warned_of(generate, emulator, tmp_path, caplog):
+    asset = Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")
+    ran = generate(outlets=[AssetAlias("new videos"), asset])
+    assert [extra["video_seconds"] for extra in ran.asset_extras] == [1]
+    assert "The asset alias new videos gets no event: name an Asset in outlets too" in caplog.messages
 
 
 @pytest.fixture

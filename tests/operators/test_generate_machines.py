@@ -52,7 +52,7 @@ def test_a_video_stored_on_another_machine_is_not_paid_again(emulator, videos, k
     shutil.rmtree(videos)
     with pytest.raises(AirflowFailException) as raised:
         tried(killed_after_storing, videos, max_tries)
-    assert f"An earlier try stored it at file://{video}. Nothing is submitted or paid." in str(raised.value)
+    assert f"An earlier try stored its video at file://{video}. Nothing is submitted or paid." in str(raised.value)
     assert len(posts(emulator)) == 1
     del killed_after_storing[SUBMIT_KEY]
     assert tried(killed_after_storing, videos, 2)["files"] != [f"file://{video}"]

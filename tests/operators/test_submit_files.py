@@ -38,6 +38,13 @@ def test_a_data_uri_is_checked_and_shortened_in_xcom(submit, emulator, frame):
     assert shown == f"a data URI of {len(uri):,} characters ('data:image/png;base64')"
 
 
+@pytest.mark.parametrize("parameters", [";charset=utf-8", ";name=a.png", ";charset=utf-8;name=kite 1.png"])
+def test_the_parameters_of_a_data_uri_are_left_out(submit, emulator, frame, parameters):
+    submit(first_frame_url=f"data:image/png{parameters};base64,{base64.b64encode(frame.read_bytes()).decode()}")
+    (task,) = emulator.tasks
+    assert task["body"]["input"]["first_frame_url"] == shortened(frame.read_bytes())
+
+
 def picture(path: Path, width: int, height: int) -> str:
     Image.new("RGB", (width, height)).save(path)
     return str(path)

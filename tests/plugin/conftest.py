@@ -51,3 +51,37 @@ def ask(web):
 
     yield ask
     web.app.dependency_overrides.pop(media._returned, None)
+
+
+@pytest.fixture
+def library(web, monkeypatch):
+    """Ask the library as somebody; ``denied`` maps users to the DAGs that they may not read."""
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.security import get_user
+
+    from airflow_provider_vidu.plugin import library, shelf
+
+    denied = {"mallory": {"shop"}, "trent": {"news"}}
+    asked = SimpleAuthManager.is_authorized_dag
+
+    def is_authorized_dag(self, *, user, details=None, **rest):
+        is_denied = details and details.id in denied.get(user.username, ())
+        return not is_denied and asked(self, user=user, details=details, **rest)
+
+    monkeypatch.setattr(SimpleAuthManager, "is_authorized_dag", is_authorized_dag)
+    # Every request reads what is new, and waits for all of it.
+    monkeypatch.setattr(shelf, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(shelf, "PATIENCE_SECONDS", 30.0)
+    library._shelf.cache_clear()
+
+    def ask(route="entries", user="ann", role="viewer", status=200, **query):
+        someone = {get_user: lambda: SimpleAuthManagerUser(username=user, role=role)}
+        monkeypatch.setattr(web.app, "dependency_overrides", someone)
+        answer = web.get(f"/{route}", params=query)
+        assert answer.status_code == status, answer.text
+        is_json = answer.headers["content-type"] == "application/json"
+        return answer.json() if is_json else answer.text
+
+    yield ask
+    library._shelf.cache_clear()

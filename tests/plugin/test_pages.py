@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
 
 import airflow_provider_vidu
-from airflow_provider_vidu.plugin import videos
+from airflow_provider_vidu.durable.lines import FAMILIES
+from airflow_provider_vidu.durable.lines import OUTCOMES as LEDGER_OUTCOMES
+from airflow_provider_vidu.plugin import filters, videos
 from airflow_provider_vidu.protocol.batch import OUTCOMES
+from airflow_provider_vidu.protocol.errors import UNCERTAIN, Family
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, own_prices, shipped_prices
 
 PAGES = Path(airflow_provider_vidu.__file__).parent / "plugin" / "pages"
@@ -52,6 +56,24 @@ def test_the_pages_know_the_sources_of_prices_that_the_provider_writes():
     assert json.loads(own)[1:] == ["the prices given"]
     (dated,) = re.findall(r"/(\^prices of .*\$)/", SCRIPTS["card.js"])
     assert re.fullmatch(dated, shipped_prices().source)[1] == PRICES_AS_OF
+
+
+def test_the_advice_for_a_family_is_that_of_its_error():
+    for family in Family:
+        assert TEXTS[f"advice{family.value.capitalize()}"][0] == family.advice
+    assert TEXTS["adviceUncertain"][0] == UNCERTAIN
+    (known,) = re.findall(r"^const FAMILIES = \{$(.*?)^\};$", SCRIPTS["failures.js"], re.MULTILINE | re.DOTALL)
+    assert tuple(re.findall(r"^  (\w+):", known, re.MULTILINE)) == FAMILIES
+
+
+def test_the_library_knows_every_state_of_the_ledger():
+    (known,) = re.findall(r"const OF_LEDGER = \{(.*)\};", SCRIPTS["videos.js"])
+    assert {*re.findall(r"(\w+): \[", known)} == {*LEDGER_OUTCOMES}
+
+
+def test_the_library_asks_for_the_filters_that_the_server_knows():
+    (known,) = re.findall(r"export const FILTERS = (\[.*\]);", SCRIPTS["address.js"])
+    assert json.loads(known) == list(inspect.signature(filters._filters).parameters)
 
 
 def test_no_text_becomes_markup_or_a_script():

@@ -11,6 +11,7 @@ from tests.plugin.shown import NOTHING, TASK, VIDEO
 def paths(web, of_a_dag):
     """Every route of the application, those that tell of a DAG or the others."""
     values = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "file": "0", "name": "task.js"}
+    values |= {"day": "2026-11-27", "stem": "s", "number": 0}
     paths = [route.path for route in web.app.routes]
     # Airflow 3.1.0 asks for the right to any DAG at all where the path does not name one.
     return [path.format(**values) for path in paths if ("{dag_id}" in path) == of_a_dag]
@@ -29,7 +30,10 @@ def test_only_the_pages_themselves_are_for_users_who_may_see_no_dag(web, monkeyp
 
     nobody = {get_user: lambda: SimpleAuthManagerUser(username="nobody", role=None)}
     monkeypatch.setattr(web.app, "dependency_overrides", nobody)
-    assert paths(web, of_a_dag=False) == ["/task", "/run", "/assets/task.js"]
+    pages = {"/task", "/run", "/library", "/assets/task.js"}
+    # These show nothing of a DAG that the user may not read, see test_library_readers.
+    library = {"/entries", "/entries.csv", "/spend", "/failures"}
+    assert {*paths(web, of_a_dag=False)} == pages | library
     assert {web.get(path).status_code for path in paths(web, of_a_dag=True)} == {403}
 
 

@@ -8,6 +8,7 @@ import json
 import pytest
 from airflow.sdk import task
 
+from airflow_provider_vidu.decorators.batch import ViduBatchDecoratedOperator
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
@@ -92,5 +93,6 @@ def test_every_operator_is_known_by_its_name():
         ViduToObjectStorageOperator,
         ViduGenerateVideoOperator,
         ViduGenerateBatchOperator,
+        ViduBatchDecoratedOperator,
     )
     assert tuple(operator.__name__ for operator in operators) == videos.OPERATORS

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from airflow_provider_vidu import exceptions
-from airflow_provider_vidu.exceptions import ViduApiError, ViduDownloadError, ViduError
+from airflow_provider_vidu.exceptions import ViduApiError, ViduBudgetError, ViduDownloadError, ViduError
 
 TREE = {
     "ViduError": "Exception",
@@ -64,6 +64,8 @@ def test_every_error_survives_the_way_to_another_process(kind):
         details = {"status": 429, "code": "rate_limit", "request_id": "r", "vidu_task_id": "t", "retry_after": 3.0}
     elif kind is ViduDownloadError:
         details = {"expired": True}
+    elif kind is ViduBudgetError:
+        details = {"resets_at": 1.5}
     error = kind("what happened", **details)
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), copy.args, vars(copy)) == (kind, ("what happened",), details)

@@ -32,7 +32,6 @@ from tests.protocol.jobs import (
     problems,
 )
 
-
 A_URL = "an http(s) URL or the URI of a file in an object store"
 
 
@@ -232,7 +231,7 @@ def test_past_its_limit_a_value_is_refused_by_name(case, name, value, given_text
             "reference2video",
             "viduq2",
             {"prompt": "p", "subjects": [subject()], "images": [FRAME]},
-            ["only one of subjects and images must be given, got both"],
+            ["only one of subjects and images may be given, got both"],
         ),
         (
             "reference2video",

@@ -11,13 +11,7 @@ from PIL import Image as Pillow
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION
-from airflow_provider_vidu.protocol.media import (
-    Image,
-    audio_data_uri,
-    frame_pair_problem,
-    image_data_uri,
-    read_image,
-)
+from airflow_provider_vidu.protocol.media import Image, frame_pair_problem, image_data_uri, read_image
 from airflow_provider_vidu.protocol.mp4 import is_mp4
 
 WIDE = (52, 31)
@@ -177,49 +171,6 @@ def test_an_image_that_the_api_would_refuse_is_not_sent(data, options, given_tex
 def test_an_image_of_the_least_side_and_of_50_mib_is_taken():
     assert image_data_uri(file("PNG", (128, 128)), "images", least_side=128).startswith("data:image/png;base64,")
     assert len(image_data_uri(file("PNG").ljust(50 * 2**20, b"\0"), "images")) > 66 * 2**20
-
-
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b"ID3\x04\0\0", "mpeg"),
-        (b"\xff\xfb\x90\x64", "mpeg"),
-        (b"\xff\xfa\x90\x64", "mpeg"),
-        (b"\xff\xf3\x48\xc4", "mpeg"),
-        (b"\xff\xe3\x18\xc4", "mpeg"),
-        (b"\xff\xf1\x50\x80", "aac"),
-        (b"\xff\xf9\x50\x80", "aac"),
-        (b"RIFF\x08\0\0\0WAVEfmt ", "wav"),
-        (b"RIFF\xff\xff\xff\xffWAVEfmt ", "wav"),
-        (b"\0\0\0\x0cftypM4A \0\0\0\x08moov\0\0\0\x08mdat", "mp4"),
-    ],
-)
-def test_a_sound_becomes_a_data_uri_of_its_own_format(data, kind):
-    assert audio_data_uri(data, "audio_url") == f"data:audio/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\xff",
-        b"OggS\0\x02",
-        "text in UTF-16".encode("utf-16"),
-        "text in UTF-16, the other way".encode("utf-16-be").join([b"\xfe\xff", b""]),
-        FILES["png"],
-        FILES["jpeg"],
-        FILES["webp, VP8"],
-        b"RIFF\0\0\0\0AVI LIST",
-        b"\xff\xe1\0\0",
-        b"\xff\xff\xff\xff",
-    ],
-    ids=range(11),
-)
-def test_what_is_no_sound_of_the_four_formats_is_not_sent(data):
-    begins = "a file of another format" if data else "an empty file"
-    assert refusal(audio_data_uri, data, "first_frame_url") == refused(
-        begins, "be in an audio format (mp3, wav, aac, m4a)"
-    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from airflow_provider_vidu.protocol.polling import Outcome, Watch
 from airflow_provider_vidu.protocol.response import TaskStatus
 
 TASK = "8e1f-task"
-RESUME = 'Resume it at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
+RESUME = 'Resume the wait at no cost with ViduTaskSensor(task_id="resume", vidu_task_id="8e1f-task").'
 START, DEADLINE = 1000.0, 8200.0
 
 

@@ -111,7 +111,7 @@ def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
     ran = wait(given)
     assert type(ran.error) is AirflowFailException
     rule = f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}"
-    expected = f"{rule}. Nothing was sent or paid. Pass submit.output."
+    expected = f"{rule}. The sensor sent and paid nothing. Pass submit.output, then clear this task alone."
     assert str(ran.error) == expected
     assert emulator.requests == []
 

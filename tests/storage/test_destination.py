@@ -67,6 +67,10 @@ ALLOWED = "use only the placeholders {custom_id}, {task_id}, {index} (custom_id 
         ("a/{task_id", "'{task_id'", ALLOWED),
         ("s3://{custom_id}/videos", "'s3://{custom_id}/videos'", "have placeholders after the bucket's name only"),
         ("{index}://bucket/videos", "'{index}://bucket/videos'", "have placeholders after the bucket's name only"),
+        *(
+            (link, f"'{link}'", "be a path or a store's URI, as in s3://connection_id@bucket/videos")
+            for link in ("https://bucket.s3.amazonaws.com/videos/", "HTTP://host/videos")
+        ),
         ("../videos", "'../videos'", "be a path without '..'"),
         ("s3://bucket/a/../{index}.mp4", "'s3://bucket/a/../{index}.mp4'", "be a path without '..'"),
         *((name, f"'{name}'", f"{DIRECTORY}, since Vidu makes MP4 files") for name in ("{index}.mov", "x.MP4")),

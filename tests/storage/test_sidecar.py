@@ -70,6 +70,26 @@ def test_a_deferred_generate_task_writes_one_when_it_resumes(slow_emulator, vide
     assert read(videos / "a.json") == origin({"task_id": task["task_id"], **times})
 
 
+def test_a_sidecar_that_cannot_be_written_is_logged_and_the_video_counts_as_stored(slow_emulator, videos, caplog):
+    made = context(Store())
+    operator = ViduGenerateVideoOperator(task_id="batch", **QUICK, destination=f"{videos}/a.mp4", sidecar=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(made)
+    (videos / "a.json").mkdir()
+    (task,) = slow_emulator.tasks
+    with serving({"video.mp4": clip(1, "red")}) as url:
+        result = TaskStatus(task["task_id"], "Success", (f"{url}/video.mp4",), video_seconds=1).result()
+        event = Outcome("success", "It is ready.", result).event()
+        stored = operator.execute_complete(made, event, **deferred.value.kwargs)
+    assert stored["files"] == [f"file://{videos}/a.mp4"]
+    (logged,) = [text for text in caplog.messages if "without its sidecar" in text]
+    head, _, content = logged.partition(" Its content: ")
+    assert head.startswith(
+        f"Stored file://{videos}/a.mp4 without its sidecar: Could not write to file://{videos}/a.json"
+    )
+    assert json.loads(content)["task_id"] == task["task_id"]
+
+
 def test_it_says_what_made_the_video_from_what_and_at_which_cost(emulator, videos):
     arguments = {"destination": f"{videos}/a.mp4", "sidecar": True, "deferrable": False}
     ViduGenerateVideoOperator(task_id="batch", **(QUICK | arguments)).execute(context(Store()))

@@ -76,6 +76,29 @@ def test_an_upload_that_breaks_leaves_what_was_there_and_nothing_else(store, stu
     assert store(PART + 1).states == {"store": "success"}
 
 
+def test_an_upload_whose_last_answer_is_lost_is_made_again(store, stub):
+    stub.silent = 1
+    assert store(PART + 1).states == {"store": "success"}
+    assert stub.names().count("CompleteMultipartUpload") == 3
+    assert {key: found.data == video(PART + 1) for key, found in stub.objects.items()} == {"new/video.mp4": True}
+    assert stub.uploads == {}
+
+
+@pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+def test_a_key_that_may_not_upload_in_parts_stores_by_one_put(store, stub, call):
+    stub.refuse = {call}
+    assert store(PART + 1).states == {"store": "success"}
+    assert stub.names()[-2:] == ["PutObject", LOOKED]
+    assert {key: found.data == video(PART + 1) for key, found in stub.objects.items()} == {"new/video.mp4": True}
+    assert stub.uploads == {}
+
+
+def test_a_key_that_may_put_nothing_is_asked_once(store, stub):
+    stub.refuse = {"PutObject"}
+    assert "PermissionError" in str(store(1000).error)
+    assert stub.names().count("PutObject") == 1
+
+
 def test_a_part_that_is_refused_in_the_middle_ends_the_upload(store, stub):
     stub.break_after = {"UploadPart": 2}
     assert type(store(4 * PART).error) is ViduDownloadError

@@ -59,7 +59,7 @@ def bed(
 ) -> Iterator[AirflowBed]:
     dags = bed_home / "dags"
     dags.mkdir()
-    (dags / "example").symlink_to(ROOT / "example_dags")
+    (dags / "example").symlink_to(ROOT / "airflow_provider_vidu" / "example_dags")
     (dags / "system").symlink_to(ROOT / "tests" / "system" / "dags")
     env = {
         "AIRFLOW__VIDU__LEDGER": str(bed_home / "ledger"),

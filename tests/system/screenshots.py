@@ -10,24 +10,23 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 from PIL import Image, ImageOps
-from playwright.sync_api import Frame, Page
+from playwright.sync_api import Frame, Page, expect
 
+from airflow_provider_vidu.durable.ledger import Ledger
 from dev.airflow_bed import AirflowBed
 from tests.system.support.form import vidu_form
+from tests.system.support.library import PROMPTS, fill, open_library
 from tests.system.support.shown import DAG_ID, Told, shown
 from tests.system.support.tabs import open_run, open_task
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-PROMPTS = (
-    "A lighthouse at dawn, seen from the sea",
-    "The waves calm down while the clouds drift across the evening sky",
-    "The camera rises above the cliff",
-)
 
 
 def test_the_form_of_a_connection(page: Page) -> None:
@@ -45,7 +44,9 @@ def test_the_form_of_a_connection(page: Page) -> None:
 @pytest.fixture
 def pictures() -> Iterator[str]:
     """Where the example's picture is served, as a shop serves those of its goods."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(ROOT / "example_dags" / "images"))
+    handler = partial(
+        SimpleHTTPRequestHandler, directory=str(ROOT / "airflow_provider_vidu" / "example_dags" / "images")
+    )
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -72,9 +73,35 @@ def test_the_tab_of_a_run(bed: AirflowBed, page: Page, pictures: str, tmp_path: 
         page.screenshot(path=IMAGES / f"{name}.png")
 
 
+def test_the_page_of_all_videos(bed: AirflowBed, page: Page, tmp_path: Path) -> None:
+    files = []
+    for number, url in enumerate(_urls(bed, tmp_path)):
+        with urlopen(url) as video:
+            (tmp_path / f"{number}.mp4").write_bytes(video.read())
+        files.append(f"file://{tmp_path}/{number}.mp4")
+    run_id = shown(bed, [])
+    ledger = Ledger(bed.env["AIRFLOW__VIDU__LEDGER"])
+    for dag_id, count in (("trailers", 90), ("social_clips", 150), (DAG_ID, 200)):
+        fill(ledger, run_id, files, count, dag_id)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    for name, theme, language, query in (
+        ("library", "light", "en", f"?dag={DAG_ID}"),
+        ("library-spend", "light", "en", f"?view=spend&run={quote(run_id)}"),
+        ("library-failures", "light", "en", f"?view=failures&run={quote(run_id)}"),
+        ("library-dark-zh", "dark", "zh-CN", f"?view=spend&of=model&run={quote(run_id)}"),
+    ):
+        page.evaluate("settings => Object.assign(localStorage, settings)", {"theme": theme, "i18nextLng": language})
+        frame = open_library(page, query)
+        # The server may still read the ledger.
+        expect(frame.locator(".notes .message")).to_have_count(0)
+        if name == "library":
+            _settled(frame)
+        page.screenshot(path=IMAGES / f"{name}.png")
+
+
 def _urls(bed: AirflowBed, directory: Path) -> list[str]:
     """Let a few pictures become videos, and return where those are served."""
-    with Image.open(ROOT / "example_dags" / "images" / "lighthouse.jpg") as picture:
+    with Image.open(ROOT / "airflow_provider_vidu" / "example_dags" / "images" / "lighthouse.jpg") as picture:
         red, green, blue = picture.split()
         for number, bands in enumerate([(red, green, blue), (blue, green, red), (green, red, blue)]):
             whole = Image.merge("RGB", bands)

@@ -57,7 +57,8 @@ def test_the_form_shows_the_defaults_and_a_sentence_of_help(form):
     for text in (
         "How the hook sends the API key: alone (key) or as a Bearer token (bearer).",
         "Seconds to wait for the response to one request; 60 if empty.",
-        "Requests per minute of one triggerer process, or of one batch on its worker; no limit if empty.",
+        "Most requests per minute, evenly spread, that one triggerer process, or one batch on its worker, may send; no "
+        "limit if empty.",
         "Whether to verify the server's certificate. To use a CA bundle, set its path in the JSON below.",
     ):
         expect(form.get_by_text(text)).to_be_visible()

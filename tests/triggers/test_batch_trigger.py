@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers import batch
-from airflow_provider_vidu.triggers.batch import Progress, ViduBatchTrigger
+from airflow_provider_vidu.triggers.batch import Group, Progress, ViduBatchTrigger
 
 pytestmark = pytest.mark.usefixtures("soon")
 
@@ -89,6 +89,17 @@ def test_every_argument_is_serialized():
         {"version": 2, "expected_seconds": 26.4, "estimated_cost": 1.25, "vidu_task_ids": ["a", "b"]},
         {"version": 2, "expected_seconds": None, "estimated_cost": None, "vidu_task_ids": ["c"]},
     ]
+
+
+async def test_groups_alone_are_enough_for_an_authors_own_operator(emulator, monkeypatch):
+    ids, now = submitted("a kite", "a boat"), time.time()
+    waiting = ViduBatchTrigger(groups=[Group(None, None, ids)])
+    _, arguments = waiting.serialize()
+    assert now + 2 * 3600 <= arguments.pop("deadline") <= time.time() + 2 * 3600
+    del arguments["groups"]
+    assert arguments == {"vidu_conn_id": "vidu_default", "poll_interval": 5.0, "submitted_at": None}
+    monkeypatch.setattr(waiting, "poll_interval", 0.05)
+    assert (await event_of(waiting))["counts"] == {"success": 2}
 
 
 async def test_a_kill_tells_that_all_tasks_run_on(capfd):

@@ -236,6 +236,30 @@ def test_a_trigger_is_made_again_from_what_it_serializes():
     assert ViduTaskTrigger(**arguments).serialize() == made.serialize()
 
 
+async def test_a_task_id_alone_is_enough_for_an_authors_own_operator(emulator, submitted, monkeypatch):
+    task_id, now = submitted(), time.time()
+    waiting = ViduTaskTrigger(vidu_task_id=task_id)
+    _, arguments = waiting.serialize()
+    assert now + 2 * 3600 <= arguments["deadline"] <= time.time() + 2 * 3600
+    assert {**arguments, "deadline": 0} == {
+        "vidu_task_id": task_id,
+        "vidu_conn_id": "vidu_default",
+        "poll_interval": 5.0,
+        "expected_seconds": None,
+        "submitted_at": None,
+        "deadline": 0,
+    }
+    monkeypatch.setattr(waiting, "poll_interval", 0.05)
+    assert [event["status"] for event in await events(waiting)] == ["success"]
+
+
+def test_a_restart_of_the_triggerer_does_not_extend_the_wait(monkeypatch):
+    _, arguments = ViduTaskTrigger(vidu_task_id="task").serialize()
+    later = time.time() + 3600
+    monkeypatch.setattr(triggers.time, "time", lambda: later)
+    assert ViduTaskTrigger(**arguments).deadline == arguments["deadline"]
+
+
 async def test_killing_the_wait_tells_that_the_task_goes_on(capfd):
     await trigger("task-7").on_kill()
     assert "Vidu task task-7 was killed. The task cannot be cancelled" in capfd.readouterr().out

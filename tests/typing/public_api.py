@@ -8,6 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import assert_type
 
+from airflow.sdk import task
+
+from airflow_provider_vidu.decorators.batch import vidu_batch_task
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.links import ViduVideoLink
@@ -17,6 +20,7 @@ from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import Request, build
 from airflow_provider_vidu.protocol.response import Submission, TaskStatus
+from airflow_provider_vidu.retries import ViduRetryPolicy
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from airflow_provider_vidu.triggers.batch import Group, ViduBatchTrigger
@@ -43,6 +47,7 @@ def tasks() -> None:
         prices=PRICES,
         retries=2,
         retry_delay=timedelta(minutes=1),
+        retry_policy=ViduRetryPolicy(),
     )
     ViduTaskSensor(task_id="wait", vidu_task_id="{{ ti.xcom_pull('submit') }}", expected_seconds=26.4, timeout=7200)
     ViduToObjectStorageOperator(task_id="store", vidu_task_id="task", destination="s3://aws_default@videos/")
@@ -63,17 +68,34 @@ def tasks() -> None:
     ViduRescueOperator(task_id="rescue", destination="/videos/rescued", after=timedelta(hours=3), sidecar=True)
 
 
+@task.vidu_batch(destination="/videos/{custom_id}.mp4", retries=2)
+def kites() -> list[dict[str, object]]:
+    return [{"custom_id": "kite", "model": "viduq2", "vidu_type": "text2video", "prompt": "A kite"}]
+
+
+@vidu_batch_task(destination="/videos/{custom_id}.mp4", fail_on="all")
+def boats(names: list[str]) -> list[dict[str, object]]:
+    return [{"custom_id": name, "model": "viduq2", "vidu_type": "text2video", "prompt": name} for name in names]
+
+
+def decorated() -> None:
+    kites()
+    boats(["a", "b"])
+
+
 def calls(path: Path) -> None:
     hook = ViduHook("vidu_default")
     body = build("text2video", "viduq2", {"prompt": "A kite"}, extra_input={"note": "typed"})
     assert Request("text2video", "viduq2", {"prompt": "A kite"}).body() == body
     try:
         assert_type(hook.submit(body), Submission)
-    except ViduBudgetError:
+    except ViduBudgetError as error:
+        assert_type(error.resets_at, float | None)
         return
     except ViduSubmissionUncertainError as error:
         assert_type(error.request_id, str)
-    except ViduError:
+    except ViduError as error:
+        assert_type(error.retry_can_help, bool)
         raise
     status = hook.get_task("task")
     assert_type(status, TaskStatus)
@@ -102,4 +124,6 @@ async def waits() -> None:
         submitted_at=0.0,
         deadline=7200.0,
     )
+    ViduTaskTrigger(vidu_task_id="task")
+    ViduBatchTrigger(groups=[Group(None, None, ["task"])])
     assert ViduVideoLink().name

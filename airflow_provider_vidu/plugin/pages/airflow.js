@@ -10,12 +10,12 @@ function decoded(value) {
 }
 
 // Airflow 3.1 does not encode the "+" of a run id, and URLSearchParams would turn it into a blank.
-const given = new Map(
-  location.search
-    .slice(1)
-    .split("&")
-    .map((pair) => pair.split("=").map(decoded)),
-);
+export function queryOf(search) {
+  const pairs = search.slice(1).split("&");
+  return new Map(pairs.map((pair) => pair.split("=").map(decoded)));
+}
+
+const given = queryOf(location.search);
 
 // Airflow leaves a placeholder in the address if it has no value for it.
 const parameter = (name) => (/^\{\w+\}$/.test(given.get(name)) ? null : (given.get(name) ?? null));
@@ -34,7 +34,7 @@ export class Refused extends Error {
   }
 }
 
-async function get(route, values) {
+export async function get(route, values) {
   const answer = await fetch(`${route}?${new URLSearchParams(values)}`);
   if (!answer.ok) throw new Refused(answer.status);
   return answer.json();
@@ -61,6 +61,9 @@ export function manifestLines({ task_id, map_index }, start) {
 }
 
 // Address of a stored file's player: the page names the task and a number, and the server resolves the file.
-export function mediaAddress({ task: { task_id, map_index }, item, file }) {
+// The library has the address itself.
+export function mediaAddress({ task, item, file, address }) {
+  if (address) return address;
+  const { task_id, map_index } = task;
   return route("media", task_id, map_index, item === undefined ? file : `${item}.${file}`);
 }

@@ -6,7 +6,7 @@ import { players } from "./player.js";
 import { progress } from "./progress.js";
 import { distance, money, number, t, time } from "./text.js";
 
-function badge({ state, outcome }) {
+export function badge({ state, outcome }) {
   const key = `outcome_${outcome}`;
   return element("span", { className: `badge ${state}` }, t(outcome && outcome !== "success" ? key : state));
 }
@@ -150,7 +150,7 @@ function still(video) {
 // A card of the gallery. It loads nothing until the gallery sees it come into view and calls `card.fill()`.
 export function card(video, media) {
   const screen = element("div", { className: "screen" });
-  const fill = () => screen.replaceChildren(...(video.state === "success" ? players(video, media) : [still(video)]));
+  const fill = () => screen.replaceChildren(...(video.state === "success" && !video.isMany ? players(video, media) : [still(video)]));
   const name = element("h2", { className: "name" }, quoted(video.name));
   const words = video.request?.prompt;
   const made = element(

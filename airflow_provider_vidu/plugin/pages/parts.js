@@ -47,13 +47,13 @@ export function webAddress(value) {
   }
 }
 
-export function copyButton(value, label) {
-  const button = element("button", { type: "button", className: "copy", ariaLabel: label }, t("copy"));
+export function copyButton(value, label, words = t("copy")) {
+  const button = element("button", { type: "button", className: "copy", ariaLabel: label }, words);
   button.addEventListener("click", async () => {
     await copy(value);
     button.textContent = t("copied");
     say(t("copied"));
-    setTimeout(() => (button.textContent = t("copy")), 2000);
+    setTimeout(() => (button.textContent = words), 2000);
   });
   return button;
 }
@@ -66,6 +66,23 @@ async function copy(value) {
   field.select();
   document.execCommand("copy");
   field.remove();
+}
+
+// One of several values, as a row of radio buttons.
+export function choice(name, label, labels, chosen, choose) {
+  const choices = Object.entries(labels).map(([value, words]) => {
+    const input = element("input", { type: "radio", name, value, checked: value === chosen });
+    input.addEventListener("change", () => choose(value));
+    return element("label", {}, input, element("span", {}, words));
+  });
+  return element("fieldset", { className: "filter" }, element("legend", { className: "unseen" }, label), ...choices);
+}
+
+// A table that scrolls by itself if it is too wide or too long.
+export function table(label, heads, body) {
+  const head = element("thead", {}, element("tr", {}, ...heads.map((words) => element("th", { scope: "col" }, words))));
+  const made = element("table", {}, element("caption", { className: "unseen" }, label), head, body);
+  return element("div", { className: "wide", tabIndex: 0, role: "region", ariaLabel: label }, made);
 }
 
 // Announces a text to screen readers.

@@ -53,7 +53,7 @@ export function facts(instance) {
     name: instance.map_index < 0 ? instance.task_id : `${instance.task_id} [${instance.rendered_map_index ?? instance.map_index}]`,
     state: instance.state,
     over: OVER.includes(instance.state),
-    isBatch: operator === "ViduGenerateBatchOperator" || "manifest" in result,
+    isBatch: ["ViduGenerateBatchOperator", "ViduBatchDecoratedOperator"].includes(operator) || "manifest" in result,
     submits,
     stores,
     request: shownRequest(request),
@@ -165,6 +165,33 @@ export function videoOfLine(task, line) {
     seconds: state === "success" ? amount(video_seconds) : null,
     stored: stored(files, task, item),
     failure: state === "failed" ? { name: "", reason: text(reason), upstream: false } : null,
+    outcome,
+    progress: null,
+  };
+}
+
+// Outcomes of the ledger, as the pages show them: its words for a state and, where there is one, for an outcome.
+const OF_LEDGER = { stored: ["success", "success"], running: ["waiting", ""], failed: ["failed", "failed"], uncertain: ["failed", "uncertain"], gone: ["failed", "lost"] };
+
+// The video of one entry of the library.
+export function videoOfEntry(entry) {
+  const { address, custom_id, task, map_index, files, cost, seconds, reason, vidu_task_id } = entry;
+  const [state, outcome] = OF_LEDGER[entry.outcome] ?? ["failed", "failed"];
+  return {
+    id: address,
+    name: custom_id || (map_index < 0 ? task : `${task} [${map_index}]`),
+    state,
+    viduTaskId: vidu_task_id,
+    request: shownRequest({ ...entry.request, estimated_cost: cost }),
+    isTooLarge: false,
+    // A batch without a ledger is one entry without files.
+    isMany: state === "success" && !files.length,
+    cost,
+    urls: [],
+    expiresAt: null,
+    seconds,
+    stored: texts(files).map((uri, file) => ({ uri, address: `${address}/${file}` })),
+    failure: state === "failed" && reason ? { name: "", reason, upstream: false } : null,
     outcome,
     progress: null,
   };

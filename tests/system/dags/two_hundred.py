@@ -8,7 +8,7 @@ from airflow.sdk import DAG
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 
-IMAGE = Path(__file__).resolve().parents[3] / "example_dags" / "images" / "lighthouse.jpg"
+IMAGE = Path(__file__).resolve().parents[3] / "airflow_provider_vidu" / "example_dags" / "images" / "lighthouse.jpg"
 
 with DAG("two_hundred", schedule=None):
     submit = ViduSubmitOperator.partial(

@@ -2,7 +2,7 @@
 """
 ### Nightly batch
 
-One task makes a video from every image of a folder. It uses a worker slot twice, regardless of the number of images.
+One task makes a video from every image in a folder. It uses a worker slot twice, regardless of the number of images.
 Each video has the name of its image. The manifest beside the videos contains the outcome of each.
 
 Only `videos` costs money. A retry re-attaches to tasks that were accepted before. It pays again only for generations

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-### A video for each image of a folder
+### A video for each image in a folder
 
 The DAG has one mapped task for each image and step. You can retry and clear every image by itself. Only `submit` costs
 money. The steps are mapped together, as a task group. If each step were mapped on its own, one failed image would keep

@@ -2,8 +2,9 @@
 """
 ### Rescue of paid videos
 
-Every hour, this DAG stores each paid video that no task stored: because its run was deleted, its task was killed or
-marked as failed, or its DAG was removed. It needs a ledger (`[vidu] ledger`). It costs nothing: it polls and downloads.
+Every hour, this DAG stores each paid video that no task stored, for example because its run was deleted, its task was
+killed or marked as failed, or its DAG was removed. It needs a ledger (`[vidu] ledger`). It costs nothing: it polls and
+downloads.
 
 A video counts as forgotten two hours after it was ready, or as soon as its run has ended. The manifest of the task
 lists the stored videos and the lost ones, with the cost of each. Set up an alert for failures of this DAG: links expire

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decorators that make tasks of functions."""
