@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from types import SimpleNamespace
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import requests
@@ -184,8 +184,10 @@ def test_a_signature_shows_nowhere(emulator, lesser_store, ledger, tmp_path, cap
         operator.execute({"ti": ti, "task_state_store": store, "outlets": []})
     (task,) = emulator.tasks
     query = dict(pair.split("=") for pair in urlsplit(task["body"]["input"]["video_url"]).query.split("&"))
-    secrets = [query["Signature"], unquote(query["Signature"])]
-    assert secrets[0] in json.dumps(task["error_message"])
+    whole = unquote(query["Signature"])
+    # A library that quotes a URL again leaves "/" as it is.
+    secrets = [query["Signature"], whole, quote(whole)]
+    assert any(secret in task["error_message"] for secret in secrets)
     shown = json.dumps([pushed, states, vars(operator)], default=str) + str(raised.value) + "".join(capfd.readouterr())
     shown += "".join(f"{path} {path.read_text()}" for path in tmp_path.rglob("*") if path.is_file())
     assert "s3://lesser@bucket/a.mp4" in shown
