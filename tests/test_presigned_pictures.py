@@ -13,6 +13,7 @@ from PIL import Image
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.storage import presigned
+from dev.emulator_client import set_connection
 from tests.quick import IMG, Store, context_of, posts
 from tests.served import plain
 
@@ -114,6 +115,18 @@ def test_a_picture_that_cannot_be_sent_is_not_paid_for(run_dag, emulator, stored
     ran = run_dag(lambda: ViduSubmitOperator(task_id="submit", **IMG, first_frame_url=name))
     assert type(ran.error) is AirflowFailException
     assert str(ran.error).startswith(rule)
+    assert emulator.requests == []
+
+
+def test_a_picture_that_is_too_large_in_a_private_store_is_refused_by_the_rule_for_hosts(
+    run_dag, emulator, stored, monkeypatch
+):
+    set_connection(monkeypatch, host="https://api.modelverse.cn")
+    ran = run_dag(lambda: ViduSubmitOperator(task_id="submit", **IMG, first_frame_url=f"{PRIVATE}/huge.png"))
+    assert type(ran.error) is AirflowFailException
+    assert str(ran.error).startswith(
+        "first_frame_url must be a URL that the service can reach, got a host of a private"
+    )
     assert emulator.requests == []
 
 
