@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.texts import brief, is_url, looks_like_data_uri
+from airflow_provider_vidu.protocol.texts import brief, is_store_uri, is_url, looks_like_data_uri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -162,7 +162,12 @@ def problems_now(request: Request) -> list[str]:
     :param request: the request.
     :return: one sentence for each problem.
     """
-    from airflow_provider_vidu.protocol.capabilities import takes_files
+    from airflow_provider_vidu.protocol.capabilities import kinds_of
+    from airflow_provider_vidu.protocol.fields import FILE_KINDS, Kind
+
+    def needs_worker(name: str, value: Any) -> bool:
+        kinds = kinds_of(request.vidu_type, request.model, name)
+        return bool(kinds & FILE_KINDS and holds_path(value)) or (Kind.URL in kinds and is_store_uri(value))
 
     if not (is_literal(request.vidu_type) and is_literal(request.model)):
         return []
@@ -171,8 +176,7 @@ def problems_now(request: Request) -> list[str]:
     later = {
         name
         for name, value in request.values.items()
-        if value is not None
-        and (not is_literal(value) or (takes_files(request.vidu_type, request.model, name) and holds_path(value)))
+        if value is not None and (not is_literal(value) or needs_worker(name, value))
     }
     extra_input, extra_parameters = (
         extra if is_literal(extra) else None for extra in (request.extra_input, request.extra_parameters)

@@ -52,9 +52,9 @@ def get_provider_info() -> dict[str, Any]:
                     "media_sources": {
                         "description": (
                             "Comma-separated directories and object storage URIs from which workers may read a task's "
-                            "input files (images, the audio of one-click/mv). If it is empty, a task can read any file "
-                            "that the worker can read. A DAG may take a file name from its params. Any user who may "
-                            "trigger it can then send any image on the worker to the API."
+                            "input files, or sign URLs for them. If it is empty, a task can use any file that the "
+                            "worker can read. A DAG may take a file name from its params. Any user who may trigger it "
+                            "can then send any image on the worker, and any file in its stores, to the API."
                         ),
                         "version_added": "0.2.0",
                         "type": "string",

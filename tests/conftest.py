@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 from dev.emulator_client import KEY, RunningEmulator, set_connection
-from tests.ledgers import any_ledger, ledger, lesser_store  # noqa: F401 - fixtures
+from tests.ledgers import any_ledger, ledger, lesser_store, unsigning  # noqa: F401 - fixtures
 
 # A busy machine is no defect of the code.
 settings.register_profile("unhurried", deadline=None)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_vidu.durable.entries import Ending, Entry, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
@@ -23,11 +24,15 @@ def entry_in(ledger: Ledger, name: EntryName) -> Entry:
 
 @pytest.fixture(scope="session")
 def lesser_store() -> Iterator[s3_stub.Stub]:
-    """A store with an S3 API that has less than AWS, behind the connection ``lesser``; Airflow keeps its address."""
+    """A store with an S3 API that has less than AWS, behind ``lesser`` and ``public``; Airflow keeps its address."""
     with s3_stub.running() as stub, pytest.MonkeyPatch.context() as patch:
         extra = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "endpoint_url": stub.url}
         connection = {"conn_type": "aws", "extra": {**extra, "region_name": "us-east-1"}}
         patch.setenv("AIRFLOW_CONN_LESSER", json.dumps(connection))
+        # The same under a public name, which only a proxy knows.
+        config = {"proxies": {"http": stub.url}, "signature_version": "s3v4"}
+        public = {"endpoint_url": "http://store.example.com", "config_kwargs": config}
+        patch.setenv("AIRFLOW_CONN_PUBLIC", json.dumps(connection | {"extra": connection["extra"] | public}))
         yield stub
 
 
@@ -52,6 +57,20 @@ def any_ledger(request, tmp_path, monkeypatch) -> Ledger:
         root = "s3://lesser@bucket/ledger"
     monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", root)
     return Ledger(root)
+
+
+@pytest.fixture
+def unsigning() -> Iterator[str]:
+    """A store that signs no URLs, before a path of this machine."""
+    from airflow.sdk.io import attach, store
+
+    class Server(LocalFileSystem):
+        protocol = "sftp"
+        cachable = False
+
+    attach("sftp", "files", fs=Server())
+    yield "sftp://files@host"
+    del store._STORE_CACHE["sftp-files"]
 
 
 def paid(

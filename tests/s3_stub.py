@@ -99,7 +99,8 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
 
         def serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path, _, query_text = self.path.partition("?")
+            # A proxy is asked for a whole URL.
+            path, _, query_text = re.sub(r"^http://[^/]+", "", self.path).partition("?")
             bucket, _, key = unquote(path.removeprefix("/")).partition("/")
             query = {name: values[0] for name, values in parse_qs(query_text, keep_blank_values=True).items()}
             try:

@@ -11,10 +11,10 @@ from typing import Any
 from airflow_provider_vidu.arguments import is_lazy_list, is_literal, problems_now, read_request
 from airflow_provider_vidu.protocol.fields import listed as json_of
 from airflow_provider_vidu.protocol.prices import Estimate, Prices, estimate
-from airflow_provider_vidu.protocol.request import Body, Request, refusal
+from airflow_provider_vidu.protocol.request import Prepared, Request, refusal
 from airflow_provider_vidu.protocol.texts import brief, first_few
 from airflow_provider_vidu.storage.destination import Destination, custom_id_problem
-from airflow_provider_vidu.storage.input_files import Warn, with_files_read
+from airflow_provider_vidu.storage.input_files import Warn, prepared
 
 _EXTRAS = ("extra_input", "extra_parameters")
 _SHOWN_PROBLEMS = 5
@@ -34,7 +34,7 @@ class Item:
     custom_id: str
     request: Request
 
-    def body(self, warn: Warn) -> Body:
+    def prepared(self, warn: Warn) -> Prepared:
         """
         Read the item's files and build the body of its submit.
 
@@ -42,7 +42,7 @@ class Item:
         :raises ViduRequestError: if a file is missing or the API does not accept it. Nothing was sent.
         :raises ViduStateError: if a store cannot read a file now. Nothing was sent; a retry can help.
         """
-        return with_files_read(self.request, warn).body()
+        return prepared(self.request, warn)
 
     def estimate(self, prices: Prices) -> Estimate:
         """

@@ -12,7 +12,7 @@ from airflow_provider_vidu.durable.entries import EntryName
 from airflow_provider_vidu.durable.reuse import Reusable, Reuse
 from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
 from airflow_provider_vidu.exceptions import ViduBudgetError
-from airflow_provider_vidu.protocol.request import Body, fingerprint
+from airflow_provider_vidu.protocol.request import Prepared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,28 +90,28 @@ class Paying:
         self._spending.check_prices(missing)
         _ = self._reuse
 
-    def apart(self, items: Sequence[Item], bodies: Mapping[str, Body]) -> tuple[list[Item], list[Item]]:
+    def apart(self, items: Sequence[Item], asked: Mapping[str, Prepared]) -> tuple[list[Item], list[Item]]:
         """
         Hold back items whose request equals that of an earlier item, if videos may be reused.
 
         :param items: the items.
-        :param bodies: the bodies of their submits, by custom id.
+        :param asked: their requests, ready to be submitted, by custom id.
         :return: the items to submit now, and those to submit or reuse after them.
         """
         if self._reuse is None:
             return list(items), []
         first: dict[str, Item] = {}
         for item in items:
-            first.setdefault(fingerprint(bodies[item.custom_id], ""), item)
+            first.setdefault(asked[item.custom_id].fingerprint(""), item)
         now = list(first.values())
         return now, [item for item in items if item not in now]
 
-    def reused(self, items: Sequence[Item], bodies: Mapping[str, Body]) -> dict[str, Reused]:
+    def reused(self, items: Sequence[Item], asked: Mapping[str, Prepared]) -> dict[str, Reused]:
         """
         Find items whose videos were paid before, and copy those that are stored.
 
         :param items: the items.
-        :param bodies: the bodies of their submits, by custom id.
+        :param asked: their requests, ready to be submitted, by custom id.
         :return: the items that need no submit, by custom id.
         :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
         :raises ViduDownloadError: if a stored video cannot be copied; a retry can help.
@@ -119,7 +119,7 @@ class Paying:
         reuse = self._reuse
         if reuse is None:
             return {}
-        found = reuse.find([fingerprint(bodies[item.custom_id], "") for item in items])
+        found = reuse.find([asked[item.custom_id].fingerprint("") for item in items])
         known = [(item, one) for item, one in zip(items, found, strict=True) if one]
         return dict(each(lambda pair: self._taken(*pair), known))
 
@@ -130,12 +130,12 @@ class Paying:
         )
         return item.custom_id, Reused(found, tuple(files))
 
-    def intend(self, items: Sequence[Item], bodies: Mapping[str, Body], estimates: Mapping[str, Estimate]) -> Plan:
+    def intend(self, items: Sequence[Item], asked: Mapping[str, Prepared], estimates: Mapping[str, Estimate]) -> Plan:
         """
         Write the intents of as many items as the budgets cover, in their order.
 
         :param items: the items to submit.
-        :param bodies: the bodies of their submits, by custom id.
+        :param asked: their requests, ready to be submitted, by custom id.
         :param estimates: their estimates, by custom id.
         :return: the items to submit.
         :raises ViduStateError: if the ledger cannot be read or written. Nothing of the chunk was sent.
@@ -145,7 +145,7 @@ class Paying:
             return Plan(names, {})
         planned = {
             item.custom_id: Planned(
-                fingerprint(bodies[item.custom_id], ""),
+                asked[item.custom_id].fingerprint(""),
                 estimates[item.custom_id].price_cny,
                 entry_of(self._ti, self._records.vidu_conn_id, item.request.as_asked(), item.custom_id),
             )

@@ -17,7 +17,6 @@ from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN, UNSUBMITTED, WITH_VIDEO
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
-from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.storage import manifest as manifests
@@ -220,7 +219,7 @@ class Recovery:
 
     def _fingerprint(self, item: Item) -> str | None:
         try:
-            return fingerprint(item.body(self._log.warning), self._records.vidu_conn_id)
+            return item.prepared(self._log.warning).fingerprint(self._records.vidu_conn_id)
         except Exception as error:
             # A missing image or an unavailable store must not lose a paid task.
             self._log.warning("Could not rebuild the request of %s: %s", item.custom_id, error)

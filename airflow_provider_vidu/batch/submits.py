@@ -20,7 +20,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol.batch import BUDGET, REFUSED, REUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
-from airflow_provider_vidu.protocol.request import Body, fingerprint
+from airflow_provider_vidu.protocol.request import Body, Prepared, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
 from airflow_provider_vidu.protocol.texts import brief, named
 from airflow_provider_vidu.reporting import count_submission
@@ -132,15 +132,15 @@ class Submits:
                 self.stop(named(error))
 
     def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
-        bodies = self._loop.run(lambda _: self._read(items))
+        asked = self._loop.run(lambda _: self._read(items))
         # The task may have been killed while its files were read.
-        if not bodies or self.stopped_by:
+        if not asked or self.stopped_by:
             return
         # An equal request has to wait for the outcome of the first.
-        ready, self._held = self._paying.apart([item for item in items if item.custom_id in bodies], bodies)
-        self.results |= self._paying.reused(ready, bodies)
+        ready, self._held = self._paying.apart([item for item in items if item.custom_id in asked], asked)
+        self.results |= self._paying.reused(ready, asked)
         ready = [item for item in ready if item.custom_id not in self.results]
-        plan = self._paying.intend(ready, bodies, estimates)
+        plan = self._paying.intend(ready, asked, estimates)
         self.results |= plan.reused
         if plan.refused:
             self.results |= dict.fromkeys(plan.left_out, plan.refused)
@@ -148,7 +148,7 @@ class Submits:
         awaited = {name for name, one in self.results.items() if isinstance(one, Reused) and not one.files}
         marks = {
             item.custom_id: Mark(
-                fingerprint(bodies[item.custom_id], self._vidu_conn_id),
+                asked[item.custom_id].fingerprint(self._vidu_conn_id),
                 fingerprint(item.request.as_asked(), self._vidu_conn_id),
                 0.0 if item.custom_id in awaited else estimates[item.custom_id].price_cny,
                 estimates[item.custom_id].typical_seconds,
@@ -166,7 +166,7 @@ class Submits:
             self._paying.withdraw(plan.sent)
             raise
         try:
-            self._loop.run(lambda hook: self._post_all(hook, {name: bodies[name] for name in plan.sent}))
+            self._loop.run(lambda hook: self._post_all(hook, {name: asked[name].body for name in plan.sent}))
         except BaseException as error:
             # Usually the task's timeout: Airflow raises it here, while the requests are in flight.
             self.stop(named(error))
@@ -204,12 +204,12 @@ class Submits:
         if len(unknown) == len(marks):
             self.stop("it is unknown whether any of the last submits was accepted")
 
-    async def _read(self, items: Sequence[Item]) -> dict[str, Body]:
-        bodies: dict[str, Body] = {}
+    async def _read(self, items: Sequence[Item]) -> dict[str, Prepared]:
+        asked: dict[str, Prepared] = {}
 
         async def read(item: Item) -> None:
             try:
-                bodies[item.custom_id] = await asyncio.to_thread(item.body, self._log.warning)
+                asked[item.custom_id] = await asyncio.to_thread(item.prepared, self._log.warning)
             except ViduRequestError as error:
                 self.results[item.custom_id] = error
                 self._log.warning("%s: %s", item.custom_id, error)
@@ -225,7 +225,7 @@ class Submits:
         for item in items[:1]:
             await read(item)
         await asyncio.gather(*map(read, items[1:]))
-        return bodies
+        return asked
 
     async def _post_all(self, hook: ViduAsyncHook, bodies: dict[str, Body]) -> None:
         posts = (self._post(hook, custom_id, body) for custom_id, body in bodies.items())

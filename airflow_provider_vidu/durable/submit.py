@@ -25,12 +25,12 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.protocol.capabilities import notes
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
-from airflow_provider_vidu.protocol.request import Body, Request, fingerprint
+from airflow_provider_vidu.protocol.request import Prepared, Request
 from airflow_provider_vidu.protocol.response import Submission
 from airflow_provider_vidu.protocol.texts import first_few
 from airflow_provider_vidu.reporting import count_submission
 from airflow_provider_vidu.storage import manifest as manifests
-from airflow_provider_vidu.storage.input_files import with_files_read
+from airflow_provider_vidu.storage.input_files import prepared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -120,23 +120,23 @@ class Submit:
         """
         ti, record = self._ti, self._record
         earlier = record.read()
-        body = self._body_if_it_can_be_built() if earlier else self._body()
-        if earlier and self._attaches_to(earlier, body):
+        asked = self._prepared_if_possible() if earlier else self._prepared()
+        if earlier and self._attaches_to(earlier, asked):
             attempt = earlier._replace(max_tries=ti.max_tries, delivered=False)
             record.write(attempt)
             self._push(attempt.xcoms)
             return Submitted(record, attempt)
-        body = body or self._body()
-        if self._options.reuse and (found := self._reuse.find([fingerprint(body, "")])[0]):
-            return self._reused(body, found)
-        return self._submit_anew(body, earlier)
+        asked = asked or self._prepared()
+        if self._options.reuse and (found := self._reuse.find([asked.fingerprint("")])[0]):
+            return self._reused(asked, found)
+        return self._submit_anew(asked, earlier)
 
     @cached_property
     def _reuse(self) -> Reuse:
         ledger = self._spending.ledger
         return Reuse(ledger, self._options.vidu_conn_id, self._log, takes_files=self._takes_files)
 
-    def _reused(self, body: Body, found: Reusable) -> Submitted:
+    def _reused(self, asked: Prepared, found: Reusable) -> Submitted:
         """Take the video of an earlier submit of the same request, which costs nothing."""
         self._log.info("Reusing Vidu task %s of the same request; %s.", found.vidu_task_id, found.where)
         xcoms = {
@@ -145,7 +145,7 @@ class Submit:
             "reused_from": found.vidu_task_id,
             "vidu_request": {**self._request.as_asked(), "estimated_cost": 0.0, "reused_from": found.vidu_task_id},
         }
-        mark = fingerprint(body, self._options.vidu_conn_id)
+        mark = asked.fingerprint(self._options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms, found.vidu_task_id)
         self._push(xcoms)
         if found.files:
@@ -154,15 +154,15 @@ class Submit:
         self._record.write(attempt)
         return Submitted(self._record, attempt)
 
-    def _body_if_it_can_be_built(self) -> Body | None:
+    def _prepared_if_possible(self) -> Prepared | None:
         try:
-            return self._body()
+            return self._prepared()
         except Exception as error:
             # A missing image must not lose a paid task.
             self._log.warning("Could not rebuild the request of an earlier try: %s", error)
             return None
 
-    def _attaches_to(self, earlier: Attempt, body: Body | None) -> bool:
+    def _attaches_to(self, earlier: Attempt, asked: Prepared | None) -> bool:
         from airflow_provider_vidu.hooks.poll import poll
 
         options = self._options
@@ -172,7 +172,7 @@ class Submit:
         step, why = decide(
             earlier,
             max_tries=self._ti.max_tries,
-            fingerprint=fingerprint(body, options.vidu_conn_id) if body else None,
+            fingerprint=asked.fingerprint(options.vidu_conn_id) if asked else None,
             now=time.time(),
             answer=watch.last_answer,
             believed=isinstance(verdict, Outcome),
@@ -194,9 +194,9 @@ class Submit:
         self._log.warning("%s", why)
         return step is Step.ATTACH
 
-    def _submit_anew(self, body: Body, earlier: Attempt | None) -> Submitted:
+    def _submit_anew(self, asked: Prepared, earlier: Attempt | None) -> Submitted:
         options = self._options
-        for note in notes(body):
+        for note in notes(asked.body):
             self._log.warning("%s", note)
         prices = prices_of(options.prices)
         cost = estimated_within(self._request, options.max_cost, prices)
@@ -215,12 +215,12 @@ class Submit:
         }
         # These XComs are pushed before the POST, so that little can fail between the POST and the return.
         self._push(xcoms)
-        mark = fingerprint(body, options.vidu_conn_id)
+        mark = asked.fingerprint(options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms)
-        entry = self._intend(body, cost.price_cny)
+        entry = self._intend(asked, cost.price_cny)
         if entry and options.reuse and (found := self._of_rival(entry)):
-            return self._reused(body, found)
-        submission = self._post(body, attempt, earlier, entry)
+            return self._reused(asked, found)
+        submission = self._post(asked, attempt, earlier, entry)
         vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
         attempt = attempt._replace(begun_at=time.time(), vidu_task_id=vidu_task_id, xcoms=xcoms | known)
         stored = self._record.keep(
@@ -250,17 +250,17 @@ class Submit:
             self._withdraw(entry)
         return found
 
-    def _intend(self, body: Body, price: float | None) -> EntryName | None:
+    def _intend(self, asked: Prepared, price: float | None) -> EntryName | None:
         """Write the intent into the ledger, within the budgets."""
         if self._spending.ledger is None:
             return None
         content = entry_of(self._ti, self._options.vidu_conn_id, self._request.as_asked())
-        names, refused = self._spending.intend({"": Planned(fingerprint(body, ""), price, content)})
+        names, refused = self._spending.intend({"": Planned(asked.fingerprint(""), price, content)})
         if refused:
             raise refused
         return names.get("")
 
-    def _post(self, body: Body, attempt: Attempt, earlier: Attempt | None, entry: EntryName | None) -> Submission:
+    def _post(self, asked: Prepared, attempt: Attempt, earlier: Attempt | None, entry: EntryName | None) -> Submission:
         """
         Submit, with the intent stored before each POST.
 
@@ -272,7 +272,7 @@ class Submit:
         while True:
             try:
                 self._record.write(attempt._replace(begun_at=time.time()))
-                return hook.submit(body)
+                return hook.submit(asked.body)
             except ViduSubmissionUncertainError:
                 raise
             except ViduError as error:
@@ -290,8 +290,8 @@ class Submit:
         if entry:
             self._spending.withdraw(entry)
 
-    def _body(self) -> Body:
-        return with_files_read(self._request, self._log.warning).body()
+    def _prepared(self) -> Prepared:
+        return prepared(self._request, self._log.warning)
 
     def _push(self, xcoms: Mapping[str, Any]) -> None:
         for key, value in xcoms.items():

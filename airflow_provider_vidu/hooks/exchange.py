@@ -83,7 +83,11 @@ class Exchange(Generic[Parsed]):
                 "with protocol.request.build."
             )
         if problem := unreachable(body, urlsplit(settings.base_url).hostname or "", time.time()):
-            raise refusal([problem], "Pass a public URL, or the path or s3:// URI of a file if the field takes files")
+            raise refusal(
+                [problem],
+                "Pass a public URL or the URI of a file in a public store. Where the field takes files, pass a path or "
+                "the URI of a file in a private store",
+            )
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
         return Exchange(
             settings,

@@ -95,9 +95,8 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         submits those, and the others stay ``unsubmitted``. ``fail`` (default) then ends the task without retries;
         ``retry`` leaves it to Airflow's retries, which send nothing before the budget resets.
     :param reuse: Whether an item reuses the video of an earlier submit of the same request instead of paying again;
-        ``False`` by default. Two requests are the same if their bodies are the same; files are compared by content. The
-        operator copies a stored video, and waits for a running task. The outcome is ``reused`` and the cost 0. Needs
-        ``[vidu] ledger``.
+        ``False`` by default. Two requests are the same as in ``ViduSubmitOperator``. The operator copies a stored
+        video, and waits for a running task. The outcome is ``reused`` and the cost 0. Needs ``[vidu] ledger``.
     :param sidecar: Whether to write a file ``<name>.json`` beside each video, as in ``ViduGenerateVideoOperator``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls of a task if no typical time is known, 5 by default.

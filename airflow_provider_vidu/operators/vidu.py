@@ -65,17 +65,20 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
         ``start-end2video``, ``extend``, ``lip-sync`` or ``one-click/mv``. (templated)
     :param prompt: Text description of the video. (templated)
     :param first_frame_url: Image for the first frame: an http(s) URL, a data URI, or a path or ``ObjectStoragePath``
-        URI. The worker reads, checks and sends a file. ``[vidu] media_sources`` limits which files it may read.
-        (templated)
+        URI. The worker reads, checks and sends a file. ``[vidu] media_sources`` limits which files it may read. If a
+        file in an object store is too large to be sent, the worker sends a presigned URL. (templated)
     :param last_frame_url: Image for the last frame, given like ``first_frame_url``. (templated)
     :param images: 1–7 images, each given like ``first_frame_url``. A template may render a list or a mapping as JSON
         text (``| tojson``). (templated)
     :param subjects: 1–7 mappings ``{"id", "images" (1–3), "voice_id"}``. The prompt refers to a subject as ``@id``.
         (templated)
-    :param video_url: http(s) URL of the video to extend or to lip-sync. (templated)
-    :param audio_url: Audio: an http(s) URL for lip-sync; a URL or a file for one-click/mv. (templated)
+    :param video_url: Video to extend or to lip-sync: an http(s) URL, or the URI of a file in an object store. The
+        worker signs a URL for such a file, which is valid for 24 hours. It appears only in the request; see
+        ``docs/stores.md``. (templated)
+    :param audio_url: Audio: given like ``video_url`` for lip-sync, like ``first_frame_url`` for one-click/mv.
+        (templated)
     :param text: Text that lip-sync speaks. (templated)
-    :param ref_photo_url: http(s) URL of a photo of the face that lip-sync animates. (templated)
+    :param ref_photo_url: Photo of the face that lip-sync animates, given like ``video_url``. (templated)
     :param duration: Duration of the video in seconds. (templated)
     :param seed: Whole number; 0 means random. (templated)
     :param resolution: Resolution, e.g. ``720p``. (templated)
@@ -89,7 +92,7 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
     :param volume: Volume of lip-sync's speech, 0–10. (templated)
     :param add_subtitle: Whether one-click/mv adds subtitles. (templated)
     :param language: Language of the subtitles, ``en`` or ``zh``. (templated)
-    :param srt_url: http(s) URL of a subtitle file. (templated)
+    :param srt_url: Subtitle file, given like ``video_url``. (templated)
     :param extra_input: Fields that this version does not know, added to the body's ``input``. (templated)
     :param extra_parameters: Fields that this version does not know, added to the body's ``parameters``. (templated)
     :param vidu_conn_id: Connection of type ``vidu``. (templated)
@@ -103,8 +106,9 @@ class ViduSubmitOperator(LiteralTexts, BaseOperator):
         the budget resets.
     :param reuse: Whether to reuse the task of an earlier submit of the same request instead of paying again; ``False``
         by default. The ledger must list that task, and it must still run or have links that have not expired. Two
-        requests are the same if their bodies are the same; files are compared by content. Needs ``[vidu] ledger``. For
-        another take of the same request, set another ``seed`` or ``reuse=False``.
+        requests are the same if their bodies are the same; files are compared by content, and files in a store that
+        the worker does not read by name, size and tag. Needs ``[vidu] ledger``. For another take of the same request,
+        set another ``seed`` or ``reuse=False``.
     :param max_cost: Highest estimated cost in CNY, ``None`` (default) for no limit. If the estimate is above it, or no
         price is known, the operator sends nothing. The limit applies to each try.
     :param prices: Your own prices in place of the dated table. Give CNY by ``(vidu_type, model, seconds of video,

@@ -199,17 +199,17 @@ def find(vidu_type: str, model: str) -> Capability | None:
     return CAPABILITIES.get((vidu_type, model))
 
 
-def takes_files(vidu_type: Any, model: Any, name: str) -> bool:
+def kinds_of(vidu_type: Any, model: Any, name: str) -> set[Kind]:
     """
-    Check whether a file may replace a field's URL.
+    Return the kind of a field's value.
 
     :param vidu_type: type of the job.
     :param model: name of the model.
     :param name: name of the field.
-    :return: the rule of the pair's row. For a pair that the table does not know, whether any row allows a file.
+    :return: the kind in the pair's row. For a pair that the table does not know, the kinds in all rows.
     """
     row = CAPABILITIES.get((vidu_type, model))
-    return any(found.fields[name].takes_files for found in ((row,) if row else _ROWS) if name in found.fields)
+    return {found.fields[name].kind for found in ((row,) if row else _ROWS) if name in found.fields}
 
 
 def fields_of(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Kind(str, Enum):
 
 
 _TEXTS = (Kind.TEXT, Kind.SPEECH)
+FILE_KINDS = frozenset({Kind.MEDIA, Kind.IMAGES, Kind.SUBJECTS})
+"""Kinds of fields in which a file may replace a URL; the worker reads it and sends a data URI."""
 
 
 class Field(NamedTuple):
@@ -72,11 +74,6 @@ class Field(NamedTuple):
     high: float | None = None
     no_effect: str = ""
     max_data_bytes: int | None = None
-
-    @property
-    def takes_files(self) -> bool:
-        """Whether a file may replace a URL; the worker reads it and sends a data URI."""
-        return self.kind in (Kind.MEDIA, Kind.IMAGES, Kind.SUBJECTS)
 
     def coerce(self, value: Any) -> Any:
         """
@@ -144,6 +141,8 @@ class Field(NamedTuple):
             )
         elif self.kind is Kind.IMAGES:
             text = f"a list of {self.low} to {self.high} images, each an http(s) URL or a data URI"
+        elif self.kind is Kind.URL:
+            text = f"{self.kind.value} or the URI of a file in an object store"
         elif self.max_data_bytes is not None:
             text = f"{self.kind.value} of at most {self.max_data_bytes:,} decoded bytes"
         elif self.low is not None:

@@ -122,6 +122,29 @@ class Request(NamedTuple):
         return found + capabilities.check(Request(vidu_type, model, checked).assembled(), unknown_yet=unknown_yet)
 
 
+class Prepared(NamedTuple):
+    """
+    A request that is ready to be submitted.
+
+    The two bodies differ in presigned URLs. Each signature of one file differs, so a fingerprint of the first would
+    never be found again, and the request would be paid twice.
+
+    :param body: the body to send.
+    :param identity: the same body with a text that identifies the file in place of each presigned URL.
+    """
+
+    body: Body
+    identity: Body
+
+    def fingerprint(self, vidu_conn_id: str) -> str:
+        """
+        Compute a hash that is equal for equal requests.
+
+        :param vidu_conn_id: see :func:`fingerprint`.
+        """
+        return fingerprint(self.identity, vidu_conn_id)
+
+
 def build(
     vidu_type: str,
     model: str,

@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64)(?=,)"
 # Without s3 and other stores: the connection id in s3://conn@bucket is not a secret.
 _USERINFO = r"(?i)(\b(?:https?|socks[45]?h?|ftp)://)[^/\s@'\"]+(?::[^/\s'\"]*)?@"
-# Parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, UCloud and CDNs.
+# Parameters of presigned URLs of S3, Google, Azure, Aliyun, Tencent, Volcengine, UCloud and CDNs, also as JSON or
+# another URL quotes them.
 _HIDDEN_VALUES = (
-    r"(?i)([?&;](?:x-(?:amz|goog|oss|cos)-(?:signature|credential|security-token)|(?:aws|oss|google)?access(?:key)?_?id"
-    r"|(?:access_?|auth_?|security-?)?token|signature|sig|sign|ucloudpublickey|q-(?:signature|ak)|api_?key|key|password"
-    r"|secret)=)[^&#;\s'\"]+"
+    r"(?i)((?:[?&;]|\\u0026|%3f|%26)(?:x-(?:amz|goog|oss|cos|tos)-(?:signature|credential|security-token)"
+    r"|(?:aws|oss|google)?access(?:key)?_?id|(?:access_?|auth_?|security-?)?token|signature|sig|sign|ucloudpublickey"
+    r"|q-(?:signature|ak)|api_?key|key|password|secret)(?:=|%3d))[^&#;\s'\"]+"
 )
+_STORE_URI = r"(?!(?:https?|ftp|file|local):)[a-z][a-z0-9+.-]*://[^/\s]"
 _SHOWN_CHARACTERS = 80
 _SHOWN_TEXTS = 5
 
@@ -114,6 +116,11 @@ def looks_like_data_uri(value: Any) -> bool:
 def is_url(value: Any) -> bool:
     """Check whether a value is an http(s) URL with a host."""
     return isinstance(value, str) and re.match(r"https?://[^/\s]", value, re.IGNORECASE) is not None
+
+
+def is_store_uri(value: Any) -> bool:
+    """Check whether a value is a URI with a host as of an object store, such as ``s3://conn@bucket/file``."""
+    return isinstance(value, str) and re.match(_STORE_URI, value, re.IGNORECASE) is not None
 
 
 def bare_url(value: Any) -> Any:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from airflow_provider_vidu.protocol.texts import is_missing, plain_url
+from airflow_provider_vidu.protocol.texts import is_missing, plain_url, without_secrets
 
 _MAX_URLS = 100
 _LONGEST_URL = 8192
 _LONGEST_ID = 256
 _LONGEST_QUOTE = 300
+_LONGEST_SEARCHED = 10 * _LONGEST_QUOTE
 
 
 def identifier(value: object) -> str:
@@ -77,9 +78,12 @@ def quote(value: object) -> str:
     """
     Read a text for people.
 
-    The result is one line of at most 300 printable characters, plus an ellipsis if it was cut.
+    The result is one line of at most 300 printable characters, plus an ellipsis if it was cut. It hides the secrets of
+    URLs, which a server may quote from the request.
     """
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
+    # The time of the search grows faster than the text, which may be long.
+    text = without_secrets(text[:_LONGEST_SEARCHED])
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

@@ -2,75 +2,107 @@
 """
 Input files in place of URLs.
 
-They are read through ``ObjectStoragePath``, checked, and sent as data URIs.
+They are read through ``ObjectStoragePath``, checked, and sent as data URIs or presigned URLs.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
-from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
+from airflow_provider_vidu.exceptions import ViduError, ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.audio import audio_data_uri
 from airflow_provider_vidu.protocol.capabilities import (
     LARGE_IMAGE_BYTES,
     MAX_IMAGE_BYTES,
     MIN_REFERENCE_SIDE,
-    takes_files,
+    kinds_of,
 )
+from airflow_provider_vidu.protocol.fields import FILE_KINDS, Kind
 from airflow_provider_vidu.protocol.media import (
     frame_pair_problem,
     image_data_uri,
     is_cut,
 )
-from airflow_provider_vidu.protocol.request import Request
-from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, named
+from airflow_provider_vidu.protocol.reach import is_local_host
+from airflow_provider_vidu.protocol.request import Prepared, Request
+from airflow_provider_vidu.protocol.texts import (
+    brief,
+    data_uri_bytes,
+    is_data_uri,
+    is_store_uri,
+    is_url,
+    looks_like_data_uri,
+)
 from airflow_provider_vidu.storage.places import changed_at
-from airflow_provider_vidu.storage.roots import find, read_root, split_roots
+from airflow_provider_vidu.storage.presigned import presigned
+from airflow_provider_vidu.storage.sources import opened
 
 Warn = Callable[..., None]
 SETTLED_SECONDS = 60.0
 """Age of a file from which a fault of it is final; a younger one may still be uploaded."""
+_RULE = "an http(s) URL, a data URI, or the path or URI of a file that this worker can read"
 _LONGEST_PATH = 4096
 """Characters of the longest path that Linux takes."""
 
 
-def with_files_read(request: Request, warn: Warn) -> Request:
+def prepared(request: Request, warn: Warn) -> Prepared:
     """
-    Read every file that a request names in place of a URL.
+    Build the body of a request whose fields may name files in place of URLs.
+
+    The worker reads a file and sends it as a data URI. It sends a presigned URL for a file in a store if the field
+    takes only URLs, or if the file is too large for a data URI.
 
     :param request: the request.
     :param warn: a logger's ``warning`` method, called for a file that is better passed as a URL.
-    :return: the request with paths replaced by data URIs; http(s) URLs stay unchanged.
-    :raises ViduRequestError: if a file is missing or the API does not accept it. Nothing was sent.
+    :return: the checked body, and what identifies the request; http(s) URLs stay unchanged.
+    :raises ViduRequestError: if a file is missing or the API does not accept the request. Nothing was sent.
     :raises ViduStateError: if a store cannot read a file now. Nothing was sent; a retry can help.
     """
-    vidu_type, model = request.vidu_type, request.model
-    reader = _Reader(vidu_type, warn)
-    found = {
-        name: reader.replace(name, value) if value is not None and takes_files(vidu_type, model, name) else value
-        for name, value in request.values.items()
-    }
+    reader = _Reader(request.vidu_type, warn)
+    found = {}
+    for name, value in request.values.items():
+        kinds = kinds_of(request.vidu_type, request.model, name)
+        if value is not None and kinds & FILE_KINDS:
+            value = reader.replace(name, value)
+        elif Kind.URL in kinds and is_store_uri(value):
+            value = reader.identify(name, value)
+        found[name] = value
     frames = [reader.contents.get(name) for name in ("first_frame_url", "last_frame_url")]
-    if vidu_type == "start-end2video" and frames[0] and frames[1]:
+    if request.vidu_type == "start-end2video" and frames[0] and frames[1]:
         problem = frame_pair_problem(frames[0], frames[1])
         if problem:
             raise ViduRequestError(f"{problem}. Nothing was sent or paid. Resize one of the frames.")
-    return request._replace(values=found)
+    identified = request._replace(values=found)
+    body = reader.with_urls(identified).body()
+    return Prepared(body, identified.assembled() if reader.urls else body)
 
 
 class _Reader:
-    """Replaces paths by data URIs and remembers what it read."""
+    """
+    Replaces paths by data URIs, or by texts that identify files, and remembers what it read.
+
+    ``urls`` has the presigned URLs by the data URI or text that each stands for. A signature differs each time, and the
+    same file must make the same request.
+    """
 
     def __init__(self, vidu_type: str, warn: Warn) -> None:
         self.vidu_type = vidu_type
         self.warn = warn
         self.contents: dict[str, bytes] = {}
+        self.files: dict[str, tuple[str, str]] = {}
+        self.urls: dict[str, str] = {}
+
+    def identify(self, name: str, location: str) -> str:
+        signed = presigned(location, name)
+        self.urls[signed.identity] = signed.url
+        return signed.identity
 
     def replace(self, name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -80,18 +112,65 @@ class _Reader:
         if not isinstance(value, str) or is_url(value):
             return value
         data = _read(value, name)
-        if len(data) > LARGE_IMAGE_BYTES:
-            self.warn("%s: sending %s bytes inside the request. Prefer a URL.", name, f"{len(data):,}")
         self.contents[name] = data
         try:
             if name == "audio_url":
-                return audio_data_uri(data, name)
-            least = MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1
-            return image_data_uri(data, name, least_side=least)
+                found = audio_data_uri(data, name)
+            else:
+                least = MIN_REFERENCE_SIDE if self.vidu_type == "reference2video" else 1
+                found = image_data_uri(data, name, least_side=least)
         except ViduRequestError as error:
             if not is_data_uri(value) and is_cut(data) and _is_still_written(value):
                 raise ViduStateError(f"{error} The file changed a moment ago: retry when it is complete.") from error
             raise
+        if found not in self.files or is_store_uri(value):
+            self.files[found] = name, value
+        return found
+
+    def with_urls(self, request: Request) -> Request:
+        """Replace what cannot be sent as data, or is better not, by presigned URLs, the largest first."""
+        sent = self._signed(request)
+        stored = {uri: named for uri, named in self.files.items() if is_store_uri(named[1])}
+        for uri in sorted(stored, key=len, reverse=True):
+            is_needed = not _is_accepted(sent)
+            if not is_needed and not _is_large(uri):
+                break
+            self._sign(uri, *stored[uri], is_needed=is_needed)
+            sent = self._signed(request)
+        for uri, (name, _) in self.files.items():
+            if _is_large(uri) and uri not in self.urls:
+                self.warn("%s: sending %s bytes inside the request. Prefer a URL.", name, f"{data_uri_bytes(uri):,}")
+        return sent
+
+    def _sign(self, uri: str, name: str, location: str, *, is_needed: bool) -> None:
+        # Without a URL, it is sent as data; if it is too large for that, the check of the body refuses it.
+        with suppress(ViduError):
+            url = presigned(location, name).url
+            # The service cannot fetch from a private store, unless the API itself is private.
+            if is_needed or not is_local_host(urlsplit(url).hostname or ""):
+                self.urls[uri] = url
+
+    def _signed(self, request: Request) -> Request:
+        def signed(value: Any) -> Any:
+            if isinstance(value, list):
+                return [signed(item) for item in value]
+            if isinstance(value, dict):
+                return {key: signed(item) for key, item in value.items()}
+            return self.urls.get(value, value) if isinstance(value, str) else value
+
+        return request._replace(values={name: signed(value) for name, value in request.values.items()})
+
+
+def _is_large(uri: str) -> bool:
+    return data_uri_bytes(uri) > LARGE_IMAGE_BYTES
+
+
+def _is_accepted(request: Request) -> bool:
+    try:
+        request.body()
+    except ViduRequestError:
+        return False
+    return True
 
 
 def _read(location: str, name: str) -> bytes:
@@ -104,36 +183,12 @@ def _read(location: str, name: str) -> bytes:
                 "sent or paid. Correct the data URI."
             ) from None
     _refuse_other_texts(location, name)
-    from airflow.sdk import ObjectStoragePath
-
-    try:
-        path = ObjectStoragePath(_allowed(location, name))
-        stat = path.stat()
-        if stat.get("type", "file") != "file":
-            # A pipe would be waited for, and a device has no end.
-            raise ValueError("it is not a regular file")
+    with opened(location, name, _RULE, "Put the file where every worker sees it") as (path, stat):
         size, data = stat.st_size, b""
         if size <= MAX_IMAGE_BYTES:
             with path.fs.open(path.path, "rb") as file:
                 data = file.read(MAX_IMAGE_BYTES + 1)
             size = max(size, len(data))
-    except ViduRequestError:
-        raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else brief(str(error))
-        if "%" in location and isinstance(error, FileNotFoundError):
-            reason += " with exactly this name; write a space as a space, not as %20"
-        raise ViduRequestError(
-            f"{name} must be an http(s) URL, a data URI, or the path or URI of a file that this worker can read, got "
-            f"{brief(location)} ({reason}). Nothing was sent or paid. Put the file where every worker sees it, then "
-            "clear the task."
-        ) from error
-    except Exception as error:
-        # Each store's library raises its own exception types.
-        raise ViduStateError(
-            f"{name} must be a file that can be read, got {brief(location)}: {named(error)}. Nothing was sent or paid. "
-            "Retry the task, or check the connection that the URI names."
-        ) from error
     if size > MAX_IMAGE_BYTES:
         raise ViduRequestError(
             f"{name} must be at most {MAX_IMAGE_BYTES:,} bytes, got {size:,}. Nothing was sent or paid. Use a smaller "
@@ -173,34 +228,3 @@ def _refuse_other_texts(location: str, name: str) -> None:
             f"{name} must be an http(s) URL, a data URI, or the path or URI of a file, got {got}. Nothing was sent or "
             f"paid. {step}."
         )
-
-
-def _allowed(location: str, name: str) -> str:
-    """
-    Resolve the symbolic links in a path, and refuse one outside the roots.
-
-    :return: the path or URI to read from.
-    """
-    from airflow.providers.common.compat.sdk import conf
-
-    sources = split_roots(conf.get("vidu", "media_sources", fallback=""))
-    if not sources:
-        return location
-    is_local = "://" not in location or location.startswith(("file://", "local://"))
-    if is_local:
-        location = os.path.realpath(location.removeprefix("file://").removeprefix("local://"))
-    try:
-        roots = [read_root(text) for text in sources]
-    except ValueError as error:
-        raise ViduRequestError(
-            f"media_sources in Airflow's section [vidu] must list directories and buckets: {error} Nothing was sent or "
-            "paid. Correct it on every worker, then clear the task."
-        ) from None
-    real = [read_root(os.path.realpath(str(root))) if not root.store else root for root in roots]
-    if find(location, real) is None:
-        raise ViduRequestError(
-            f"{name} must lie below one of [vidu] media_sources ({', '.join(sources)}), got {brief(location)}. Nothing "
-            "was sent or paid. Move the file there, or have the administrator add its directory, or its bucket with "
-            "the same connection id."
-        )
-    return location

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 @pytest.mark.parametrize("moment", ["before the submits", "while files are read"])
 def test_a_task_that_is_killed_before_its_first_post_sends_none(emulator, videos, monkeypatch, moment):
     operator = ViduGenerateBatchOperator(task_id="batch", requests=many(20), destination=str(videos), deferrable=False)
-    kind, name = (BatchRecord, "read") if moment == "before the submits" else (Item, "body")
+    kind, name = (BatchRecord, "read") if moment == "before the submits" else (Item, "prepared")
     really = getattr(kind, name)
 
     def killed(self, *args):
@@ -101,7 +101,7 @@ def test_an_intent_that_cannot_be_stored_keeps_its_chunk_from_being_sent_while_t
 
 @pytest.mark.parametrize("open_store", [Store, lambda: None], ids=["remembered", "below 3.3"])
 def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emulator, videos, monkeypatch, open_store):
-    really_read, store = Item.body, open_store()
+    really_read, store = Item.prepared, open_store()
 
     def read(self, warn):
         if self.custom_id == "kite-009":
@@ -109,7 +109,7 @@ def test_a_picture_that_cannot_be_read_for_the_moment_holds_up_no_other_item(emu
         return really_read(self, warn)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Item, "body", read)
+        patched.setattr(Item, "prepared", read)
         with pytest.raises(AirflowException, match=r"\(1 unsubmitted, 9 success\)"):
             tried(store, videos, [many(10)[-1], *many(9)])
     assert lines(videos)[0]["reason"] == (

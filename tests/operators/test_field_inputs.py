@@ -65,8 +65,8 @@ def test_a_picture_of_the_workers_own_network_is_not_paid_for(run_dag, emulator,
     assert type(ran.error) is AirflowFailException
     assert str(ran.error) == (
         "first_frame_url must be a URL that the service can reach, got a host of a private network: "
-        "'http://minio:9000/a.png?X-Amz-Signature=***'. Nothing was sent or paid. Pass a public URL, or the path or "
-        "s3:// URI of a file if the field takes files."
+        "'http://minio:9000/a.png?X-Amz-Signature=***'. Nothing was sent or paid. Pass a public URL or the URI of a "
+        "file in a public store. Where the field takes files, pass a path or the URI of a file in a private store."
     )
 
 

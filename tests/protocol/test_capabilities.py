@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_vidu.protocol import capabilities
-from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, FIELDS, check, fields_of, find, notes
-from airflow_provider_vidu.protocol.fields import Kind
+from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, FIELDS, check, fields_of, find, kinds_of, notes
+from airflow_provider_vidu.protocol.fields import FILE_KINDS, Kind
 
 HD = ("540p", "720p", "1080p")
 RATIOS = ("16:9", "9:16", "4:3", "3:4", "1:1")
@@ -166,7 +166,15 @@ def test_no_two_rows_disagree_about_where_a_field_goes_or_how_its_text_is_read()
     ],
 )
 def test_files_stand_in_for_urls_only_where_data_uris_are_taken(pair, takes):
-    assert {name for name, field in CAPABILITIES[pair].fields.items() if field.takes_files} == takes
+    assert {name for name, field in CAPABILITIES[pair].fields.items() if field.kind in FILE_KINDS} == takes
+
+
+def test_a_field_has_the_kind_of_its_pair_and_for_unknown_pairs_that_of_any():
+    assert kinds_of("lip-sync", "vidu-lip-sync", "audio_url") == {Kind.URL}
+    assert kinds_of("one-click/mv", "vidu-mv", "audio_url") == {Kind.MEDIA}
+    assert kinds_of("lip-sync", "vidu-lip-sync-2", "audio_url") == {Kind.URL, Kind.MEDIA}
+    assert kinds_of("lip-sync", "vidu-lip-sync", "images") == set()
+    assert kinds_of("lip-sync", "vidu-lip-sync-2", "shape_url") == set()
 
 
 def test_a_pair_that_nobody_documented_is_not_found():

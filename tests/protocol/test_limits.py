@@ -32,6 +32,8 @@ from tests.protocol.jobs import (
     problems,
 )
 
+A_URL = "an http(s) URL or the URI of a file in an object store"
+
 
 def numbered(cases):
     """Short ids: some values are megabytes long."""
@@ -155,9 +157,9 @@ PAST = [
         "a data URI of 10,485,761 bytes",
         f"{URL_OR_DATA} of at most 10,485,760 decoded bytes",
     ),
-    (EXTEND, "video_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", "an http(s) URL"),
-    (LIPS, "ref_photo_url", "a.png", "'a.png'", "an http(s) URL"),
-    (LIPS, "audio_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", "an http(s) URL"),
+    (EXTEND, "video_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", A_URL),
+    (LIPS, "ref_photo_url", "a.png", "'a.png'", A_URL),
+    (LIPS, "audio_url", DATA, "a data URI of 30 characters ('data:image/png;base64')", A_URL),
     (LIPS, "text", "abc", "3 units", SPEECH),
     (LIPS, "text", "你a", "3 units", SPEECH),
     (LIPS, "text", "x" * 2001, "2,001 units", SPEECH),
@@ -175,7 +177,7 @@ PAST = [
     (LIPS, "volume", -1, "-1", "a number from 0 to 10 (default 0)"),
     (LIPS, "volume", 10.5, "10.5", "a number from 0 to 10 (default 0)"),
     (MV, "language", "de", "'de'", "one of en, zh"),
-    (MV, "srt_url", "a.srt", "'a.srt'", "an http(s) URL"),
+    (MV, "srt_url", "a.srt", "'a.srt'", A_URL),
     (MV, "audio_url", "a.mp3", "'a.mp3'", URL_OR_DATA),
     (MV, "images", [], "0 images", IMAGES),
     (MV, "images", [FRAME] * 8, "8 images", IMAGES),
@@ -243,7 +245,7 @@ def test_past_its_limit_a_value_is_refused_by_name(case, name, value, given_text
             {},
             [f"{name} must be {URL_OR_DATA}, got nothing" for name in ("first_frame_url", "last_frame_url")],
         ),
-        ("extend", "viduq2-pro", {}, ["video_url must be an http(s) URL, got nothing"]),
+        ("extend", "viduq2-pro", {}, [f"video_url must be {A_URL}, got nothing"]),
         (
             "lip-sync",
             "vidu-lip-sync",

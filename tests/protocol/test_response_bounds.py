@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_vidu.exceptions import ViduRefusedError, ViduTaskNotFoundError
@@ -85,3 +87,28 @@ def test_a_status_beside_an_error_is_not_taken():
 def test_another_task_s_status_is_not_taken():
     body = b'{"output": {"task_id": "another", "task_status": "Success", "urls": ["u"]}}'
     assert type(error_of(read, 200, body)) is PASSING
+
+
+SIGNED = "https://h/a.mp4?X-Amz-Credential=a-secret-id&X-Amz-Expires=60&X-Amz-Signature=a-secret"
+QUOTING = {
+    "in its message": {"error": {"message": f"invalid url: {SIGNED}", "code": "param_error"}},
+    "in its code": {"error": {"code": SIGNED}},
+    "elsewhere": {"detail": {"url": SIGNED}},
+    "after a long text": {"error": {"message": f"{'x ' * 110}{SIGNED}"}},
+    "after a longer text": {"error": {"message": f"{'x ' * 1480}{SIGNED}"}},
+}
+
+
+@pytest.mark.parametrize("document", QUOTING.values(), ids=list(QUOTING))
+@pytest.mark.parametrize("call", [submit, read])
+def test_an_error_that_quotes_a_url_does_not_show_its_signature(call, document):
+    for body in (json.dumps(document), json.dumps(document).replace("&", r"\u0026")):
+        shown = repr(vars(error := error_of(call, 400, body.encode()))) + str(error)
+        assert "a-secret" not in shown
+
+
+def test_a_reason_that_quotes_a_url_does_not_show_its_signature():
+    output = {"task_status": "Failure", "error_message": f"could not fetch {SIGNED}"}
+    status = read(200, json.dumps({"output": output}).encode())
+    shown = "could not fetch https://h/a.mp4?X-Amz-Credential=***&X-Amz-Expires=60&X-Amz-Signature=***"
+    assert status.error_message == shown

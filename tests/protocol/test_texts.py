@@ -12,6 +12,7 @@ from airflow_provider_vidu.protocol.texts import (
     brief,
     data_uri_bytes,
     is_data_uri,
+    is_store_uri,
     is_url,
     one_line,
     without_secrets,
@@ -89,6 +90,18 @@ def test_a_data_uri_is_of_base64_and_names_its_type(value, is_one):
     assert is_data_uri(value) is is_one
 
 
+STORE_URIS = {
+    **dict.fromkeys(["s3://conn@bucket/a", "gs://b/a", "abfs://c@b/a b", "S3://b/a", "my-store+2://b/a"], True),
+    **dict.fromkeys(["https://h/a", "HTTP://h/a", "ftp://h/a", "file:///a", "file://h/a", "local://a"], False),
+    **dict.fromkeys(["/s3://b/a", "s3:/b", "s3:///a", "s3:// b", "a.png", "data:image/png;base64,AAAA", "", 5], False),
+}
+
+
+@pytest.mark.parametrize(("value", "is_one"), STORE_URIS.items())
+def test_a_uri_of_a_store_has_a_scheme_and_a_host(value, is_one):
+    assert is_store_uri(value) is is_one
+
+
 @settings(deadline=None, database=None, derandomize=True)
 @given(st.binary(max_size=64))
 def test_the_bytes_of_a_data_uri_are_counted_without_decoding_it(content):
@@ -126,6 +139,10 @@ SIGNED = {
     "https://h/a?sv=1&sig=s&se=2": "https://h/a?sv=1&sig=***&se=2",
     "https://h/a?token=t": "https://h/a?token=***",
     "https://h/a?ACCESS_TOKEN=t": "https://h/a?ACCESS_TOKEN=***",
+    "https://h/a?X-Tos-Credential=c&X-Tos-Signature=s": "https://h/a?X-Tos-Credential=***&X-Tos-Signature=***",
+    # As JSON and as other URLs quote them.
+    r"https://h/a?v=1\u0026Signature=s": r"https://h/a?v=1\u0026Signature=***",
+    "https://f/?u=https%3A%2F%2Fh%2Fa%3Fsig%3Dt%26Signature%3Ds": "https://f/?u=https%3A%2F%2Fh%2Fa%3Fsig%3D***",
     "https://user:p%40ss@h/a": "https://***@h/a",
     "s3://conn@bucket/a.png": "s3://conn@bucket/a.png",
     "https://h/design?keyboard=1&tokens=2&signed=3": "https://h/design?keyboard=1&tokens=2&signed=3",
