@@ -7,10 +7,13 @@ READY := $(VENV)/.ready
 COVERED := 'airflow_provider_vidu/exceptions.py,airflow_provider_vidu/protocol/*,airflow_provider_vidu/durable/*,airflow_provider_vidu/batch/*'
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+# The parts of Airflow that the reference imports write their configuration somewhere.
+SPHINX := AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m sphinx -q -W --keep-going
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check bench mutants matrix constraints clean
+.PHONY: help demo up down test test-system test-long screenshots browser check docs links translations bench mutants matrix \
+	constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +52,18 @@ check: $(READY) ## Check format, lint and types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev tests/typing
 
+docs: $(READY) ## Build the documentation's site in site/; fails if a link or a translation is missing or outdated
+	for language in en zh_CN; do \
+		$(SPHINX) -D language=$$language -d docs/_build/doctrees/$$language docs site/$$language || exit; done
+	cp docs/_templates/start.html site/index.html
+	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations --check
+
+links: $(READY) ## Check the links of the documentation to other sites
+	$(SPHINX) -b linkcheck -d docs/_build/doctrees/en docs docs/_build/links
+
+translations: $(READY) ## Add new and changed texts to the Chinese catalogues; PAGES="jobs ui" begins more pages
+	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations $(PAGES)
+
 bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
 	$(RUN) -m benchmarks $(BENCH)
@@ -67,12 +82,12 @@ constraints: $(VENV)/bin/uv ## Rewrite constraints.txt and constraints/*.txt wit
 
 clean: ## Stop the servers; remove the environment and the caches, but no video
 	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
-	rm -rf $(VENV) .matrix .bed mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .matrix .bed mutants site docs/_build docs/locale/*/*/*.mo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.
 $(READY): $(VENV)/bin/uv pyproject.toml constraints.txt
-	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev]'
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,docs]'
 	@touch $@
 
 $(VENV)/bin/uv:

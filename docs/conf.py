@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sphinx configuration of the documentation site; ``make docs`` builds it in each language."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the extension below
+
+import airflow_provider_vidu
+
+project = "airflow-provider-vidu"
+author = "the authors of airflow-provider-vidu"
+release = version = airflow_provider_vidu.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "dev.public_names"]
+exclude_patterns = ["_build"]
+
+myst_heading_anchors = 4  # the anchors that GitHub gives to headings, so that one link serves both
+
+nitpicky = True
+# Airflow's own classes; without the network there is no inventory to link to.
+nitpick_ignore_regex = [(r"py:.*", r"(airflow|requests|aiohttp)\..*")]
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the fields of the docstrings have the units and defaults
+toc_object_entries_show_parents = "hide"
+
+language = "en"  # make passes -D language=zh_CN
+locale_dirs = ["locale"]
+gettext_compact = False  # one catalogue for each page
+gettext_location = False  # no line numbers, which change with every edit
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_show_sourcelink = html_copy_source = False
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/languages.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
