@@ -9,7 +9,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the extension below
 import airflow_provider_vidu
 
 project = "airflow-provider-vidu"
-author = "the authors of airflow-provider-vidu"
 release = version = airflow_provider_vidu.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "dev.public_names"]
@@ -18,8 +17,6 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 4  # the anchors that GitHub gives to headings, so that one link serves both
 
 nitpicky = True
-# Airflow's own classes; without the network there is no inventory to link to.
-nitpick_ignore_regex = [(r"py:.*", r"(airflow|requests|aiohttp)\..*")]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the fields of the docstrings have the units and defaults
 toc_object_entries_show_parents = "hide"
@@ -31,7 +28,7 @@ gettext_location = False  # no line numbers, which change with every edit
 
 html_theme = "furo"
 html_title = f"{project} {release}"
-html_show_sourcelink = html_copy_source = False
+html_show_sourcelink = html_copy_source = html_show_copyright = False
 templates_path = ["_templates"]
 html_sidebars = {
     "**": [
