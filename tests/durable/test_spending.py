@@ -83,6 +83,18 @@ def test_a_budget_lets_through_what_it_covers_and_no_more(emulator, ledger, budg
     assert f"{period.capitalize()} budget: about ¥0.62 of ¥0.93 left until" in capfd.readouterr().out
 
 
+def test_a_submit_that_no_reset_can_make_affordable_is_told_so(emulator, ledger, budget):
+    budget(0.3)
+    with pytest.raises(AirflowFailException) as raised:
+        submitted()
+    assert str(raised.value) == (
+        "[vidu] daily_budget must cover the submit, which costs about ¥0.31, got ¥0.3, of which ¥0 is spent or "
+        "planned. Nothing was sent or paid for it. No reset helps, since this submit alone costs more: raise the "
+        "budget, or make a cheaper request."
+    )
+    assert (posts(emulator), entries(ledger)) == ([], [])
+
+
 def test_the_author_may_leave_it_to_retries(emulator, ledger, budget):
     budget(0)
     with pytest.raises(ViduBudgetError, match=r"daily_budget must cover .* got ¥0, of which ¥0 is spent"):
