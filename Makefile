@@ -67,7 +67,7 @@ mutants: $(READY) ## Look for code that no test guards: protocol, durable and ba
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,mutants]'
 	for group in $(or $(MUTANTS),protocol durable batch); do $(RUN) -m dev.mutants $$group || exit; done
 
-matrix: $(READY) ## Test on every supported Airflow, or those in VERSIONS (hours); rewrites the README's table
+matrix: $(READY) ## Test on every supported Airflow, or those in VERSIONS (hours); rewrites the READMEs' table
 	$(RUN) -m dev.matrix $(VERSIONS)
 
 constraints: $(VENV)/bin/uv ## Rewrite constraints.txt and constraints/*.txt with the newest versions
