@@ -9,6 +9,7 @@ changes nothing, and fails if a message of a translated page is missing or fuzzy
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -52,6 +53,7 @@ class Page(NamedTuple):
 
 def extract() -> None:
     """Write the messages of all pages to ``docs/_build/gettext``."""
+    shutil.rmtree(TEMPLATES, ignore_errors=True)  # else those of removed pages stay
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "gettext", "-d", f"{DOCS}/_build/doctrees/gettext"]
     subprocess.run([*command, DOCS, TEMPLATES], check=True)
 

@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider_vidu.durable.entries import FAILED as ENDED_FAILED
+from airflow_provider_vidu.durable.entries import Ending
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome, how_to_resume
@@ -89,6 +91,12 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, 
         told = [line for line in capfd.readouterr().out.splitlines() if "kipped" in line and task_id in line]
         assert any(text in line for line in told)
         assert end == "failed" or any(how_to_resume(task_id) in line.replace("\\", "") for line in told)
+
+
+def test_a_failed_generation_ends_its_entry_in_the_ledger(wait, emulator, ledger):
+    task_id = submitted("fail-by-moderation")
+    ran = wait(task_id)
+    assert ledger.ending(task_id) == Ending(ENDED_FAILED, reason=str(ran.error))
 
 
 def test_a_few_stray_refusals_do_not_end_a_wait(wait, emulator, soon):
