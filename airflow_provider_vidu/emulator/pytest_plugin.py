@@ -38,14 +38,16 @@ def _vidu_emulator() -> Iterator[ViduEmulator]:
 @pytest.fixture
 def vidu_emulator(_vidu_emulator: ViduEmulator, monkeypatch: pytest.MonkeyPatch) -> ViduEmulator:
     """
-    Run an empty emulator of the Vidu API as connection ``vidu_default``.
+    Provide an empty emulator of the Vidu API as connection ``vidu_default``.
 
-    Generations end immediately and waits poll immediately.
+    Its generations end immediately, the provider polls immediately, and the ledger is off.
     """
     bypassed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     # Lower case wins where both are set.
     monkeypatch.setenv("no_proxy", f"{bypassed},127.0.0.1" if bypassed else "127.0.0.1")
     monkeypatch.setenv("AIRFLOW_CONN_VIDU_DEFAULT", json.dumps(_vidu_emulator.connection))
+    # A reader of the real ledger would take the emulator's videos for paid ones.
+    monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", "")
     shorten_pauses(monkeypatch)
     poll_at_once(monkeypatch)
     _vidu_emulator.reset()
