@@ -15,8 +15,11 @@ import pytest
 import airflow_provider_vidu
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.emulator.client import ViduEmulator
+from airflow_provider_vidu.exceptions import ViduUnavailableError
 from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol.polling import Watch
 from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.protocol.response import TaskStatus
 
 ROOT = Path(airflow_provider_vidu.__file__).parents[1]
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
@@ -120,3 +123,12 @@ def test_a_connection_of_another_name_leads_to_it_too(vidu_emulator, monkeypatch
 
 def test_the_ledger_of_the_environment_is_off(ledger, vidu_emulator):
     assert Ledger.configured() is None
+
+
+@pytest.mark.parametrize("expected_seconds", [None, 3600])
+def test_a_wait_polls_immediately_whatever_is_expected(vidu_emulator, expected_seconds):
+    watch = Watch("x", poll_interval=3600, started_at=0, deadline=1e9, expected_seconds=expected_seconds)
+    running = TaskStatus("x", "Running")
+    assert watch.first_ask(0, 0.9) < 1
+    assert watch.observe(1, running, 0.9).seconds < 1
+    assert watch.observe(2, ViduUnavailableError("away"), 0.9).seconds < 1
