@@ -89,4 +89,4 @@ def test_the_reference_documents_every_class_of_the_list_with_its_public_methods
     )
     assert found["ViduTaskSensor"].directive == ".. autoclass:: airflow_provider_vidu.sensors.vidu.ViduTaskSensor\n"
     assert found["exceptions"].directive.startswith(".. automodule:: airflow_provider_vidu.exceptions\n   :members:")
-    assert len(found) == 15
+    assert len(found) == 16

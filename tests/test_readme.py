@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -128,9 +129,19 @@ def test_the_defaults_of_the_page_on_the_connection_are_the_codes():
 
 @pytest.mark.parametrize("text", [README, page("tutorial")], ids=["README", "tutorial"])
 def test_the_emulators_command_is_understood(text):
-    (line,) = re.findall(r"python -m airflow_provider_vidu\.emulator ([^#\n]*)", text)
+    (line,) = re.findall(r"^(?:vidu-emulator|python -m airflow_provider_vidu\.emulator) ([^#\n]*)", text, re.MULTILINE)
     options = _parser().parse_args(shlex.split(line))
     assert (options.port, options.speed) == (8765, 10)
+
+
+def test_the_command_of_the_container_serves_its_port_on_all_addresses():
+    container = (ROOT / "Containerfile").read_text("utf-8")
+    (command,) = re.findall(r"^ENTRYPOINT (.*)$", container, re.MULTILINE)
+    (port,) = re.findall(r"^EXPOSE (\d+)$", container, re.MULTILINE)
+    name, *arguments = json.loads(command)
+    assert name in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    options = _parser().parse_args([*arguments, "--speed", "10"])
+    assert (options.host, options.port) == ("0.0.0.0", int(port))
 
 
 @pytest.mark.parametrize(
