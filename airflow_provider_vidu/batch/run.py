@@ -129,7 +129,7 @@ class BatchRun:
         self._submits = submits = Submits(records, visit.loop, paying, in_waves=most is not None)
         if self._stopped_by:
             submits.stop(self._stopped_by)
-        slots = Slots(most, self._log, left)
+        slots = Slots(most or len(records.by_id), self._log, left)
         return submits, Waves(visit, self._options, records, submits, slots, began, deadline)
 
     def _finished(self, visit: Visit, records: Records, submits: Submits) -> dict[str, Any]:
@@ -252,7 +252,10 @@ class BatchRun:
             self._log.warning("%s", error)
             return 0.0
         self._log.info("%s", ended.message)
-        return float(wave["deadline"]) if wave and ended.counts and ended.status != TIMEOUT else 0.0
+        if not ended.counts or ended.status == TIMEOUT:
+            return 0.0
+        # ``dag.test()`` passes the event alone.
+        return float(wave["deadline"]) if wave else self._deadline(time.time())
 
     def _estimates_now(self, records: Records, paying: Paying, submits: Submits) -> dict[str, Estimate]:
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LOWERED_SECONDS = 600.0
 """Time for which a lack of capacity lowers the number of slots."""
 _WAVES = 4
-"""A wave is this part of the slots, so that it is worth a run on a worker and leaves few slots empty."""
+"""A wave fills this part of the slots: it is worth a run on a worker, and few slots stay empty until then."""
 
 
 class Slots:
@@ -22,48 +22,43 @@ class Slots:
 
     A lack of capacity halves their number for a while.
 
-    :param most: the operator's ``max_in_flight``, ``None`` for no limit.
+    :param most: the number of slots.
     :param log: the operator's logger.
-    :param left: what :meth:`state` of an earlier visit returned, empty for the first visit.
+    :param left: what :meth:`state` of an earlier visit returned, perhaps among other values; empty for the first visit.
     """
 
-    def __init__(self, most: int | None, log: Logger, left: Mapping[str, Any]) -> None:
+    def __init__(self, most: int, log: Logger, left: Mapping[str, Any]) -> None:
         self._most = most
         self._log = log
-        self._lowered: int | None = left.get("lowered_to")
-        self._until: float = left.get("lowered_until", 0.0)
+        self._lowered_to: int = left.get("lowered_to", most)
+        self._lowered_until: float = left.get("lowered_until", 0.0)
 
     def state(self) -> dict[str, Any]:
-        """Return what the next visit has to know: JSON types only."""
-        return {"lowered_to": self._lowered, "lowered_until": self._until} if self._is_lowered() else {}
+        """Return the values for the next visit: JSON types only."""
+        return {"lowered_to": self._lowered_to, "lowered_until": self._lowered_until}
 
-    def _is_lowered(self) -> bool:
-        return self._lowered is not None and time.time() < self._until
+    @property
+    def _number(self) -> int:
+        return min(self._most, self._lowered_to) if time.time() < self._lowered_until else self._most
 
-    def _limit(self, most: int) -> int:
-        return min(most, self._lowered) if self._lowered is not None and self._is_lowered() else most
-
-    def free(self, taken: int, pending: int) -> int:
+    def free(self, taken: int) -> int:
         """
-        Return the number of items that may be submitted now.
+        Return the number of free slots.
 
-        :param taken: number of slots that are taken.
-        :param pending: number of items that wait for their turn.
+        :param taken: number of taken slots.
         """
-        return pending if self._most is None else max(0, min(pending, self._limit(self._most) - taken))
+        return max(0, self._number - taken)
 
-    def enough(self, taken: int, pending: int) -> int | None:
+    def enough(self, taken: int, waiting: int) -> int | None:
         """
         Return how many generations have to end before the next wave.
 
-        :param taken: number of slots that are taken.
-        :param pending: number of items that wait for their turn.
-        :return: the number, ``None`` for all of them.
+        :param taken: number of taken slots.
+        :param waiting: number of items that wait for their turn.
+        :return: the number, ``None`` for all generations.
         """
-        if not pending or self._most is None:
-            return None
-        limit = self._limit(self._most)
-        return max(1, taken - limit + min(pending, max(1, limit // _WAVES)))
+        wave = min(waiting, max(1, self._number // _WAVES))
+        return max(1, taken - self._number + wave) if waiting else None
 
     def lower(self, reason: str) -> None:
         """
@@ -71,12 +66,7 @@ class Slots:
 
         :param reason: the reason to log.
         """
-        if self._most is not None:
-            self._lowered = max(1, self._limit(self._most) // 2)
-            self._until = time.time() + LOWERED_SECONDS
-            self._log.warning(
-                "At most %d generations in flight for the next %.0f minutes: %s",
-                self._lowered,
-                LOWERED_SECONDS / 60,
-                reason,
-            )
+        self._lowered_to = max(1, self._number // 2)
+        self._lowered_until = time.time() + LOWERED_SECONDS
+        minutes = LOWERED_SECONDS / 60
+        self._log.warning("At most %d in flight for the next %.0f minutes: %s", self._lowered_to, minutes, reason)

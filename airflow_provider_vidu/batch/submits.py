@@ -215,7 +215,9 @@ class Submits:
                 is_left = self._in_waves and isinstance(result, ViduRateLimitError)
                 if not is_left and not isinstance(result, _OF_ONE_ITEM):
                     self.stop(result)
-        if len(unknown) == len(marks):
+        # A wave may have one item; others in flight show that the API accepted submits not long ago.
+        is_one_of_many = self._in_waves and len(marks) == 1 and bool(self._records.running)
+        if len(unknown) == len(marks) and not is_one_of_many:
             self.stop("it is unknown whether any of the last submits was accepted")
 
     async def _read(self, items: Sequence[Item]) -> dict[str, Prepared]:

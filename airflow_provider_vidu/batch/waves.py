@@ -160,8 +160,7 @@ class Waves:
         """Submit items until the slots are full."""
         uncertain = 0
         while not (self._submits.stopped_by or self._submits.rate_limit):
-            pending = self._records.pending
-            chunk = pending[: self._slots.free(self._records.in_flight + uncertain, len(pending))]
+            chunk = self._records.pending[: self._slots.free(self._records.in_flight + uncertain)]
             if not chunk:
                 return
             self._submits.submit(chunk, estimates)
