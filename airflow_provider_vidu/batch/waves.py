@@ -134,7 +134,8 @@ class Waves:
         if refused:
             self._slots.lower(f"the service was short of capacity for {first_few(refused)}")
         try:
-            probe(located(self._visit.path))
+            for path in (self._visit.path, self._visit.waiting):
+                probe(located(path))
         except ViduDownloadError as error:
             # Nothing more is paid if nothing can be stored.
             self._submits.stop(error)
