@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
             submits, states = prune(ledger, options.before.isoformat())
             print(f"Removed {submits} submits and {states} task states from before {options.before}.")
             return 0
+        if not ledger.months():
+            print(f"Nothing was found at {ledger.root}. Check the path or URI.", file=sys.stderr)
         found = lines(ledger, options.since.isoformat(), options.until.isoformat())
         _print(found, options)
         return 0

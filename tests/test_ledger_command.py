@@ -153,6 +153,11 @@ def test_a_ledger_may_be_named(capsys, filled, monkeypatch, tmp_path):
     assert len(rows(capsys, "--ledger", filled.root, "report")) == 5
 
 
+def test_a_wrong_path_does_not_pass_for_an_empty_ledger(capsys, tmp_path):
+    assert main(["--ledger", f"{tmp_path}/leger", "list"]) == 0
+    assert capsys.readouterr().err == f"Nothing was found at {tmp_path}/leger. Check the path or URI.\n"
+
+
 def test_a_ledger_that_cannot_be_read_is_an_error(capsys):
     assert main(["--ledger", "s3://nobody@bucket/ledger", "report"]) == 1
     assert "the ledger at s3://nobody@bucket/ledger" in capsys.readouterr().err

@@ -80,6 +80,7 @@ class Spending:
         self._log = log
         self._budgets = budgets()
         self._earlier_days: dict[str, int] = {}
+        self._left: list[str] = []
         if self._budgets and self.ledger is None:
             raise ViduRequestError(
                 f"[vidu] ledger must be set if {self._budgets[0].period}_budget is, got none. Nothing was sent or "
@@ -135,6 +136,8 @@ class Spending:
             if not left or is_final:
                 break
             time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+        for line in self._left:
+            self._log.info("%s", line)
         return fit, refused
 
     def _fitting(self, names: Mapping[str, EntryName], own: set[EntryName]) -> tuple[int, ViduBudgetError | None, bool]:
@@ -143,6 +146,7 @@ class Spending:
             return len(names), None, True
         assert self.ledger is not None  # noqa: S101 - for the type checker
         count, refused, is_final = len(names), None, False
+        self._left = []
         day = next(iter(names.values())).day
         today = self.ledger.spent(day)
         others = [name for name in today if name not in set(names.values())]
@@ -156,13 +160,10 @@ class Spending:
             if fits < count or (fits < len(planned) and refused is None):
                 count, refused = fits, self._error(budget, day, spent + sum(planned[:fits]), planned[fits])
                 is_final = before + settled + sum(planned[: fits + 1]) > budget.units
-            left = budget.units - spent - sum(planned[:fits])
-            self._log.info(
-                "%s budget: about ¥%.2f of ¥%.2f left until %s",
-                budget.period.capitalize(),
-                cny_of(max(0, left)),
-                cny_of(budget.units),
-                f"{budget.begins_again(day, self.ledger.zone):%Y-%m-%d %H:%M %Z}",
+            left = max(0, budget.units - spent - sum(planned[:fits]))
+            self._left.append(
+                f"{budget.period.capitalize()} budget: about ¥{cny_of(left):.2f} of ¥{cny_of(budget.units):.2f} left "
+                f"until {budget.begins_again(day, self.ledger.zone):%Y-%m-%d %H:%M %Z}"
             )
         return count, refused, is_final
 
