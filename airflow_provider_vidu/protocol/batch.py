@@ -12,6 +12,8 @@ from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOU
 
 SUBMITTED = "submitted"
 """Outcome of an accepted item that has not ended; never in a manifest."""
+PENDING = "pending"
+"""Outcome of an item whose submit waits for its turn; never in a manifest."""
 REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitted", "not_stored"
 REUSED = "reused"
 """The video of an earlier submit of the same request; it costs nothing."""
@@ -38,7 +40,7 @@ class BatchEvent(NamedTuple):
     """
     End of the wait for a batch.
 
-    :param status: ``success`` if every task has ended, with a video or without; ``timeout`` or ``lost`` if not.
+    :param status: ``success`` if every counted task has ended, with a video or without; ``timeout`` or ``lost`` if not.
     :param counts: Number of tasks by outcome.
     :param message: Text for people.
     """

@@ -85,7 +85,7 @@ class Progress:
 
 class ViduBatchTrigger(BaseTrigger):
     """
-    Poll many tasks until all have ended, and fire exactly one event.
+    Poll many tasks until all or enough have ended, and fire exactly one event.
 
     The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``. It counts the tasks by
     how they ended, and holds no results; the resumed operator polls the tasks for those. The trigger keeps polling
@@ -97,6 +97,7 @@ class ViduBatchTrigger(BaseTrigger):
     :param submitted_at: Epoch seconds of the first submit, ``None`` (default) when unknown.
     :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
         resume in another process. ``None`` (default) means two hours after the operator made the trigger.
+    :param enough: Number of tasks that must have ended before the event, ``None`` (default) for all.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class ViduBatchTrigger(BaseTrigger):
         poll_interval: float = 5.0,
         submitted_at: float | None = None,
         deadline: float | None = None,
+        enough: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.groups = [_group(one) for one in groups]
@@ -113,6 +115,7 @@ class ViduBatchTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.submitted_at = submitted_at
         self.deadline = time.time() + WAIT_SECONDS if deadline is None else deadline
+        self.enough = enough
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger."""
@@ -124,6 +127,8 @@ class ViduBatchTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "submitted_at": self.submitted_at,
                 "deadline": self.deadline,
+                # Versions without this argument can read a trigger that waits for all.
+                **({} if self.enough is None else {"enough": self.enough}),
             },
         )
 
@@ -142,7 +147,7 @@ class ViduBatchTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for all tasks and fire one event."""
+        """Wait for the tasks and fire one event."""
         log = self.logger()
         measure()
         try:
@@ -161,7 +166,7 @@ class ViduBatchTrigger(BaseTrigger):
 
     async def wait(self, hook: ViduAsyncHook, log: Logger) -> BatchEvent:
         """
-        Wait for all tasks concurrently.
+        Wait for the tasks concurrently.
 
         :param hook: Hook that sends the requests and limits how many run at once.
         :param log: Logger for the progress.
@@ -169,6 +174,8 @@ class ViduBatchTrigger(BaseTrigger):
         """
         log.info("Waiting for %d Vidu tasks", self._total)
         progress, warned = Progress(self._total, log.info), set[str]()
+        enough = self._total if self.enough is None else self.enough
+        waits: list[asyncio.Task[None]] = []
 
         async def wait_for(vidu_task_id: str, expected_seconds: float | None, cost: float | None) -> None:
             count_waits(1)
@@ -180,6 +187,9 @@ class ViduBatchTrigger(BaseTrigger):
                     verdict = await poll(watch, hook)
                     if isinstance(verdict, Outcome):
                         progress.add(verdict.status, cost)
+                        if progress.counts.total() >= enough:
+                            for one in waits:
+                                one.cancel()
                         return
                     kind = type(watch.last_answer).__name__ + watch.word
                     if verdict.note and kind not in warned:
@@ -190,14 +200,15 @@ class ViduBatchTrigger(BaseTrigger):
             finally:
                 count_waits(-1)
 
-        async with asyncio.TaskGroup() as waits:
+        async with asyncio.TaskGroup() as group:
             for expected_seconds, cost, vidu_task_ids in self.groups:
                 for vidu_task_id in vidu_task_ids:
-                    waits.create_task(wait_for(vidu_task_id, expected_seconds, cost))
+                    waits.append(group.create_task(wait_for(vidu_task_id, expected_seconds, cost)))
         counts = progress.counts
         status = next((word for word in (LOST, TIMEOUT) if counts[word]), SUCCESS)
         totals = ", ".join(f"{count} {word}" for word, count in counts.items())
-        return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks ended: {totals}.")
+        waited_for = f"{counts.total()} of {self._total}" if counts.total() < self._total else str(self._total)
+        return BatchEvent(status, counts, f"The wait for {waited_for} Vidu tasks ended: {totals}.")
 
     async def on_kill(self) -> None:
         """

@@ -61,6 +61,7 @@ def tasks() -> None:
         destination="/videos/{custom_id}.mp4",
         fail_on=0.05,
         on_missing="resubmit",
+        max_in_flight=20,
         reuse=True,
         sidecar=True,
         timeout=timedelta(hours=2),
@@ -124,6 +125,7 @@ async def waits() -> None:
         poll_interval=5.0,
         submitted_at=0.0,
         deadline=7200.0,
+        enough=1,
     )
     ViduTaskTrigger(vidu_task_id="task")
     ViduBatchTrigger(groups=[Group(None, None, ["task"])])
