@@ -28,6 +28,8 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
+from airflow_provider_vidu.protocol.polling import PROGRESS_KEY
+from airflow_provider_vidu.reporting import show
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
@@ -88,7 +90,7 @@ class BatchRun:
             try:
                 refuse_taken(located(visit.path))
                 paying = self._paying(records)
-                self._submits = Submits(records, visit.loop, paying)
+                self._submits = Submits(records, visit.loop, paying, lambda: self._show_submits(records))
                 if self._stopped_by:
                     self._submits.stop(self._stopped_by)
                 recovery.take_up(
@@ -120,9 +122,14 @@ class BatchRun:
                         self._list_tasks(visit, records, is_vital=False)
             resets_at = self._submits.budget_resets_at
             if records.running:
+                self._show_submits(records)
                 self._wait(visit, records, began, resets_at)
                 records.answers.clear()
             return finish(visit, self._options, self._context, self._log, list(records), records.answers, resets_at)
+
+    def _show_submits(self, records: Records) -> None:
+        found = manifests.totals("", list(records))
+        show(self._context, batch.SUBMITS_KEY, {name: found[name] for name in ("counts", "estimated_cost")})
 
     def _list_tasks(self, visit: Visit, records: Records, *, is_vital: bool) -> None:
         """
@@ -243,7 +250,9 @@ class BatchRun:
         :return: the manifest's URI and totals.
         """
         try:
-            self._log.info("%s", batch.BatchEvent.from_event(event).message)
+            ended = batch.BatchEvent.from_event(event)
+            self._log.info("%s", ended.message)
+            show(self._context, PROGRESS_KEY, batch.waited_for(sum(ended.counts.values()), ended.counts))
         except ViduEventError as error:
             # The visit polls each task in any case.
             self._log.warning("%s", error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
@@ -49,10 +49,12 @@ class Submits:
     :param records: the batch's records.
     :param loop: the loop that sends the requests.
     :param paying: the entries of the submits in the ledger.
+    :param show: shows the records' outcomes to the UI; called now and then.
     """
 
-    def __init__(self, records: Records, loop: HookLoop, paying: Paying) -> None:
+    def __init__(self, records: Records, loop: HookLoop, paying: Paying, show: Callable[[], None]) -> None:
         self._records = records
+        self._show = show
         self._paying = paying
         self._memory = records.memory
         self._vidu_conn_id = records.vidu_conn_id
@@ -95,9 +97,12 @@ class Submits:
         finally:
             if self.stopped_by:
                 self._log.error("Stopped the submits: %s", self.stopped_by)
-            for item in items:
-                self._set_outcome(item.custom_id)
+            self._set_outcomes(items)
             self._memory.catch_up(self._records)
+
+    def _set_outcomes(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._set_outcome(item.custom_id)
 
     def _set_outcome(self, custom_id: str) -> None:
         match self.results.get(custom_id):
@@ -122,6 +127,8 @@ class Submits:
             if time.monotonic() - logged_at >= PROGRESS_SECONDS:
                 logged_at = time.monotonic()
                 self._log.info("Submitted %d of %d", len(items) - len(left), len(items))
+                self._set_outcomes([item for item in items if item.custom_id in self.results])
+                self._show()
             chunk, left = left[:CONCURRENT_SUBMITS], left[CONCURRENT_SUBMITS:]
             try:
                 self._submit_chunk(chunk, estimates)

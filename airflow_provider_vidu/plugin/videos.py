@@ -27,7 +27,7 @@ OPERATORS = (
     "ViduGenerateVideoOperator",
     *BATCH_OPERATORS,
 )
-MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
+MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_submits", "vidu_failure")
 """XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""
 KEYS = (*MARKS, "return_value", "expected_seconds")
 INSTANCES_A_PAGE = 1000
