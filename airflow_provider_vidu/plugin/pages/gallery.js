@@ -175,7 +175,8 @@ export class Gallery {
     this.header.hidden = !this.videos.length && !known.length;
     this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
     this.none.textContent = t("noMatch");
-    this.#renderTotals(added([totals(this.videos), ...known]));
+    const unknown = batches.filter(({ totals, facts: { over, state } }) => over && !totals && state !== "skipped");
+    this.#renderTotals(added([totals(this.videos), ...known, { unpricedBatches: unknown.length }]));
   }
 
   #renderTotals(found) {
