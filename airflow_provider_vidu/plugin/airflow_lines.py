@@ -26,6 +26,7 @@ from airflow_provider_vidu.durable.lines import Line
 from airflow_provider_vidu.plugin.shelf import MOST_LINES, Kept
 from airflow_provider_vidu.plugin.shown import amount, record, shown
 from airflow_provider_vidu.plugin.videos import BATCH_OPERATORS, OPERATORS, short_value
+from airflow_provider_vidu.plugin.xcom_store import Task, reference
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
 
 DAYS = 30
@@ -151,7 +152,8 @@ def _tasks(since: float) -> Iterable[_Task]:
             key = (row.dag_id, row.run_id, row.task_id, row.map_index)
             at = row.timestamp.timestamp()
             task = found.setdefault(key, _Task(*key, row.operator, row.state, {}, at))
-            task.xcoms[row.key] = _parsed(row.value)
+            if not reference(row.value, Task(*key[:3])):
+                task.xcoms[row.key] = _parsed(row.value)
             found[key] = task._replace(pushed_at=min(task.pushed_at, at))
     # Other operators of the same runs have values of any kind.
     return [task for task in found.values() if task.operator in OPERATORS or task.xcoms.keys() - {"return_value"}]

@@ -7,6 +7,7 @@ Airflow's own API returns one XCom per request, and a run may have thousands.
 
 # No "from __future__ import annotations": FastAPI reads the annotations when a route is declared.
 
+from collections import defaultdict
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -18,6 +19,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Label, Select, Text, case, cast, exists, func, or_, select, tuple_
 
 from airflow_provider_vidu.plugin import media
+from airflow_provider_vidu.plugin.xcom_store import Reference, Task, reference, values
 
 BATCH_OPERATORS = ("ViduGenerateBatchOperator", "ViduBatchDecoratedOperator")
 OPERATORS = (
@@ -59,20 +61,31 @@ def videos(
     :param session: Session of the metadata database.
     :param offset: Number of instances to skip.
     :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for a value that is too large; ``next``, the
-        offset of the next page, ``None`` after the last; ``media``, whether this server plays stored files.
+        offset of the next page, ``None`` after the last; ``media``, whether this server plays stored files; the numbers
+        of values in an XCom backend that a later answer reads (``late``), and that this server cannot read (``away``).
     """
     instances = {
         (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
         for row in session.execute(_instances(dag_id, run_id).offset(offset).limit(INSTANCES_A_PAGE))
     }
+    elsewhere: dict[Reference, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for row in session.execute(_xcoms(dag_id, run_id, list(instances))):
         if instance := instances.get((row.task_id, row.map_index)):
-            instance["xcoms"][row.key] = row.value
+            if kept := reference(row.value, Task(dag_id, run_id, row.task_id)):
+                elsewhere[kept].append((instance["xcoms"], row.key))
+            else:
+                instance["xcoms"][row.key] = row.value
+    found = values(elsewhere)
+    for kept, text in found.texts.items():
+        for xcoms, key in elsewhere[kept]:
+            xcoms[key] = text if len(text) <= LONGEST_VALUE else None
     more = len(instances) == INSTANCES_A_PAGE
     return {
         "instances": list(instances.values()),
         "next": offset + INSTANCES_A_PAGE if more else None,
         "media": media.is_on(),
+        "late": found.late,
+        "away": found.away,
     }
 
 

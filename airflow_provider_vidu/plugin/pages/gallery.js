@@ -73,8 +73,9 @@ export class Gallery {
   }
 
   // Shows the videos of the tasks in `own`, with the facts that the tasks in `all` hold of them.
-  async update(all, media, own = all) {
+  async update(all, { media, late, away }, own = all) {
     this.media = media;
+    this.isPartial = late + away > 0;
     this.videos = videosOf(all, own);
     const known = this.batches;
     this.batches = new Map();
@@ -176,7 +177,7 @@ export class Gallery {
     this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
     this.none.textContent = t("noMatch");
     const unknown = batches.filter(({ totals, facts: { over, state } }) => over && !totals && state !== "skipped");
-    this.#renderTotals(added([totals(this.videos), ...known, { unpricedBatches: unknown.length }]));
+    this.#renderTotals(added([totals(this.videos), ...known, { unpricedBatches: unknown.length + this.isPartial }]));
   }
 
   #renderTotals(found) {

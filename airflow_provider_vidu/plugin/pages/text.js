@@ -96,6 +96,8 @@ const TEXTS = {
   batchWaitingFor: ["Ended Vidu tasks", "已结束的 Vidu 任务"],
   batchLastReport: ["This is the last report of the batch before it ended.", "这是批量任务结束前的最后一次报告。"],
   batchUnknown: ["This page does not know the numbers of this batch: it has no return value that the page can read.", "无法得知此批量任务的数据：没有此页可读取的返回值。"],
+  valuesAway: ["{count} values of this run's tasks are kept by an XCom backend from which this Airflow instance cannot read, so details and numbers are missing here.", "此次 Dag 执行有 {count} 个值由 XCom 后端保存在别处，Airflow 无法读取，因此此页缺少部分信息和数字。"],
+  valuesLate: ["Airflow is still reading {count} values from the XCom backend; numbers may grow.", "Airflow 正在从 XCom 后端读取 {count} 个值，数字可能继续增加。"],
   mediaOff: ["Cannot list the videos: [vidu] media_roots is empty, so this Airflow instance does not read stored files.", "无法列出视频：未配置 [vidu] media_roots，Airflow 不会读取已存储的文件。"],
   manifestGone: ["Cannot list the videos: the manifest no longer exists, or this server has no permission to read it.", "无法列出视频：清单文件已不存在，或此服务器无权读取。"],
   more: ["Show more", "显示更多"],
