@@ -16,8 +16,8 @@ import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-import fsspec.compression
-import fsspec.utils
+import fsspec.compression  # type: ignore[import-untyped]
+import fsspec.utils  # type: ignore[import-untyped]
 from airflow.configuration import conf
 
 from airflow_provider_vidu.durable.each import each

@@ -47,9 +47,9 @@ function route(name, ...parts) {
 // A run's Vidu task instances, whether the server plays stored files, and how many values of XComs are missing.
 export async function instances() {
   const found = { instances: [], late: 0, away: 0 };
-  let answer = { next: 0 };
-  while (answer.next !== null) {
-    answer = await get(route("videos"), { offset: answer.next });
+  let answer = { next: {} };
+  while (answer.next) {
+    answer = await get(route("videos"), answer.next);
     found.instances.push(...answer.instances);
     found.late += answer.late;
     found.away += answer.away;
