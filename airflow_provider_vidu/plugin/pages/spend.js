@@ -48,7 +48,7 @@ function budgets({ budgets: found }) {
 }
 
 function shares({ outcomes, sums }) {
-  const labels = { stored: t("stateStored"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
+  const labels = { stored: t("stateStored"), reused: t("outcome_reused"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
   const parts = Object.entries(labels).filter(([outcome]) => outcomes[outcome]);
   const rows = parts.map(([outcome, label]) => {
     const { videos, cny } = outcomes[outcome];

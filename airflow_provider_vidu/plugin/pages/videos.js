@@ -172,7 +172,7 @@ export function videoOfLine(task, line) {
 }
 
 // Outcomes of the ledger, as the pages show them: its words for a state and, where there is one, for an outcome.
-const OF_LEDGER = { stored: ["success", "success"], running: ["waiting", ""], failed: ["failed", "failed"], uncertain: ["failed", "uncertain"], gone: ["failed", "lost"] };
+const OF_LEDGER = { stored: ["success", "success"], reused: ["success", "reused"], running: ["waiting", ""], failed: ["failed", "failed"], uncertain: ["failed", "uncertain"], gone: ["failed", "lost"] };
 
 // The video of one entry of the library.
 export function videoOfEntry(entry) {
