@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import EntryName, names_in, stem_of
+from airflow_provider_vidu.durable.entries import Entry, EntryName, names_in, stem_of
 from airflow_provider_vidu.durable.ledger import Ledger, groups_in
 from airflow_provider_vidu.durable.lines import Line, days_of, lines_of
 from airflow_provider_vidu.durable.reused import PREFIX, REUSED, reused_in, reused_line
@@ -135,12 +135,29 @@ def files_of(dag_id: str, day: str, stem: str, number: int) -> tuple[str, ...]:
     :return: URIs of its files, none if there is no such entry.
     :raises ViduError: if the ledger cannot be read.
     """
+    line = _line_at(day, stem, number)
+    return line.ending.files if line and line.ending and line.entry.dag_id == dag_id else ()
+
+
+def entry_at(day: str, stem: str, number: int) -> Entry | None:
+    """
+    Read an entry in the configured ledger, with its whole request.
+
+    :param day: the day whose directory holds the entry's object.
+    :param stem: name of the object.
+    :param number: number of the entry in the object.
+    :return: the entry, ``None`` if there is none.
+    :raises ViduError: if the ledger cannot be read.
+    """
+    line = _line_at(day, stem, number)
+    return line.entry if line else None
+
+
+def _line_at(day: str, stem: str, number: int) -> Line | None:
     ledger, group = Ledger.configured(), names_in(day, stem.removeprefix(PREFIX))
     if ledger is None or number >= len(group):
-        return ()
+        return None
     if stem.startswith(PREFIX):
-        line = reused_line(ledger, group[0])
-        return line.ending.files if line.ending and line.entry.dag_id == dag_id else ()
+        return reused_line(ledger, group[0])
     entry = ledger.entries(group)[number]
-    ending = ledger.ending(entry.vidu_task_id) if entry.vidu_task_id and entry.dag_id == dag_id else None
-    return ending.files if ending else ()
+    return Line(group[number], entry, ledger.ending(entry.vidu_task_id) if entry.vidu_task_id else None)

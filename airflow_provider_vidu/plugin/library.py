@@ -10,6 +10,7 @@ The server filters before it counts or sums, so an answer says nothing about oth
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -110,7 +111,8 @@ def _shelf(root: str, zone: ZoneInfo) -> Shelf:
     return Shelf(LedgerLines(Ledger(root, zone)) if root else AirflowLines(zone))
 
 
-_Library = Annotated[Library, Depends(Library)]
+LibraryOf = Annotated[Library, Depends(Library)]
+"""What the user of a request may see."""
 
 
 def _sums(found: Sums) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _sums(found: Sums) -> dict[str, Any]:
 
 @router.get("/entries")
 def entries(
-    library: _Library,
+    library: LibraryOf,
     filters: FiltersOf,
     session: SessionDep,
     offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
@@ -131,14 +133,19 @@ def entries(
     :param filters: the lines to show.
     :param session: session of the metadata database.
     :param offset: number of lines to skip.
-    :return: ``entries``, their ``sums`` over all pages, the ``next`` offset, and the ``choices`` for the filters.
+    :return: ``entries``, each with the number of ``takes`` of its request, their ``sums`` over all pages, the ``next``
+        offset, and the ``choices`` for the filters.
     """
     found = [kept for kept in library.lines if filters.permit(kept.line)]
     page = found[offset : offset + LINES_A_PAGE]
     following = offset + LINES_A_PAGE
+    takes = Counter(kept.line.name.request for kept in library.lines)
     return {
         **library.about(),
-        "entries": described(session, library.reader, page),
+        "entries": [
+            {**one, "takes": takes[kept.line.name.request] if kept.line.name.request else 1}
+            for one, kept in zip(described(session, library.reader, page), page, strict=True)
+        ],
         "next": following if following < len(found) else None,
         "sums": _sums(sums(kept.line for kept in found)),
         "choices": _choices(library.lines),
@@ -152,7 +159,7 @@ def _choices(lines: list[Kept]) -> dict[str, list[str]]:
 
 
 @router.get("/entries.csv")
-def entries_csv(library: _Library, filters: FiltersOf) -> StreamingResponse:
+def entries_csv(library: LibraryOf, filters: FiltersOf) -> StreamingResponse:
     """
     Return the columns of the ledger's report as CSV, one row for each submit, the oldest first.
 
@@ -181,7 +188,7 @@ def _cell(value: object) -> str:
 
 @router.get("/spend")
 def spend(
-    library: _Library,
+    library: LibraryOf,
     filters: FiltersOf,
     by: Literal["day", "week", "month"] = "day",
     of: Literal["dag", "model", "connection"] = "dag",
@@ -207,7 +214,7 @@ def spend(
 
 
 @router.get("/failures")
-def failures(library: _Library, filters: FiltersOf, session: SessionDep) -> dict[str, Any]:
+def failures(library: LibraryOf, filters: FiltersOf, session: SessionDep) -> dict[str, Any]:
     """
     Return failures grouped by the reader's next step, and the videos that nobody has stored yet.
 
