@@ -78,7 +78,8 @@ class Library:
         """
         Return the budgets, with what is left of them where that says nothing about other DAGs.
 
-        What is left is known from a sum over all DAGs. So it is shown if the user may see every line of the period.
+        What is left is known from a sum over all DAGs. So it is shown if the user may see every line of the period; a
+        broken entry names no DAG, so nobody may see it.
         """
         today = day_of(time.time(), self.zone)
         return [self._budget(budget, today) for budget in self._budgets if self.source == "ledger"]
@@ -87,8 +88,6 @@ class Library:
         period = today if budget.period == "daily" else today[:7]
         lines, everything = self.view.lines, sums(_of_period(self.view.lines, period))
         own = sums(_of_period(self.lines, period))
-        # A broken entry names no DAG.
-        foreign = everything.videos - own.videos - sum(not line.entry.dag_id for line in _of_period(lines, period))
         is_read = self.view.is_whole and not self.view.is_away
         is_in_memory = not self.view.is_cut or lines[-1].line.name.day < period
         return {
@@ -96,7 +95,7 @@ class Library:
             "limit": cny_of(budget.units),
             "own": cny_of(own.units),
             "left": cny_of(max(0, budget.units - everything.units))
-            if is_read and is_in_memory and not foreign
+            if is_read and is_in_memory and own.videos == everything.videos
             else None,
             "resets": budget.begins_again(today, self.zone).timestamp(),
         }
