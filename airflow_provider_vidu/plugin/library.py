@@ -35,6 +35,7 @@ from airflow_provider_vidu.plugin.filters import FiltersOf
 from airflow_provider_vidu.plugin.ledger_lines import LedgerLines
 from airflow_provider_vidu.plugin.readers import Reader
 from airflow_provider_vidu.plugin.shelf import Kept, Shelf
+from airflow_provider_vidu.plugin.waits import waits
 from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS
 
 LINES_A_PAGE = 48
@@ -193,7 +194,7 @@ def spend(
     of: Literal["dag", "model", "connection"] = "dag",
 ) -> dict[str, Any]:
     """
-    Return what was spent in each period, and on what.
+    Return what was spent in each period, and on what, and how long the videos took.
 
     :param library: what the user may see.
     :param filters: the submits to sum.
@@ -208,6 +209,7 @@ def spend(
         ],
         "outcomes": {outcome: _sums(total) for (outcome,), total in grouped(found, ["outcome"])},
         "sums": _sums(sums(found)),
+        "waits": waits(found, library.zone),
         "budgets": library.budgets(),
     }
 

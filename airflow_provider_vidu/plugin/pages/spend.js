@@ -6,6 +6,7 @@ import { get } from "./airflow.js";
 import { bars } from "./bars.js";
 import { choice, element, message, quoted, table } from "./parts.js";
 import { money, number, t, time } from "./text.js";
+import { waits } from "./waits.js";
 import { totals } from "./wall.js";
 
 const MOST_SERIES = 7;
@@ -28,7 +29,7 @@ export class Spend {
     const csv = airflowLink(`entries.csv?${new URLSearchParams(filters())}`, { download: "vidu-videos.csv" }, t("csv"));
     const above = element("div", { className: "above" }, totals(sums), periods, columns, csv);
     if (!rows.length) return [above, ...budgets(answer), answer.whole ? message(t("noneFound")) : ""];
-    return [above, ...budgets(answer), shares(answer), plot(answer), sumsTable(answer)];
+    return [above, ...budgets(answer), shares(answer), plot(answer), sumsTable(answer), ...waits(answer)];
   }
 
   async #turn(values) {
