@@ -30,7 +30,8 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
-from airflow_provider_vidu.protocol.polling import TIMEOUT
+from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, TIMEOUT
+from airflow_provider_vidu.reporting import show
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 _WAITING = ".waiting"
 """Suffix of the file that lists the submitted tasks until the manifest is written."""
+_SHOWN = {batch.PENDING: batch.UNSUBMITTED}
+"""Outcomes that Airflow's UI shows as another."""
 _WAITING_SHARE = 0.9
 """Share of ``execution_timeout`` that a wait on the worker may take; the rest is for storing."""
 
@@ -126,11 +129,18 @@ class BatchRun:
         left: Mapping[str, Any],
     ) -> tuple[Submits, Waves]:
         most = self._options.max_in_flight
-        self._submits = submits = Submits(records, visit.loop, paying, in_waves=most is not None)
+        self._submits = submits = Submits(
+            records, visit.loop, paying, lambda: self._show_submits(records), in_waves=most is not None
+        )
         if self._stopped_by:
             submits.stop(self._stopped_by)
         slots = Slots(most or len(records.by_id), self._log, left)
         return submits, Waves(visit, self._options, records, submits, slots, began, deadline)
+
+    def _show_submits(self, records: Records) -> None:
+        shown = [record._replace(outcome=_SHOWN.get(record.outcome, record.outcome)) for record in records]
+        found = manifests.totals("", shown)
+        show(self._context, batch.SUBMITS_KEY, {name: found[name] for name in ("counts", "estimated_cost")})
 
     def _finished(self, visit: Visit, records: Records, submits: Submits) -> dict[str, Any]:
         found, answers = list(records), records.answers
@@ -247,6 +257,10 @@ class BatchRun:
         """Return the end of the wait: the past if it has ended, or if the trigger could not wait."""
         try:
             ended = batch.BatchEvent.from_event(event)
+            # The next wave has tasks of its own.
+            show(
+                self._context, PROGRESS_KEY, batch.waited_for(sum(ended.counts.values()), {} if wave else ended.counts)
+            )
         except ViduEventError as error:
             # The visit polls each task in any case.
             self._log.warning("%s", error)

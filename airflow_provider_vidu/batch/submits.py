@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
@@ -50,11 +50,15 @@ class Submits:
     :param records: the batch's records.
     :param loop: the loop that sends the requests.
     :param paying: the entries of the submits in the ledger.
+    :param show: shows the records' outcomes to the UI; called now and then.
     :param in_waves: whether a rate limit leaves the rest to a later wave instead of stopping the submits.
     """
 
-    def __init__(self, records: Records, loop: HookLoop, paying: Paying, *, in_waves: bool) -> None:
+    def __init__(
+        self, records: Records, loop: HookLoop, paying: Paying, show: Callable[[], None], *, in_waves: bool
+    ) -> None:
         self._records = records
+        self.show = show
         self._paying = paying
         self._memory = records.memory
         self._vidu_conn_id = records.vidu_conn_id
@@ -101,9 +105,12 @@ class Submits:
         finally:
             if self.stopped_by:
                 self._log.error("Stopped the submits: %s", self.stopped_by)
-            for item in items:
-                self.set_outcome(item.custom_id)
+            self._set_outcomes(items)
             self._memory.catch_up(self._records)
+
+    def _set_outcomes(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.set_outcome(item.custom_id)
 
     def set_outcome(self, custom_id: str) -> None:
         """
@@ -135,6 +142,8 @@ class Submits:
             if time.monotonic() - logged_at >= PROGRESS_SECONDS:
                 logged_at = time.monotonic()
                 self._log.info("Submitted %d of %d", len(items) - len(left), len(items))
+                self._set_outcomes([item for item in items if item.custom_id in self.results])
+                self.show()
             chunk, left = left[:CONCURRENT_SUBMITS], left[CONCURRENT_SUBMITS:]
             try:
                 self._submit_chunk(chunk, estimates)

@@ -170,6 +170,7 @@ class Waves:
 
     def _wait(self) -> None:
         records, waiting = self._records, len(self._records.waiting)
+        self._submits.show()
         trigger = ViduBatchTrigger(
             groups=records.groups(),
             vidu_conn_id=self._options.vidu_conn_id,

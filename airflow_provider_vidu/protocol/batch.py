@@ -23,6 +23,9 @@ OUTCOMES = (SUCCESS, REUSED, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, L
 WITH_VIDEO = (SUCCESS, REUSED)
 """Outcomes of items that have their video."""
 
+SUBMITS_KEY = "vidu_submits"
+"""Key of the XCom that holds a batch's counts by outcome and its estimate while it waits, for Airflow's UI."""
+
 BUDGET = "budget"
 """In place of a family: a budget stopped the submits, so no retry helps before it resets."""
 
@@ -125,6 +128,16 @@ def retry_can_help(outcome: str, family: str, *, resubmit: bool, awaits_budget: 
     if outcome == FAILED:
         return Family(family).retry_can_help
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED
+
+
+def waited_for(tasks: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    """
+    Return the progress of a batch's wait, the value of its XCom ``vidu_progress``.
+
+    :param tasks: Number of tasks of the wait.
+    :param counts: Number of those that have ended, by outcome.
+    """
+    return {"tasks": tasks, "counts": dict(counts)}
 
 
 def progress_line(done: int, total: int, failed: int, cost: float | None, word: str = "done") -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
+from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line, waited_for
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
 from airflow_provider_vidu.triggers.metrics import count_waits, measure
+from airflow_provider_vidu.triggers.progress import forget, report
 from airflow_provider_vidu.triggers.vidu import WAIT_SECONDS, hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
@@ -66,21 +67,24 @@ class Progress:
         self._cost: float | None = 0.0
         self._tenth, self._said_at = 0, time.monotonic()
 
-    def add(self, status: str, cost: float | None) -> None:
+    def add(self, status: str, cost: float | None) -> bool:
         """
         Count one task.
 
         :param status: How the task ended.
         :param cost: Estimate in CNY of all submits for it, ``None`` when unknown.
+        :return: Whether another tenth of the tasks has ended.
         """
         self.counts[status] += 1
         self._cost = None if self._cost is None or cost is None else self._cost + cost
         done, now = self.counts.total(), time.monotonic()
         tenth = done * 10 // self._total
-        if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:
+        is_another = tenth > self._tenth
+        if is_another or now - self._said_at >= PROGRESS_SECONDS:
             self._tenth, self._said_at = tenth, now
             made = sum(self.counts[outcome] for outcome in WITH_VIDEO)
             self._say("%s", progress_line(done, self._total, done - made, self._cost, self._word))
+        return is_another
 
 
 class ViduBatchTrigger(BaseTrigger):
@@ -89,7 +93,8 @@ class ViduBatchTrigger(BaseTrigger):
 
     The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``. It counts the tasks by
     how they ended, and holds no results; the resumed operator polls the tasks for those. The trigger keeps polling
-    through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
+    through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled. Meanwhile the
+    XCom ``vidu_progress`` counts the tasks that have ended, if Airflow can write XComs from a trigger.
 
     :param groups: Each a ``Group``, or the form in which ``serialize`` or release 0.1.0 stored one.
     :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
@@ -162,6 +167,8 @@ class ViduBatchTrigger(BaseTrigger):
                 f"The wait for {self._total} Vidu tasks ended with an unexpected {type(error).__name__}. The tasks "
                 "keep running and are billed. See the triggerer's log.",
             )
+        finally:
+            forget(self)
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
     async def wait(self, hook: ViduAsyncHook, log: Logger) -> BatchEvent:
@@ -186,10 +193,13 @@ class ViduBatchTrigger(BaseTrigger):
                     await until_a_tick(step)
                     verdict = await poll(watch, hook)
                     if isinstance(verdict, Outcome):
-                        progress.add(verdict.status, cost)
+                        is_another_tenth = progress.add(verdict.status, cost)
                         if progress.counts.total() >= enough:
                             for one in waits:
                                 one.cancel()
+                        elif is_another_tenth:
+                            # At most ten XComs for each wait, and none that a poll causes.
+                            report(self, waited_for(self._total, progress.counts))
                         return
                     kind = type(watch.last_answer).__name__ + watch.word
                     if verdict.note and kind not in warned:
@@ -207,8 +217,8 @@ class ViduBatchTrigger(BaseTrigger):
         counts = progress.counts
         status = next((word for word in (LOST, TIMEOUT) if counts[word]), SUCCESS)
         totals = ", ".join(f"{count} {word}" for word, count in counts.items())
-        waited_for = f"{counts.total()} of {self._total}" if counts.total() < self._total else str(self._total)
-        return BatchEvent(status, counts, f"The wait for {waited_for} Vidu tasks ended: {totals}.")
+        ended = f"{counts.total()} of {self._total}" if counts.total() < self._total else str(self._total)
+        return BatchEvent(status, counts, f"The wait for {ended} Vidu tasks ended: {totals}.")
 
     async def on_kill(self) -> None:
         """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 import urllib.request
@@ -148,11 +149,37 @@ def test_failures_are_grouped_with_what_to_do(page, query):
     expect(frame.locator(".unstored tbody tr")).to_have_count(7)
 
 
+def test_takes_are_compared_side_by_side_and_one_is_copied_as_python(page, query):
+    frame = open_library(page, query)
+    for name in ("shot-000", "shot-001", "shot-002"):
+        frame.get_by_label(f"Compare {name}").check()
+    frame.locator(".chooser").get_by_role("button", name="Compare").click()
+    expect(frame.locator(".compared video")).to_have_count(3)
+    differing = frame.locator(".differs th").all_inner_texts()
+    assert [one.split("\n")[-1].strip() for one in differing if "Prompt" in one]
+    assert "the clouds drift" in frame.locator(".differs mark").nth(1).inner_text()
+    frame.get_by_role("button", name="Play together from the start").click()
+    playing = "all => all.every((one) => !one.paused && one.currentTime > 0)"
+    expect(frame.locator(".compared")).to_be_visible()
+    frame.wait_for_function(f"() => ({playing})([...document.querySelectorAll('.compared video')])")
+    frame.get_by_role("button", name="Pause all").click()
+    frame.evaluate("() => (navigator.clipboard.writeText = (text) => { window.copied = text; })")
+    frame.get_by_role("button", name="Copy shot-001 as a line of Python").click()
+    line = frame.evaluate("() => window.copied")
+    assert ast.literal_eval(line)["custom_id"] == "shot-001"
+    # The choice is in the address.
+    again = open_library(page, f"?{page.url.partition('?')[2]}")
+    expect(again.locator(".compared video")).to_have_count(3)
+    again.get_by_role("button", name="Remove shot-002 from the comparison").click()
+    expect(again.locator(".compared video")).to_have_count(2)
+    assert Axe().run(again).response["violations"] == []
+
+
 def test_hostile_texts_stay_texts(page, run_id):
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     for view, place in (
         ("videos", ".card .name"),
-        ("videos&layout=list", "tbody td:nth-child(3)"),
+        ("videos&layout=list", "tbody td:nth-child(4)"),
         ("failures", "li p"),
     ):
         frame = open_library(page, f"?dag=hostile&view={view}")
