@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.emulator.client import ViduEmulator
 
 if TYPE_CHECKING:
     import pytest
-
-KEY = "a-key-that-never-shows-7f3a"
 
 
 class Api(ViduEmulator):

@@ -24,7 +24,7 @@ from airflow_provider_vidu.emulator.pytest_plugin import (  # noqa: F401
     shorten_pauses,
     vidu_emulator,
 )
-from dev.emulator_client import KEY, set_connection
+from dev.emulator_client import set_connection
 from tests.ledgers import any_ledger, ledger, lesser_store, unsigning  # noqa: F401 - fixtures
 
 # A busy machine is no defect of the code.
@@ -56,11 +56,10 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def emulator(_vidu_emulator: ViduEmulator, monkeypatch: pytest.MonkeyPatch) -> ViduEmulator:  # noqa: F811
-    """The emulator of ``vidu_emulator`` with a key that tests look for, and the provider's own pauses."""
+    """The emulator of ``vidu_emulator``, with the provider's own pauses."""
     _vidu_emulator.reset()
-    _vidu_emulator.control("POST", "key", {"key": KEY})
     set_connection(monkeypatch, host=_vidu_emulator.url)
-    return ViduEmulator(_vidu_emulator.url, KEY)
+    return _vidu_emulator
 
 
 @pytest.fixture
@@ -74,9 +73,9 @@ def slow_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViduEmulator]:
     """An emulator whose generations do not end while a test looks."""
     from airflow_provider_vidu.emulator.server import Settings, running
 
-    with running(Settings(speed=1e-6, key=KEY)) as url:
+    with running(Settings(speed=1e-6)) as url:
         set_connection(monkeypatch, host=url)
-        yield ViduEmulator(url, KEY)
+        yield ViduEmulator(url)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.emulator.client import ViduEmulator
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
-from dev.emulator_client import KEY, set_connection
+from dev.emulator_client import set_connection
 from tests.transports import BODY
 
 
