@@ -14,7 +14,7 @@ from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
-from airflow_provider_vidu.protocol.response import ready_seconds
+from airflow_provider_vidu.protocol.schedule import ready_seconds
 from airflow_provider_vidu.storage.places import changed_at
 
 if TYPE_CHECKING:

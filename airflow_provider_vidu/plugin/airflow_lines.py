@@ -28,7 +28,7 @@ from airflow_provider_vidu.plugin.shown import amount, record, shown
 from airflow_provider_vidu.plugin.videos import BATCH_OPERATORS, OPERATORS, short_value
 from airflow_provider_vidu.plugin.xcom_store import Task, reference
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
-from airflow_provider_vidu.protocol.response import ready_seconds
+from airflow_provider_vidu.protocol.schedule import ready_seconds
 
 DAYS = 30
 _KEYS = ("vidu_request", "return_value", "vidu_task_id", "vidu_failure")

@@ -69,7 +69,7 @@ def test_the_newest_come_first_with_their_sums_and_the_choices_for_the_filters(f
         "request": {
             "model": "viduq2",
             "input": {"prompt": "a kite", "first_frame_url": ""},
-            "parameters": {"vidu_type": "text2video", "duration": 4, "resolution": "", "seed": ""},
+            "parameters": {"vidu_type": "text2video", "duration": 4, "resolution": "720p", "seed": ""},
         },
         "cost": 0.31,
         "outcome": "stored",

@@ -14,11 +14,11 @@ const MOST_LABELS = 6;
 // From here on, a span counts as slow.
 const SLOW = 1.5;
 
-export function waits({ waits: { hours, rows, untimed }, zone }) {
+export function waits({ waits: { hours, rows, untimed } }) {
   const note = untimed ? message(t("untimed", { count: number(untimed) })) : "";
   if (!rows.length) return [note];
-  const caption = element("figcaption", {}, t("waitsBy", { zone }));
-  const legend = element("ul", { className: "legend" }, ...["median", "late", "slow"].map((kind) => element("li", {}, element("span", { className: `swatch wait-${kind}`, ariaHidden: "true" }), t(`wait_${kind}`, { times: timesOf(SLOW) }))));
+  const caption = element("figcaption", {}, t("waitsBy"));
+  const legend = element("ul", { className: "legend" }, ...["median", "late", "slow", "typical"].map((kind) => element("li", {}, element("span", { className: `swatch wait-${kind}`, ariaHidden: "true" }), t(`wait_${kind}`, { times: timesOf(SLOW) }))));
   return [element("figure", {}, caption, plot(rows, hours), legend), waitsTable(rows), note];
 }
 
@@ -38,7 +38,6 @@ function plot(rows, hours) {
     parts.push(svg("text", { x: LEFT - 8, y: y(times) + 4, "text-anchor": "end" }, timesOf(times)));
   }
   parts.push(svg("line", { class: "typical", x1: LEFT, x2: WIDTH, y1: y(1), y2: y(1) }));
-  parts.push(svg("text", { class: "typical", x: WIDTH, y: y(1) - 4, "text-anchor": "end" }, t("typicalTime")));
   for (const { at, videos, seconds, times, late } of rows) {
     const words = svg("title", {}, t("waitTitle", { time: time(at), count: number(videos), median: duration(seconds), times: timesOf(times), late: timesOf(late) }));
     const kind = times >= SLOW ? "slow" : "median";
