@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_vidu.batch.items import Item
+from airflow_provider_vidu.batch.records import _CHANGED
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduDownloadError, ViduRequestError
@@ -143,6 +144,14 @@ def test_requests_that_change_between_two_visits_are_left_to_a_retry(emulator, v
     assert {task["body"]["input"]["prompt"] for task in emulator.tasks} == {"a kite"}
     assert visited(store, videos, many(8))["counts"] == {"success": 8}
     assert len(posts(emulator)) == 8
+
+
+def test_requests_that_are_gone_at_the_next_visit_leave_what_is_in_flight(emulator, videos):
+    store, seen = Store(), []
+    with pytest.raises(AirflowException, match=r"\(4 success, 4 unsubmitted\)"):
+        visited(store, videos, lambda visit: [] if visit else many(8), between=seen.extend)
+    assert [line["reason"] for line in lines(videos)] == [""] * 4 + [_CHANGED] * 4
+    assert (len(posts(emulator)), seen[-1].trigger.enough) == (4, None)
 
 
 @pytest.mark.parametrize("broken", ["requests", "prices", "manifest"])
