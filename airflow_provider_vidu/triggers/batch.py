@@ -91,7 +91,7 @@ class ViduBatchTrigger(BaseTrigger):
     how they ended, and holds no results; the resumed operator polls the tasks for those. The trigger keeps polling
     through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
 
-    :param groups: Each a :class:`Group`, or the form in which :meth:`serialize` or release 0.1.0 stored one.
+    :param groups: Each a ``Group``, or the form in which ``serialize`` or release 0.1.0 stored one.
     :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
     :param poll_interval: Seconds between two polls of a task without a typical time, 5 by default.
     :param submitted_at: Epoch seconds of the first submit, ``None`` (default) when unknown.
