@@ -104,6 +104,19 @@ def begun(store, videos, requests, **arguments):
     return raised.value
 
 
+def test_a_new_id_that_the_api_does_not_know_yet_is_not_lost_between_two_waves(emulator, videos, flight):
+    flight.seconds = 0.0
+    stop = begun(store := Store(), videos, many(5))
+    event = event_of(stop)
+    # Four answers in a row end the wait for a task that is not new.
+    emulator.arm({"on": "status", "fault": "error", "status": 404, "times": 16})
+    operator = ViduGenerateBatchOperator(
+        task_id="batch", requests=many(5), destination=f"{videos}/{{custom_id}}.mp4", max_in_flight=4, deferrable=False
+    )
+    kwargs = {**as_stored(stop.kwargs), "event": event}
+    assert operator.resume_execution("execute_complete", kwargs, context_of(store))["counts"] == {"success": 5}
+
+
 ODD_ENDS = {
     "Airflow ended the trigger": ("__fail__", {"error": "Trigger timeout"}),
     "the trigger failed": ("execute_complete", {"event": {"status": "lost", "counts": {}, "message": "It failed."}}),
