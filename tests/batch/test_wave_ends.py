@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_vidu.batch.items import Item
+from airflow_provider_vidu.batch.records import _CHANGED
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduDownloadError, ViduRequestError
@@ -103,6 +104,19 @@ def begun(store, videos, requests, **arguments):
     return raised.value
 
 
+def test_a_new_id_that_the_api_does_not_know_yet_is_not_lost_between_two_waves(emulator, videos, flight):
+    flight.seconds = 0.0
+    stop = begun(store := Store(), videos, many(5))
+    event = event_of(stop)
+    # Four answers in a row end the wait for a task that is not new.
+    emulator.arm({"on": "status", "fault": "error", "status": 404, "times": 16})
+    operator = ViduGenerateBatchOperator(
+        task_id="batch", requests=many(5), destination=f"{videos}/{{custom_id}}.mp4", max_in_flight=4, deferrable=False
+    )
+    kwargs = {**as_stored(stop.kwargs), "event": event}
+    assert operator.resume_execution("execute_complete", kwargs, context_of(store))["counts"] == {"success": 5}
+
+
 ODD_ENDS = {
     "Airflow ended the trigger": ("__fail__", {"error": "Trigger timeout"}),
     "the trigger failed": ("execute_complete", {"event": {"status": "lost", "counts": {}, "message": "It failed."}}),
@@ -143,6 +157,14 @@ def test_requests_that_change_between_two_visits_are_left_to_a_retry(emulator, v
     assert {task["body"]["input"]["prompt"] for task in emulator.tasks} == {"a kite"}
     assert visited(store, videos, many(8))["counts"] == {"success": 8}
     assert len(posts(emulator)) == 8
+
+
+def test_requests_that_are_gone_at_the_next_visit_leave_what_is_in_flight(emulator, videos):
+    store, seen = Store(), []
+    with pytest.raises(AirflowException, match=r"\(4 success, 4 unsubmitted\)"):
+        visited(store, videos, lambda visit: [] if visit else many(8), between=seen.extend)
+    assert [line["reason"] for line in lines(videos)] == [""] * 4 + [_CHANGED] * 4
+    assert (len(posts(emulator)), seen[-1].trigger.enough) == (4, None)
 
 
 @pytest.mark.parametrize("broken", ["requests", "prices", "manifest"])

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Stats, TaskDeferred
 
 from airflow_provider_vidu.batch import slots
 from airflow_provider_vidu.batch.waves import Waves
@@ -34,6 +35,14 @@ def test_the_first_videos_are_stored_while_the_last_items_wait(emulator, videos)
     stored = []
     visited(Store(), videos, many(8), between=lambda _: stored.append(len(list(videos.glob("*.mp4")))))
     assert 0 < sorted(stored)[len(stored) // 2] < 8
+
+
+def test_each_video_and_failure_is_counted_once(emulator, videos, monkeypatch):
+    counted = Counter()
+    monkeypatch.setattr(Stats, "incr", lambda name, value=1, **_: counted.update({name: value}))
+    with pytest.raises(AirflowFailException):
+        visited(Store(), videos, [asked("unfit", prompt="fail-by-moderation"), *many(7)])
+    assert (counted["vidu.videos"], counted["vidu.video_seconds"], counted["vidu.failures"]) == (7, 7, 1)
 
 
 def test_a_visit_comes_when_a_quarter_of_the_slots_is_free(emulator, videos, flight):
