@@ -139,20 +139,6 @@ class TaskStatus(NamedTuple):
         }
 
 
-def ready_seconds(result: Mapping[str, Any]) -> float | None:
-    """
-    Return the seconds from submit to ready by the server's clock.
-
-    :param result: A result as :meth:`TaskStatus.result` returns it, or a stored one of any content.
-    :return: The seconds, ``None`` if the server returned no such times.
-    """
-    begun, ended = result.get("submit_time"), result.get("finish_time")
-    if not isinstance(begun, (int, float)) or not isinstance(ended, (int, float)):
-        return None
-    # A server that does not know a time may report 0.
-    return ended - begun if 0 < begun <= ended else None
-
-
 def parse_submission(status: int, headers: Mapping[str, str], body: bytes) -> Submission:
     """
     Read the answer to a submit.
