@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
@@ -93,6 +94,25 @@ def airflow_database() -> None:
     DagBundlesManager().sync_bundles_to_db()
 
 
+@pytest.fixture(scope="session")
+def dag_test(airflow_database: None) -> Iterator[None]:
+    """``dag.test()`` with one API server for all tests, and with callbacks that get what a worker's callbacks get."""
+    from airflow.sdk.execution_time import supervisor, task_runner
+
+    finalize = task_runner.finalize
+
+    def finalize_with_the_error(ti: Any, state: Any, context: Any, log: Any, error: Any = None) -> None:
+        # A worker does this on each version of Airflow, dag.test() only from 3.3.
+        context["exception"] = error
+        finalize(ti, state, context, log, error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "finalize", finalize_with_the_error)
+        # Airflow 3.1 takes seconds to make the server, which it does for each try of each task.
+        patch.setattr(supervisor, "in_process_api_server", functools.cache(supervisor.in_process_api_server))
+        yield
+
+
 class Ran:
     """A DAG run that ``dag.test()`` has ended: states, XComs and the exceptions that ended its tasks."""
 
@@ -131,8 +151,17 @@ class Ran:
 
 
 @pytest.fixture
-def run_dag(airflow_database: None) -> Callable[..., Ran]:
-    """Run a DAG whose tasks the given function makes, by ``dag.test()``."""
+def run_dag(
+    dag_test: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Ran]:
+    """Run a DAG whose tasks the given function makes, by ``dag.test()``.
+
+    Below Airflow 3.3, which has no task state store, a ledger keeps what a retry must know.
+    """
+    from tests.versions import HAS_TASK_STATE_STORE
+
+    if not HAS_TASK_STATE_STORE and "AIRFLOW__VIDU__LEDGER" not in os.environ:
+        monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", str(tmp_path_factory.mktemp("ledger")))
 
     def run(make_tasks: Callable[[], Any], **dag_arguments: Any) -> Ran:
         from airflow.sdk import DAG
