@@ -10,7 +10,8 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-ver
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check bench mutants matrix constraints clean
+.PHONY: help demo up down test test-system test-long screenshots browser check dist bench mutants matrix \
+	constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,10 +45,19 @@ browser:
 	@command -v chromium >/dev/null && fc-list :lang=zh | grep -q . || { \
 		echo "Chromium and a font with Chinese letters must be installed. On Debian: $(BROWSER)" >&2; exit 1; }
 
-check: $(READY) ## Check format, lint and types
+check: $(READY) ## Check format, lint, types and GitHub's workflows
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy --strict --explicit-package-bases airflow_provider_vidu dev tests/typing
+	$(VENV)/bin/zizmor --quiet --offline --persona pedantic .github
+
+dist: $(READY) ## Build the wheel and the sdist, and run an example with the wheel in an environment of its own
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,release]'
+	rm -rf dist
+	$(RUN) -m build --no-isolation
+	$(RUN) -m twine check --strict dist/*
+	$(VENV)/bin/check-wheel-contents dist/*.whl
+	$(RUN) -m pytest tests/distribution.py
 
 bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
@@ -57,7 +67,7 @@ mutants: $(READY) ## Look for code that no test guards: protocol, durable and ba
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,mutants]'
 	for group in $(or $(MUTANTS),protocol durable batch); do $(RUN) -m dev.mutants $$group || exit; done
 
-matrix: $(READY) ## Test on every supported Airflow, or those in VERSIONS (hours); rewrites the README's table
+matrix: $(READY) ## Test on every supported Airflow, or those in VERSIONS (hours); rewrites the READMEs' table
 	$(RUN) -m dev.matrix $(VERSIONS)
 
 constraints: $(VENV)/bin/uv ## Rewrite constraints.txt and constraints/*.txt with the newest versions
@@ -71,7 +81,7 @@ clean: ## Stop the servers; remove the environment and the caches, but no video
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.
-$(READY): $(VENV)/bin/uv pyproject.toml constraints.txt
+$(READY): $(VENV)/bin/uv pyproject.toml constraints.txt airflow_provider_vidu/__init__.py
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev]'
 	@touch $@
 

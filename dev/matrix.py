@@ -3,7 +3,7 @@
 The tests on every supported version of Airflow: ``python -m dev.matrix [VERSION[@PYTHON] …]``.
 
 Each version has an environment below ``.matrix`` from its own file in ``constraints``. The runs take turns, because
-each starts a complete Airflow. The table of the README shows the last run of each version.
+each starts a complete Airflow. The table of both READMEs shows the last run of each version.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+HEADERS = {
+    ROOT / "README.md": "| Airflow | Python | tests without Airflow processes | trials with real Airflow processes |",
+    ROOT / "README.zh-CN.md": "| Airflow | Python | 不启动 Airflow 进程的测试 | 启动真实 Airflow 进程的试验 |",
+}
+"""The pages with the table, each with its header."""
+
 HOME = ROOT / ".matrix"
 RESULTS = ROOT / "constraints" / "tested.json"
 BEGIN, END = "<!-- make matrix writes this table -->", "<!-- end of the table -->"
@@ -156,16 +161,16 @@ def run(environment: Environment, kinds: list[str]) -> dict[str, str]:
     return row
 
 
-def table(rows: list[dict[str, str]]) -> str:
+def table(rows: list[dict[str, str]], header: str) -> str:
     """
     Format results as a table.
 
     :param rows: The results.
+    :param header: The first line of the table.
     """
     order = sorted(
         rows, key=lambda row: [int(part) for part in re.findall(r"\d+", f"{row['airflow']} {row['python']}")]
     )
-    header = "| Airflow | Python | tests without Airflow processes | trials with real Airflow processes |"
     lines = [header, "|---|---|---|---|"]
     for row in order:
         cells = (row["airflow"], row["python"], row.get("suite", "–"), row.get("trials", "–"))
@@ -189,7 +194,7 @@ def rewritten(text: str, new: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """
-    Test the named versions, or all, and rewrite the README's table.
+    Test the named versions, or all, and rewrite the table of both READMEs.
 
     :param arguments: Versions such as ``3.1@3.12``, and ``suite`` or ``trials`` to run only these.
     :return: The exit code.
@@ -208,8 +213,9 @@ def main(arguments: list[str]) -> int:
         key = f"{environment.version}@{environment.python}"
         kept[key] = {**kept.get(key, {}), **row}
         RESULTS.write_text(json.dumps(dict(sorted(kept.items())), indent=2) + "\n", "utf-8")
-        README.write_text(rewritten(README.read_text("utf-8"), table(list(kept.values()))), "utf-8")
-    print(table(list(kept.values())))
+        for page, header in HEADERS.items():
+            page.write_text(rewritten(page.read_text("utf-8"), table(list(kept.values()), header)), "utf-8")
+    print(table(list(kept.values()), next(iter(HEADERS.values()))))
     return int(failed)
 
 

@@ -220,6 +220,11 @@ WRONG_TYPES = {
         {"requests": [asked("a")], "destination": "file://localhost/tmp/v"},
         "three slashes, as in file:///videos",
     ),
+    "a directory that would lie at the root": (
+        ViduGenerateBatchOperator,
+        {"requests": [asked("a")], "destination": "file:videos"},
+        "a path, or a URI with two slashes after its scheme",
+    ),
     "a key that no store takes": (
         ViduGenerateBatchOperator,
         {"requests": [asked("a")], "destination": f"s3://c@b/{'long/' * 250}"},

@@ -99,6 +99,22 @@ def test_a_batch_delivered_by_0_1_0_is_made_again_after_a_clear(emulator, videos
     assert len(posts(emulator)) == 4
 
 
+def test_a_retry_keeps_the_videos_in_a_manifest_of_0_1_0(emulator, videos):
+    ids = submitted(2)
+    store, videos_uri = Store(vidu_batch_0=chunk_with(ids)), f"file://{videos}"
+    text = (SAMPLES / "manifest.jsonl").read_text("utf-8").replace("file:///videos", videos_uri)
+    records = [json.loads(line) for line in text.splitlines()[:2]]
+    videos.mkdir()
+    for record in records:
+        (videos / f"{record['custom_id']}.mp4").write_bytes(b"stored by 0.1.0")
+    path = manifests.default_name(f"{videos}/{{custom_id}}.mp4", context_of(store))
+    lines = [json.dumps({**record, "task_id": task_id}) for record, task_id in zip(records, ids, strict=True)]
+    Path(path).write_text("\n".join(lines), "utf-8")
+    assert tried(store, videos, many(2))["counts"] == {"success": 2}
+    assert [path.read_bytes() for path in sorted(videos.glob("*.mp4"))] == [b"stored by 0.1.0"] * 2
+    assert len(posts(emulator)) == 2
+
+
 @pytest.mark.parametrize("changed", [{"version": 3}, {"items": {"kite-000": [1, 2, None, None, 3]}}], ids=str)
 def test_a_chunk_that_cannot_be_understood_sends_nothing(emulator, videos, changed):
     with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' must be"):

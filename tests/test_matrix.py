@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.matrix import BEGIN, END, README, RESULTS, VERSIONS, Environment, counted, rewritten, table
+from dev.matrix import BEGIN, END, HEADERS, RESULTS, VERSIONS, Environment, counted, rewritten, table
 
 ROWS = [
     {"airflow": "3.10.1", "python": "3.12", "trials": "2 passed, 0 failed"},
@@ -17,7 +17,9 @@ ROWS = [
 
 
 def test_a_table_is_in_the_order_of_versions_and_says_what_did_not_run():
-    assert table(ROWS).splitlines()[2:] == [
+    assert table(ROWS, "| header |").splitlines() == [
+        "| header |",
+        "|---|---|---|---|",
         "| 3.2.2 | 3.13 | not run: no interpreter | – |",
         "| 3.10.1 | 3.12 | – | 2 passed, 0 failed |",
     ]
@@ -49,9 +51,11 @@ def test_tests_that_could_not_start_count_as_failed_and_skipped_ones_do_not_pass
     assert counted(report) == words
 
 
-def test_the_readme_shows_the_last_results():
+@pytest.mark.parametrize("page", HEADERS, ids=lambda page: page.name)
+def test_a_readme_shows_the_last_results(page):
     results = json.loads(RESULTS.read_text("utf-8"))
-    assert rewritten(README.read_text("utf-8"), table(list(results.values()))) == README.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert rewritten(text, table(list(results.values()), HEADERS[page])) == text
 
 
 def test_each_version_has_constraints_without_addresses():

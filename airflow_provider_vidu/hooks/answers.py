@@ -12,6 +12,7 @@ import http.client
 import io
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -69,35 +70,48 @@ class _Answer(http.client.HTTPResponse):
 
 
 class AnswerAdapter(HTTPAdapter):
-    """Returns only final responses that arrive within the time limit, through a proxy too."""
+    """
+    Returns only final responses that arrive within the time limit, through a proxy too.
+
+    :param target: path and query to send in place of those of the URL, which HTTP libraries rewrite.
+    """
+
+    def __init__(self, target: str | None = None) -> None:
+        self._connection: dict[str, Any] = {"response_class": _Answer}
+        if target is not None:
+            self._connection["putrequest"] = _sending(target)
+        super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections without a proxy."""
         super().init_poolmanager(*args, **kwargs)
-        read_answers(self.poolmanager)
+        self._use(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Make the pools of connections to a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        read_answers(manager)
+        self._use(manager)
         return manager
 
+    def _use(self, manager: Any) -> None:
+        """Make the connections of a pool manager behave in this way."""
+        manager.pool_classes_by_scheme = {
+            scheme: self._with_connection(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+        }
 
-def read_answers(manager: Any) -> None:
-    """
-    Make the connections of a manager read responses in this way.
-
-    :param manager: a pool manager of urllib3.
-    """
-    manager.pool_classes_by_scheme = {
-        scheme: _with_answers(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
+    def _with_connection(self, pool: Any) -> type:
+        connection = pool.ConnectionCls
+        if getattr(connection, "response_class", None) is _Answer:
+            # A proxy's manager is kept for the next request.
+            return pool  # type: ignore[no-any-return]
+        connection = type(connection.__name__, (connection,), self._connection)
+        return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
-def _with_answers(pool: Any) -> type:
-    connection = pool.ConnectionCls
-    if getattr(connection, "response_class", None) is _Answer:
-        # A proxy's manager is kept for the next request.
-        return pool  # type: ignore[no-any-return]
-    connection = type(connection.__name__, (connection,), {"response_class": _Answer})
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+def _sending(target: str) -> Callable[..., None]:
+    def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        # A proxy gets the whole URL.
+        origin = url[: url.index("/", url.index("://") + 3)] if "://" in url.partition("?")[0] else ""
+        super(type(self), self).putrequest(method, origin + target, *args, **kwargs)
+
+    return putrequest

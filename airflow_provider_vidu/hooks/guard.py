@@ -17,10 +17,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
-from airflow_provider_vidu.hooks.answers import AnswerAdapter, read_answers
+from airflow_provider_vidu.hooks.answers import AnswerAdapter
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.protocol.reach import is_public
-from airflow_provider_vidu.protocol.texts import brief
+from airflow_provider_vidu.protocol.texts import brief, request_target
 
 
 class DownloadAdapter(AnswerAdapter):
@@ -33,12 +33,13 @@ class DownloadAdapter(AnswerAdapter):
     names.
 
     :param settings: The connection's settings.
+    :param url: The URL, whose path and query are sent as a browser sends them.
     """
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, url: str) -> None:
         self._settings = settings
         self._api = urlsplit(settings.base_url)
-        super().__init__()
+        super().__init__(request_target(url))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of checked connections, except those to a proxy."""
@@ -56,7 +57,7 @@ class DownloadAdapter(AnswerAdapter):
         plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
         tls = type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls})
         self.poolmanager.pool_classes_by_scheme = {"http": plain, "https": tls}
-        read_answers(self.poolmanager)
+        self._use(self.poolmanager)
 
     def send(
         self,

@@ -213,7 +213,7 @@ class ViduHook(HttpHook):
 
         @contextmanager
         def get(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-            adapter, timeout = DownloadAdapter(settings), (settings.connect_timeout, settings.timeout)
+            adapter, timeout = DownloadAdapter(settings, url), (settings.connect_timeout, settings.timeout)
             with _Session() as session:
                 # The adapter chooses proxy and CA bundle for each host, also among the environment's.
                 session.trust_env = False

@@ -21,7 +21,9 @@ from airflow_provider_vidu.protocol.texts import is_url, is_usable_url, plain_ur
 MAX_VIDEO_BYTES = 5 * 1024**3
 """The largest video that the API itself takes (lip-sync's input). A longer answer would fill a worker's disk."""
 MAX_REQUESTS = 5
-"""Number of requests of one download, the first included."""
+"""Number of requests of one download that bring nothing new, the first included."""
+MOST_REQUESTS = 100
+"""Number of requests of one download, if each brings something new."""
 MAX_REDIRECTS = 20
 """As browsers do."""
 RESUME_SECONDS = 1.0
@@ -59,7 +61,8 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
     # Its bytes are those of a URL that was never quoted.
     quoted = quote(location.encode("latin-1", "replace"), safe=string.punctuation + string.whitespace)
     try:
-        target = plain_url(urljoin(url, plain_url(quoted)))
+        target = plain_url(quoted)
+        target = target if is_url(target) else plain_url(urljoin(url, target))
     except ValueError:
         target = ""
     if not (is_url(target) and is_usable_url(target)):
@@ -82,7 +85,7 @@ class Download:
         self.name = without_secrets(url)
         self.written = 0
         self.total: int | None = None
-        self._requests = 0
+        self._requests, self._fruitless, self._reached = 0, 0, 0
         self._etag = ""
         self._validators: dict[str, str] = {}
         self._kind = ""
@@ -261,12 +264,15 @@ class Download:
 
         :param reason: why it broke off, without anything secret.
         :return: seconds to wait.
-        :raises ViduDownloadError: if no request is left.
+        :raises ViduDownloadError: if no request is left: too many brought nothing new.
         """
         self._requests += 1
-        if self._requests >= MAX_REQUESTS:
+        # A proxy may close each connection after some seconds or bytes.
+        self._fruitless = 1 if self.written > self._reached else self._fruitless + 1
+        self._reached = max(self._reached, self.written)
+        if self._fruitless >= MAX_REQUESTS or self._requests >= MOST_REQUESTS:
             raise ViduDownloadError(
                 f"The download of {self.name} stopped after {self.written:,} bytes, at request {self._requests}: "
                 f"{reason}."
             )
-        return RESUME_SECONDS * 2.0 ** (self._requests - 1)
+        return RESUME_SECONDS * 2.0 ** (self._fruitless - 1)

@@ -8,10 +8,11 @@ They have their own module, because all modules need them and few need the field
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Collection
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 _DATA_URI = r"(?i:data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64)(?=,)"
 # Without s3 and other stores: the connection id in s3://conn@bucket is not a secret.
@@ -24,6 +25,8 @@ _HIDDEN_VALUES = (
     r"|q-(?:signature|ak)|api_?key|key|password|secret)(?:=|%3d))[^&#;\s'\"]+"
 )
 _STORE_URI = r"(?!(?:https?|ftp|file|local):)[a-z][a-z0-9+.-]*://[^/\s]"
+_IN_QUERY = "".join(sorted(set(string.punctuation) - set("\"#<>'")))
+_IN_PATH = "".join(sorted(set(string.punctuation) - set('"#<>?^`{}')))
 _SHOWN_CHARACTERS = 80
 _SHOWN_TEXTS = 5
 
@@ -160,15 +163,42 @@ def plain_url(url: str) -> str:
     """
     Clean a link as a browser does.
 
-    This removes spaces around the link, and line feeds and tabs in it. Backslashes before the query become slashes. A
-    ``%`` that begins no percent-encoding becomes ``%25``. Otherwise HTTP libraries would treat the whole URL as not
-    encoded, and encode the rest twice, including its signature. Source: the URL standard of WHATWG.
+    This removes spaces around the link, and line feeds and tabs in it. Backslashes before the query become slashes.
+    Source: the URL standard of WHATWG.
 
     :param url: an http(s) URL, absolute or relative to another one.
     """
     url = re.sub(r"[\t\r\n]", "", url.strip("".join(map(chr, range(33)))))
     before, mark, after = url.partition("?")
-    return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", before.replace("\\", "/") + mark + after)
+    return before.replace("\\", "/") + mark + after
+
+
+def request_target(url: str) -> str:
+    """
+    Return the path and query of a URL as a browser sends them.
+
+    HTTP libraries rewrite some percent-encodings, and a host may have signed the link as it is. Source: the URL
+    standard of WHATWG.
+
+    :param url: an http(s) URL.
+    """
+    rest = re.sub(r"https?://[^/?#]*", "", url.partition("#")[0], count=1, flags=re.IGNORECASE)
+    path, mark, query = rest.partition("?")
+    kept: list[str] = []
+    *inner, last = path.split("/")[1:] or [""]
+    for segment in inner:
+        if (dots := _dots(segment)) == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(segment)
+    if _dots(last) == "..":
+        del kept[-1:]
+    kept.append("" if _dots(last) in (".", "..") else last)
+    return quote("/" + "/".join(kept), safe=_IN_PATH) + mark + quote(query, safe=_IN_QUERY)
+
+
+def _dots(segment: str) -> str:
+    return segment.lower().replace("%2e", ".")
 
 
 def is_data_uri(value: Any) -> bool:

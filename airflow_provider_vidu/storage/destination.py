@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{(custom_id|task_id|index)\}")
 # Any other use of braces is part of the name.
 _MISSPELT = re.compile(r"\{\s*(?:[A-Za-z_][\w.]*\s*(?:[!:\[][^{}]*)?\}|(?:custom_id|task_id|index)\b)|\{\}")
 # ObjectStoragePath drops a part of each of these. Stores read the text after ?versionId= as a version.
-_ONE_SLASH = re.compile(r"(?!(?i:file|local):)[A-Za-z][A-Za-z0-9+.-]+:/")
+_ONE_SLASH = re.compile(r"(?!(?i:file|local):)[A-Za-z][A-Za-z0-9+.-]+:/|(?i:file|local):(?!/)")
 _LOST = re.compile(r"[\x00-\x1f\x7f]|::|\?#|\?versionid=", re.IGNORECASE)
 # Longest file name on common file systems.
 _MAX_NAME_BYTES = 255

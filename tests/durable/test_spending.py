@@ -15,7 +15,6 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_provider_vidu.durable import spending
-from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import Entry, cny_of, total
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduStateError
@@ -249,18 +248,6 @@ def test_eight_processes_at_once_never_pass_a_budget_and_nearly_spend_it(emulato
         emulator.control("POST", "reset")
         spent.append(_spent_by_eight_processes(emulator, Ledger(str(tmp_path / f"ledger-{number}"))))
     assert [amount for amount in spent if not 9 <= amount <= 10] == []
-
-
-def test_a_process_that_was_forked_has_threads_of_its_own():
-    # Long enough that every thread of the pool gets one, and is idle when the process is forked.
-    each(lambda _: time.sleep(0.05), range(9))
-    time.sleep(0.2)
-    process = get_context("fork").Process(target=each, args=(str, range(3)))
-    process.start()
-    process.join(30)
-    process.kill()
-    process.join()
-    assert process.exitcode == 0
 
 
 def _spent_by_eight_processes(emulator, ledger: Ledger) -> float:

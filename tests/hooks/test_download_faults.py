@@ -55,6 +55,24 @@ def test_a_video_without_a_length_that_was_cut_goes_on(soon):
         assert downloaded(url) == VIDEO
 
 
+def test_a_host_that_closes_each_connection_after_some_bytes_is_asked_until_all_are_there(soon):
+    asked = []
+
+    def few(handler):
+        asked.append(start := int(handler.headers.get("Range", "bytes=0-")[6:-1]))
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(VIDEO) - 1}/{len(VIDEO)}")
+        handler.send_header("Content-Length", str(len(VIDEO) - start))
+        handler.end_headers()
+        handler.wfile.write(VIDEO[start:][:6_000])
+        handler.close_connection = True
+
+    with host(few) as url:
+        assert downloaded(url) == VIDEO
+    assert asked == list(range(0, 50_000, 6_000))
+
+
 TYPE, INDEX, PICTURES = VIDEO[:16], VIDEO[16:28], VIDEO[28:]
 LARGE = b"\0\0\0\1mdat" + (16 + 100).to_bytes(8, "big") + bytes(100)
 WHOLE = {

@@ -5,7 +5,14 @@ import pytest
 
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.protocol import download
-from airflow_provider_vidu.protocol.download import MAX_REQUESTS, MAX_VIDEO_BYTES, BrokenOff, Download, moved_to
+from airflow_provider_vidu.protocol.download import (
+    MAX_REQUESTS,
+    MAX_VIDEO_BYTES,
+    MOST_REQUESTS,
+    BrokenOff,
+    Download,
+    moved_to,
+)
 from airflow_provider_vidu.protocol.texts import without_secrets
 
 URL = "https://videos.example.com/a.mp4?token=t"
@@ -191,7 +198,7 @@ MOVES = {
     "a host after slashes of Windows": ("\\\\other.example\\c.mp4", "https://other.example/c.mp4"),
     "bytes of UTF-8": ("/视频.mp4".encode().decode("latin-1"), "https://videos.example.com/%E8%A7%86%E9%A2%91.mp4"),
     "bytes of Latin-1": ("/\xe9.mp4", "https://videos.example.com/%E9.mp4"),
-    "a lone per cent": ("/100%.mp4?s=a%2Bb", "https://videos.example.com/100%25.mp4?s=a%2Bb"),
+    "a lone per cent": ("/100%.mp4?s=a%2Bb", "https://videos.example.com/100%.mp4?s=a%2Bb"),
 }
 
 
@@ -228,6 +235,29 @@ def test_pauses_grow_and_end():
     assert str(caught.value) == (
         f"The download of {NAME} stopped after 40 bytes, at request 5: the connection was reset."
     )
+
+
+def test_requests_that_bring_something_new_do_not_use_up_the_tries():
+    broken = begun(40)
+    pauses = [broken.resume_after("why") for _ in range(3)]
+    broken.take(b"new")
+    pauses += [broken.resume_after("why") for _ in range(3)]
+    # Less than before is nothing new, as after a restart.
+    broken.written -= 1
+    pauses.append(broken.resume_after("why"))
+    assert pauses == [1.0, 2.0, 4.0, 1.0, 2.0, 4.0, 8.0]
+    with pytest.raises(ViduDownloadError, match="at request 8: why"):
+        broken.resume_after("why")
+
+
+def test_a_host_that_gives_a_byte_at_a_time_is_given_up():
+    broken = begun(40)
+    for _ in range(MOST_REQUESTS - 1):
+        broken.take(b"!")
+        broken.resume_after("why")
+    broken.take(b"!")
+    with pytest.raises(ViduDownloadError, match=f"at request {MOST_REQUESTS}"):
+        broken.resume_after("why")
 
 
 def test_a_length_beside_a_transfer_coding_is_not_the_files():
