@@ -151,22 +151,17 @@ class Ran:
 
 
 @pytest.fixture
-def run_dag(
-    dag_test: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Ran]:
+def run_dag(dag_test: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
     """Run a DAG whose tasks the given function makes, by ``dag.test()``.
 
     Below Airflow 3.3, which has no task state store, a ledger keeps what a retry must know.
     """
-    from tests.versions import HAS_TASK_STATE_STORE
-
-    if not HAS_TASK_STATE_STORE and "AIRFLOW__VIDU__LEDGER" not in os.environ:
-        monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", str(tmp_path_factory.mktemp("ledger")))
+    ledger_below_3_3 = tmp_path_factory.mktemp("ledger")
 
     def run(make_tasks: Callable[[], Any], **dag_arguments: Any) -> Ran:
         from airflow.sdk import DAG
 
-        from tests.versions import dag_bags
+        from tests.versions import HAS_TASK_STATE_STORE, dag_bags
 
         errors: dict[str, BaseException] = {}
 
@@ -185,7 +180,10 @@ def run_dag(
         bag = dag_bags().DagBag(_HOME.name, collect_dags=False)
         bag.bag_dag(dag)
         dag_bags().sync_bag_to_db(bag, "dags-folder", None)
-        return Ran(dag, dag.test(), errors)
+        with pytest.MonkeyPatch.context() as patch:
+            if not HAS_TASK_STATE_STORE and "AIRFLOW__VIDU__LEDGER" not in os.environ:
+                patch.setenv("AIRFLOW__VIDU__LEDGER", str(ledger_below_3_3))
+            return Ran(dag, dag.test(), errors)
 
     return run
 
