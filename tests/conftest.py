@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
@@ -88,6 +89,25 @@ def airflow_database() -> None:
     DagBundlesManager().sync_bundles_to_db()
 
 
+@pytest.fixture(scope="session")
+def dag_test(airflow_database: None) -> Iterator[None]:
+    """``dag.test()`` with one API server for all tests, and with callbacks that get what a worker's callbacks get."""
+    from airflow.sdk.execution_time import supervisor, task_runner
+
+    finalize = task_runner.finalize
+
+    def finalize_with_the_error(ti: Any, state: Any, context: Any, log: Any, error: Any = None) -> None:
+        # A worker does this on each version of Airflow, dag.test() only from 3.3.
+        context["exception"] = error
+        finalize(ti, state, context, log, error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "finalize", finalize_with_the_error)
+        # Airflow 3.1 takes seconds to make the server, which it does for each try of each task.
+        patch.setattr(supervisor, "in_process_api_server", functools.cache(supervisor.in_process_api_server))
+        yield
+
+
 class Ran:
     """A DAG run that ``dag.test()`` has ended: states, XComs and the exceptions that ended its tasks."""
 
@@ -126,13 +146,17 @@ class Ran:
 
 
 @pytest.fixture
-def run_dag(airflow_database: None) -> Callable[..., Ran]:
-    """Run a DAG whose tasks the given function makes, by ``dag.test()``."""
+def run_dag(dag_test: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ran]:
+    """Run a DAG whose tasks the given function makes, by ``dag.test()``.
+
+    Below Airflow 3.3, which has no task state store, a ledger keeps what a retry must know.
+    """
+    ledger_below_3_3 = tmp_path_factory.mktemp("ledger")
 
     def run(make_tasks: Callable[[], Any], **dag_arguments: Any) -> Ran:
         from airflow.sdk import DAG
 
-        from tests.versions import dag_bags
+        from tests.versions import HAS_TASK_STATE_STORE, dag_bags
 
         errors: dict[str, BaseException] = {}
 
@@ -151,7 +175,10 @@ def run_dag(airflow_database: None) -> Callable[..., Ran]:
         bag = dag_bags().DagBag(_HOME.name, collect_dags=False)
         bag.bag_dag(dag)
         dag_bags().sync_bag_to_db(bag, "dags-folder", None)
-        return Ran(dag, dag.test(), errors)
+        with pytest.MonkeyPatch.context() as patch:
+            if not HAS_TASK_STATE_STORE and "AIRFLOW__VIDU__LEDGER" not in os.environ:
+                patch.setenv("AIRFLOW__VIDU__LEDGER", str(ledger_below_3_3))
+            return Ran(dag, dag.test(), errors)
 
     return run
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.sdk.types import TaskInstanceKey
+from airflow.models.taskinstancekey import TaskInstanceKey
 
 from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from airflow import sdk
 from airflow.dag_processing.bundles import manager
+from airflow.sdk.bases.xcom import BaseXCom
 
 FOREVER = getattr(sdk, "NEVER_EXPIRE", None)
 """How long Airflow is to keep the provider's task states; below 3.3 there is neither such a store nor such a value."""
@@ -16,6 +17,8 @@ HAS_TASK_STATE_STORE = FOREVER is not None
 """Whether this Airflow has a task state store (3.3 and newer)."""
 HAS_RETRY_POLICIES = hasattr(sdk, "RetryPolicy")
 """Whether this Airflow has retry policies (3.3 and newer)."""
+HAS_AWAITED_XCOMS = hasattr(BaseXCom, "aset")
+"""Whether a trigger can write an XCom without blocking the others (3.3 and newer)."""
 HAS_PROVIDERS_EXAMPLES = hasattr(manager, "_add_provider_example_dags_to_bundle")
 """Whether this Airflow loads the example DAGs of providers, if ``[core] load_examples`` is on."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from tests.batch.visits import Flight
-from tests.taken_away import kept_by  # noqa: F401 - a fixture
+from tests.taken_away import KEEPERS, kept_by  # noqa: F401 - kept_by is a fixture
 
 _TABLES = (
     "test_blind_retries",
@@ -30,4 +30,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each table twice: with Airflow's task state store, and with a ledger in its place."""
     if metafunc.module.__name__.rpartition(".")[2] in _TABLES:
         metafunc.fixturenames.append("kept_by")
-        metafunc.parametrize("kept_by", ["task state store", "ledger"], indirect=True)
+        metafunc.parametrize("kept_by", KEEPERS, indirect=True)

@@ -260,7 +260,11 @@ def test_assets_and_metrics_that_fail_do_not_fail_what_is_paid_and_stored(genera
     def broken(*arguments, **options):
         raise ConnectionError("no metrics today")
 
-    monkeypatch.setattr(Stats, "incr", broken)
+    def of_vidu_broken(name, *arguments, **options):
+        # Airflow 3.1 counts its own with the same object, and a run does not survive its failure.
+        return broken() if name.startswith("vidu.") else None
+
+    monkeypatch.setattr(Stats, "incr", of_vidu_broken)
     monkeypatch.setattr(OutletEventAccessors, "__getitem__", broken)
     ran = generate(outlets=[Asset(name=f"videos-{tmp_path.name}", uri=f"file://{tmp_path}/videos")])
     assert ran.states == {"generate": "success"}

@@ -207,6 +207,7 @@ def test_a_file_server_shows_no_half_file(run_dag, file_server, tmp_path):
 def test_what_was_stored_is_an_output_for_lineage(run_dag, stub, monkeypatch):
     collector, outputs = get_hook_lineage_collector(), []
     monkeypatch.setattr(collector, "add_output_asset", lambda context, uri: outputs.append(uri))
-    monkeypatch.setattr("airflow.sdk.lineage.get_hook_lineage_collector", lambda: collector)
+    home = get_hook_lineage_collector.__module__
+    monkeypatch.setattr(f"{home}.get_hook_lineage_collector", lambda: collector)
     ran = generate(run_dag)
     assert outputs == ran.xcom("generate")["files"]
