@@ -7,10 +7,12 @@ READY := $(VENV)/.ready
 COVERED := 'airflow_provider_vidu/exceptions.py,airflow_provider_vidu/protocol/*,airflow_provider_vidu/durable/*,airflow_provider_vidu/batch/*'
 COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+# The parts of Airflow that the reference imports write their configuration somewhere.
+SPHINX := AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m sphinx -q -W --keep-going
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check dist bench mutants matrix \
+.PHONY: help demo up down test test-system test-long screenshots browser check dist docs links translations bench mutants \
 	constraints clean
 
 help: ## Show this list
@@ -59,6 +61,18 @@ dist: $(READY) ## Build the wheel and the sdist, and run an example with the whe
 	$(VENV)/bin/check-wheel-contents dist/*.whl
 	$(RUN) -m pytest tests/distribution.py
 
+docs: $(READY) ## Build the documentation's site in site/; fails if a link or a translation is missing or outdated
+	for language in en zh_CN; do \
+		$(SPHINX) -D language=$$language -d docs/_build/doctrees/$$language docs site/$$language || exit; done
+	cp docs/_templates/start.html site/index.html
+	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations --check
+
+links: $(READY) ## Check the links of the documentation to other sites
+	$(SPHINX) -b linkcheck -d docs/_build/doctrees/en docs docs/_build/links
+
+translations: $(READY) ## Add new and changed texts to the Chinese catalogues; PAGES="jobs ui" begins more pages
+	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations $(PAGES)
+
 bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'
 	$(RUN) -m benchmarks $(BENCH)
@@ -77,12 +91,12 @@ constraints: $(VENV)/bin/uv ## Rewrite constraints.txt and constraints/*.txt wit
 
 clean: ## Stop the servers; remove the environment and the caches, but no video
 	@if [ -f .bed/up.json ] && [ -x $(RUN) ]; then $(RUN) -m dev.demo down; fi
-	rm -rf $(VENV) .matrix .bed mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .matrix .bed mutants site docs/_build docs/locale/*/*/*.mo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compile the bytecode once here, because Airflow starts half a dozen processes that all import the same modules.
 $(READY): $(VENV)/bin/uv pyproject.toml constraints.txt airflow_provider_vidu/__init__.py
-	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev]'
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,docs]'
 	@touch $@
 
 $(VENV)/bin/uv:

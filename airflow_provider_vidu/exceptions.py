@@ -44,7 +44,7 @@ class ViduRequestError(ViduError, ValueError):
     """
     A wrong request. Nothing was sent or paid.
 
-    A retry cannot help until the request is corrected.
+    Correct the request; a retry alone cannot help.
     """
 
     retry_can_help = False
@@ -64,8 +64,8 @@ class ViduStateError(ViduError):
     """
     A failed read or write of a store that a submit depends on. Nothing was sent.
 
-    The store is the task state store, the ledger, or the store of a price file or an input file. Nothing was paid; a
-    retry can help.
+    Nothing was paid; retry. The store is the task state store, the ledger, or the store of a price file or an input
+    file.
     """
 
 
@@ -73,7 +73,7 @@ class ViduBudgetError(ViduError):
     """
     The budget of the day or month does not cover the submit. Nothing was sent or paid.
 
-    The budget resets at the next day or month.
+    Wait for the next day or month, at which the budget resets, or raise it.
 
     :param message: The event and the next step.
     :param resets_at: Epoch seconds at which the budget resets, ``None`` (default) if unknown.
@@ -118,7 +118,7 @@ class ViduRefusedError(ViduApiError):
     """
     A refused request. The API accepted nothing, and nothing was paid.
 
-    The API refuses the same request again.
+    Correct the request; the API refuses the same one again.
     """
 
     retry_can_help = False
@@ -128,7 +128,7 @@ class ViduModerationError(ViduRefusedError):
     """
     A text that content moderation refused. Nothing was paid.
 
-    Only another text can help.
+    Change the text; only another one can help.
     """
 
 
@@ -146,7 +146,7 @@ class ViduRateLimitError(ViduApiError):
     """
     A request that exceeded the API's rate limit. Nothing was paid.
 
-    The same request can succeed later.
+    Retry later; the same request can succeed.
     """
 
 
@@ -154,7 +154,7 @@ class ViduConnectError(ViduApiError):
     """
     A request that was never sent: refused connection, DNS, connect timeout, TLS.
 
-    Nothing was paid; a retry can help.
+    Nothing was paid; retry.
     """
 
 
@@ -162,7 +162,8 @@ class ViduTaskNotFoundError(ViduApiError):
     """
     A task that the server does not know.
 
-    The task is new or has expired, or its id or the key belongs to another account or server.
+    Check the id, the key and the base URL. The task is new or has expired, or its id or the key belongs to another
+    account or server.
     """
 
 

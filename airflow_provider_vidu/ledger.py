@@ -25,6 +25,7 @@ from airflow_provider_vidu.durable.lines import (
     grouped,
     lines,
 )
+from airflow_provider_vidu.durable.reused import forget_reused
 from airflow_provider_vidu.exceptions import ViduError
 
 
@@ -40,8 +41,10 @@ def prune(ledger: Ledger, before: str) -> tuple[int, int]:
     :raises ViduStateError: if the ledger cannot be read.
     """
     last = date.fromordinal(date.fromisoformat(before).toordinal() - 1).isoformat()
-    groups = [group for day in days_of(ledger, "0000-00-00", last) for group in ledger.groups(day)]
+    days = days_of(ledger, "0000-00-00", last)
+    groups = [group for day in days for group in ledger.groups(day)]
     each(ledger.forget, groups)
+    each(lambda day: forget_reused(ledger, day), days)
     began = datetime.combine(date.fromisoformat(before), datetime.min.time(), ledger.zone).timestamp()
     return sum(map(len, groups)), forget_states(ledger, began)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import airflow
 
-from benchmarks import batch, imports, ledger, library, loop, polls, triggerer
+from benchmarks import batch, imports, ledger, library, loop, polls, triggerer, videos
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 PARTS = {
@@ -23,6 +23,7 @@ PARTS = {
     "batch": batch,
     "ledger": ledger,
     "library": library,
+    "videos": videos,
 }
 
 

@@ -23,9 +23,10 @@ from urllib.request import url2pathname
 
 import psutil
 
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.protocol.prices import PRICES_AS_OF, estimate
 from dev.airflow_bed import AirflowBed
-from dev.emulator_process import KEY, EmulatorProcess
+from dev.emulator_process import EmulatorProcess
 from dev.processes import free_port, python, signals_as_interrupt, spawn, stop_sessions, tail
 from dev.video import read_video
 

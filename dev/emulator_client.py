@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client of a running emulator, and the Airflow connection to it."""
+"""Client of a running emulator's API, and the Airflow connection to it."""
 
 from __future__ import annotations
 
@@ -9,43 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from airflow_provider_vidu.emulator import KEY
+from airflow_provider_vidu.emulator.client import ViduEmulator
+
 if TYPE_CHECKING:
     import pytest
 
-KEY = "a-key-that-never-shows-7f3a"
 
-
-class RunningEmulator:
-    """Address and control routes of an emulator."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def control(self, method: str, name: str, json: object = None) -> Any:
-        response = requests.request(method, f"{self.url}/_emulator/{name}", json=json, timeout=10)
-        response.raise_for_status()
-        return response.json()
-
-    def arm(self, *faults: dict[str, Any]) -> None:
-        self.control("POST", "faults", list(faults))
-
-    @property
-    def tasks(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.control("GET", "tasks")
-        return found
-
-    @property
-    def requests(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.control("GET", "requests")["requests"]
-        return found
-
-
-class Api(RunningEmulator):
+class Api(ViduEmulator):
     """Client of the emulator's API that returns plain responses."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.headers = {"Authorization": "emulator-key"}
+        self.headers = {"Authorization": self.key}
 
     def submit(self, body: object, **options: Any) -> requests.Response:
         return self._send("POST", "/v1/tasks/submit", json=body, **options)

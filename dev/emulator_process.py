@@ -9,13 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from dev.emulator_client import RunningEmulator
+from airflow_provider_vidu.emulator.client import ViduEmulator
 from dev.processes import python, signals_held, spawn, stop_sessions, tail
 
-KEY = "emulator-key"
 
-
-class EmulatorProcess(RunningEmulator):
+class EmulatorProcess(ViduEmulator):
     """
     Run an emulator for the duration of a ``with`` block.
 
@@ -32,7 +30,7 @@ class EmulatorProcess(RunningEmulator):
     def __enter__(self) -> EmulatorProcess:
         self.log.unlink(missing_ok=True)
         module = "airflow_provider_vidu.emulator"
-        command = python(module, "--port", "0", "--speed", str(self.speed), "--key", KEY)
+        command = python(module, "--port", "0", "--speed", str(self.speed))
         try:
             with signals_held():
                 self.process = spawn(command, self.log, {**os.environ, "PYTHONUNBUFFERED": "1"})
@@ -59,11 +57,6 @@ class EmulatorProcess(RunningEmulator):
             with signals_held():
                 stop_sessions([self.process.pid])
                 self.process.wait()
-
-    @property
-    def connection(self) -> dict[str, str]:
-        """Airflow connection to the emulator."""
-        return {"conn_type": "vidu", "host": self.url, "password": KEY}
 
     def hold(self) -> None:
         """Answer every status request with Running until :meth:`release`."""

@@ -16,7 +16,16 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
-from dev.emulator_client import KEY, RunningEmulator, set_connection
+from airflow_provider_vidu.emulator.client import ViduEmulator
+
+# The entry point offers these fixtures too, but perhaps those of another checkout.
+from airflow_provider_vidu.emulator.pytest_plugin import (  # noqa: F401
+    _vidu_emulator,
+    poll_at_once,
+    shorten_pauses,
+    vidu_emulator,
+)
+from dev.emulator_client import set_connection
 from tests.ledgers import any_ledger, ledger, lesser_store, unsigning  # noqa: F401 - fixtures
 
 # A busy machine is no defect of the code.
@@ -46,42 +55,28 @@ def pytest_unconfigure() -> None:
         _HOME.cleanup()
 
 
-@pytest.fixture(scope="session")
-def fast_emulator() -> Iterator[RunningEmulator]:
-    from airflow_provider_vidu.emulator.server import Settings, running
-
-    with running(Settings(speed=1e6, key=KEY)) as url:
-        yield RunningEmulator(url)
-
-
 @pytest.fixture
-def emulator(fast_emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch) -> RunningEmulator:
-    """An emulator that has forgotten everything, finishes each generation at once, and is ``vidu_default``."""
-    fast_emulator.control("POST", "reset")
-    set_connection(monkeypatch, host=fast_emulator.url)
-    return fast_emulator
+def emulator(_vidu_emulator: ViduEmulator, monkeypatch: pytest.MonkeyPatch) -> ViduEmulator:  # noqa: F811
+    """The emulator of ``vidu_emulator``, with the provider's own pauses."""
+    _vidu_emulator.reset()
+    set_connection(monkeypatch, host=_vidu_emulator.url)
+    return _vidu_emulator
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked or sent again comes soon: the pauses are the rule's, which has tests of its own."""
-    from airflow_provider_vidu.protocol import download, pauses, polling, schedule
-
-    monkeypatch.setattr(polling, "CONFIRM_SECONDS", 0.05)
-    monkeypatch.setattr(pauses, "FAULT_SECONDS", 0.01)
-    monkeypatch.setattr(pauses, "RESEND_SECONDS", 0.001)
-    monkeypatch.setattr(download, "RESUME_SECONDS", 0.001)
-    monkeypatch.setattr(schedule, "MIN_STEP_SECONDS", 0.05)
+    shorten_pauses(monkeypatch)
 
 
 @pytest.fixture
-def slow_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningEmulator]:
+def slow_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViduEmulator]:
     """An emulator whose generations do not end while a test looks."""
     from airflow_provider_vidu.emulator.server import Settings, running
 
-    with running(Settings(speed=1e-6, key=KEY)) as url:
+    with running(Settings(speed=1e-6)) as url:
         set_connection(monkeypatch, host=url)
-        yield RunningEmulator(url)
+        yield ViduEmulator(url)
 
 
 @pytest.fixture(scope="session")
@@ -227,9 +222,7 @@ def s3(s3_server):
 @pytest.fixture
 def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The emulator's videos are ready before any could be."""
-    from airflow_provider_vidu.protocol import schedule
-
-    monkeypatch.setattr(schedule, "first_ask", lambda expected, jitter: 0.05)
+    poll_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -238,7 +231,7 @@ def videos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def finish(emulator: RunningEmulator) -> Callable[[], dict[str, Any]]:
+def finish(emulator: ViduEmulator) -> Callable[[], dict[str, Any]]:
     """Have a video made and return what the sensor would."""
     from airflow_provider_vidu.hooks.vidu import ViduHook
     from airflow_provider_vidu.protocol.request import build

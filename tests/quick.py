@@ -78,7 +78,9 @@ class Store(dict):
 
 def context_of(store, max_tries=1, map_index=-1, try_number=1):
     names = {"dag_id": "dag", "run_id": "run", "task_id": "batch", "map_index": map_index}
-    ti = SimpleNamespace(max_tries=max_tries, try_number=try_number, **names)
+    pushed: dict[str, object] = {}
+    ti = SimpleNamespace(max_tries=max_tries, try_number=try_number, pushed=pushed, **names)
+    ti.xcom_push = lambda key, value: pushed.__setitem__(key, json.loads(json.dumps(value)))
     return {"ti": ti, "task_state_store": store, "outlets": []}
 
 

@@ -8,12 +8,12 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
-from dev.emulator_client import KEY
 from tests.quick import QUICK, Store, lines, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

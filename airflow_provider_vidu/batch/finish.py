@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.batch.messages import failure, naming_tasks, without_video
@@ -23,6 +23,67 @@ if TYPE_CHECKING:
 
     from airflow_provider_vidu.batch.options import BatchOptions
     from airflow_provider_vidu.batch.visit import Visit
+
+
+def settle(
+    visit: Visit,
+    options: BatchOptions,
+    log: Logger,
+    records: Iterable[Record],
+    answers: Mapping[str, LastAnswer],
+    *,
+    is_end: bool,
+) -> tuple[list[Record], list[Record]]:
+    """
+    Poll the submitted tasks, and store the videos that are ready.
+
+    :param visit: the resources of this run on a worker.
+    :param options: the arguments of the operator.
+    :param log: the operator's logger.
+    :param records: the records of the items.
+    :param answers: answers of this visit about their tasks, by Vidu's id; the other tasks are polled.
+    :param is_end: whether the batch waits no longer. Otherwise running tasks stay as they are.
+    :return: the records with what was submitted, and the same with their outcomes.
+    """
+    # A video that an earlier visit could not store is still available from its task.
+    before = [
+        record._replace(outcome=batch.SUBMITTED, reason="") if record.outcome == batch.NOT_STORED else record
+        for record in records
+    ]
+    asked_for = {
+        record.task_id: 0.0 if is_end else visit.memory.begun_at(record.custom_id, record.task_id)
+        for record in before
+        if record.outcome == batch.SUBMITTED and record.task_id not in answers
+    }
+    answers = dict(answers) | visit.loop.run(lambda hook: poll_all(hook, asked_for))
+    if not is_end:
+        answers = {vidu_task_id: answer for vidu_task_id, answer in answers.items() if answer.believed}
+    for record in before if options.sidecar else ():
+        mark = visit.memory.marks.get(record.custom_id)
+        visit.origins[record.task_id] = Origin(
+            record.request,
+            mark.sent if mark else "",
+            options.vidu_conn_id,
+            record.estimated_cost,
+            record.reused_from,
+        )
+    return before, collect(before, answers, visit.store, log.info)
+
+
+def count(before: Sequence[Record], after: Sequence[Record], log: Logger) -> None:
+    """
+    Count the submitted tasks that have ended, and record the failed ones in the ledger.
+
+    :param before: the records with what was submitted.
+    :param after: the same with their outcomes.
+    :param log: the operator's logger.
+    """
+    for submitted, ended in zip(before, after, strict=True):
+        if submitted.outcome == batch.SUBMITTED and ended.outcome == SUCCESS:
+            count_success(ended.video_seconds)
+        elif submitted.outcome == batch.SUBMITTED and ended.outcome == FAILED:
+            note_failure(ended.task_id, ended.reason, log)
+            count_failure()
 
 
 def finish(
@@ -48,31 +109,14 @@ def finish(
     :raises AirflowException: if the batch failed; ``AirflowFailException`` if no retry can help.
     :raises ViduDownloadError: if the manifest could not be written; the error names the submitted tasks.
     """
-    asked_for = {
-        record.task_id: 0.0 for record in records if record.outcome == batch.SUBMITTED and record.task_id not in answers
-    }
-    answers = dict(answers) | visit.loop.run(lambda hook: poll_all(hook, asked_for))
-    for record in records if options.sidecar else ():
-        mark = visit.memory.marks.get(record.custom_id)
-        visit.origins[record.task_id] = Origin(
-            record.request,
-            mark.sent if mark else "",
-            options.vidu_conn_id,
-            record.estimated_cost,
-            record.reused_from,
-        )
-    found = collect(records, answers, visit.store, log.info)
+    before, found = settle(visit, options, log, records, answers, is_end=True)
     with naming_tasks(found, log):
         uri = manifests.write(visit.path, found)
     manifests.remove(visit.waiting)
-    for before, after in zip(records, found, strict=True):
-        if after.outcome == batch.REUSED:
+    count(before, found, log)
+    for record in found:
+        if record.outcome == batch.REUSED:
             count_reuse()
-        elif before.outcome == batch.SUBMITTED and after.outcome == SUCCESS:
-            count_success(after.video_seconds)
-        elif before.outcome == batch.SUBMITTED and after.outcome == FAILED:
-            note_failure(after.task_id, after.reason, log)
-            count_failure()
     each(lambda record: _show_to_look_ups(record, visit, context, log), found)
     totals = manifests.totals(uri, found)
     counts, seconds, cost = totals["counts"], totals["video_seconds"], totals["estimated_cost"]

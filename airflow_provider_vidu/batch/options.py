@@ -29,6 +29,7 @@ class BatchOptions(NamedTuple):
     :param on_uncertain: the operator's argument of the same name.
     :param on_missing: the operator's argument of the same name.
     :param on_budget: the operator's argument of the same name.
+    :param max_in_flight: the operator's argument of the same name.
     :param reuse: the operator's argument of the same name.
     :param sidecar: the operator's argument of the same name.
     :param deferrable: the operator's argument of the same name.
@@ -49,6 +50,7 @@ class BatchOptions(NamedTuple):
     on_uncertain: str
     on_missing: str
     on_budget: str
+    max_in_flight: int | None
     reuse: bool
     sidecar: bool
     deferrable: bool
@@ -73,6 +75,9 @@ class BatchOptions(NamedTuple):
             found.append(f"manifest must be a path or URI, got {brief(self.manifest)}")
         if self.on_missing not in ("fail", "resubmit"):
             found.append(f"on_missing must be 'fail' or 'resubmit', got {self.on_missing!r}")
+        most = self.max_in_flight
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            found.append(f"max_in_flight must be a whole number of 1 or more, or None for no limit, got {brief(most)}")
         if found:
             raise refusal(found)
         check_paying(self.on_uncertain, self.on_budget, self.max_cost, self.prices)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import EntryName
 from airflow_provider_vidu.durable.reuse import Reusable, Reuse
+from airflow_provider_vidu.durable.reused import note_reuse
 from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
 from airflow_provider_vidu.exceptions import ViduBudgetError
 from airflow_provider_vidu.protocol.request import Prepared
@@ -120,14 +121,19 @@ class Paying:
         if reuse is None:
             return {}
         found = reuse.find([asked[item.custom_id].fingerprint("") for item in items])
-        known = [(item, one) for item, one in zip(items, found, strict=True) if one]
-        return dict(each(lambda pair: self._taken(*pair), known))
+        known = [
+            (item, one, asked[item.custom_id].fingerprint("")) for item, one in zip(items, found, strict=True) if one
+        ]
+        return dict(each(lambda args: self._taken(*args), known))
 
-    def _taken(self, item: Item, found: Reusable) -> tuple[str, Reused]:
+    def _taken(self, item: Item, found: Reusable, request: str) -> tuple[str, Reused]:
         files = self._copy(found, item) if found.files else []
         self._records.log.info(
             "%s: reusing Vidu task %s of the same request; %s", item.custom_id, found.vidu_task_id, found.where
         )
+        entry = entry_of(self._ti, self._records.vidu_conn_id, item.request.as_asked(), item.custom_id)
+        copies = found._replace(files=tuple(files))
+        note_reuse(self._spending.ledger, entry, request, copies, self._records.log)
         return item.custom_id, Reused(found, tuple(files))
 
     def intend(self, items: Sequence[Item], asked: Mapping[str, Prepared], estimates: Mapping[str, Estimate]) -> Plan:
@@ -166,7 +172,8 @@ class Paying:
         if self._reuse is None or not items:
             return {}
         by_entry = {self._entries[item.custom_id]: item for item in items}
-        return dict(self._taken(by_entry[own], one) for own, one in self._reuse.of_rivals(by_entry).items())
+        found = self._reuse.of_rivals(by_entry)
+        return dict(self._taken(by_entry[own], one, own.request) for own, one in found.items())
 
     def place_of(self, custom_id: str) -> str:
         """

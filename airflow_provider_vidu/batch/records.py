@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.results import NOT_POLLED, LastAnswer
-from airflow_provider_vidu.protocol.batch import SUBMITTED, UNSUBMITTED
+from airflow_provider_vidu.protocol.batch import PENDING, SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.triggers.batch import Group
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.durable.batch_record import BatchRecord
 
 _OF_ANOTHER_REQUEST = "An earlier try submitted it for a different request."
+_CHANGED = (
+    "The DAG no longer requests it as it did when this try began, so it was not submitted. Nothing was paid for it. "
+    "A retry submits it as the DAG requests it then."
+)
 
 
 class Records:
@@ -29,17 +34,26 @@ class Records:
     :param memory: the record of the batch across tries.
     :param vidu_conn_id: connection of type ``vidu``.
     :param log: the operator's logger.
+    :param left: the records of an earlier visit of this try, ``None`` (default) for the first visit.
     """
 
-    def __init__(self, items: Sequence[Item], memory: BatchRecord, vidu_conn_id: str, log: Logger) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        memory: BatchRecord,
+        vidu_conn_id: str,
+        log: Logger,
+        left: Iterable[Record] | None = None,
+    ) -> None:
         self.items = items
         self.memory = memory
         self.vidu_conn_id = vidu_conn_id
         self.log = log
-        self.by_id = {
-            item.custom_id: Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not submitted.")
-            for item in items
-        }
+        new = (
+            Record(item.custom_id, item.request.as_asked(), UNSUBMITTED, "It was not submitted.")
+            for item in (items if left is None else ())
+        )
+        self.by_id = {record.custom_id: record for record in (new if left is None else left)}
         self.answers: dict[str, LastAnswer] = {}
         """The API's answers about the tasks of earlier tries, by Vidu's id."""
 
@@ -50,6 +64,21 @@ class Records:
     def new(self) -> list[Item]:
         """The items to submit."""
         return [item for item in self.items if self.by_id[item.custom_id].outcome == UNSUBMITTED]
+
+    @property
+    def pending(self) -> list[Item]:
+        """The items whose submits wait for their turn."""
+        return [item for item in self.items if self.by_id[item.custom_id].outcome == PENDING]
+
+    @property
+    def waiting(self) -> list[str]:
+        """The custom ids of the same items, and of those that the DAG no longer requests."""
+        return [record.custom_id for record in self if record.outcome == PENDING]
+
+    @property
+    def in_flight(self) -> int:
+        """The number of generations that have not ended. Items with one request may share a task."""
+        return len({record.task_id for record in self.running})
 
     @property
     def running(self) -> list[Record]:
@@ -100,6 +129,31 @@ class Records:
             earlier_task_ids=self.memory.earlier_than(custom_id, vidu_task_id),
             estimated_cost=self.memory.cost(custom_id),
         )
+
+    def queue(self) -> None:
+        """Let all new items wait for their turn."""
+        for item in self.new:
+            self.note(item.custom_id, PENDING, "It was not submitted.")
+
+    def take_up(self, items: Iterable[Item]) -> None:
+        """
+        Take the items that still wait for their turn from what the DAG requests now.
+
+        An item whose request has changed is left out: the first visit of this try has checked its price.
+
+        :param items: the items that the DAG requests now.
+        """
+        asked, found = {item.custom_id: item for item in items}, []
+        for index, record in enumerate(self):
+            if record.outcome != PENDING:
+                continue
+            item = asked.get(record.custom_id)
+            bodies = [item.request.as_asked() if item else {}, record.request]
+            if item and len({fingerprint(body, self.vidu_conn_id) for body in bodies}) == 1:
+                found.append(replace(item, index=index))
+            else:
+                self.note(record.custom_id, UNSUBMITTED, _CHANGED)
+        self.items = found
 
     def keep(self, stored: Mapping[str, Record]) -> None:
         """

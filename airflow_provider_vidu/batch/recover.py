@@ -14,7 +14,7 @@ from airflow_provider_vidu.batch.results import NOT_POLLED, poll_all
 from airflow_provider_vidu.batch.resume import NO_RECORD
 from airflow_provider_vidu.durable.attempt import plan
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.protocol.batch import SUBMITTED, UNCERTAIN, UNSUBMITTED, WITH_VIDEO
+from airflow_provider_vidu.protocol.batch import PENDING, SUBMITTED, UNCERTAIN, UNSUBMITTED, WITH_VIDEO
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import FAILED, SUCCESS
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
@@ -85,11 +85,12 @@ class Recovery:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit, resubmit_missing=resubmit_missing)
 
-    def recovered(self, path: str) -> list[Record]:
+    def recovered(self, path: str, *, in_waves: bool) -> list[Record]:
         """
         Rebuild the records of this try from the task state store, after its submits.
 
         :param path: path or URI of an earlier try's manifest.
+        :param in_waves: whether items that this try has not submitted wait for their turn.
         :return: one record for each item.
         :raises ViduDownloadError: if it is unknown which videos are stored already.
         """
@@ -101,7 +102,9 @@ class Recovery:
             record, attempt = self._records.by_id.setdefault(name, Record(name, {}, UNSUBMITTED)), attempts.get(name)
             if record.outcome in WITH_VIDEO:
                 continue
-            if attempt is None:
+            if in_waves and (attempt is None or self._is_cleared(attempt)):
+                self._records.note(name, PENDING, NO_RECORD)
+            elif attempt is None:
                 self._records.note(name, UNSUBMITTED, NO_RECORD)
             elif attempt.vidu_task_id:
                 self._records.note(name, SUBMITTED, "", attempt.vidu_task_id)

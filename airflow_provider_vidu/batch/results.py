@@ -89,7 +89,7 @@ def collect(
     """
     Store the videos that are ready, and set the outcome of every item.
 
-    :param records: the records of the items; only those that are ``submitted`` change.
+    :param records: the records of the items; only those that are ``submitted`` and have an answer change.
     :param answers: the API's answers about their tasks, by Vidu's id.
     :param store: the store of the videos.
     :param say: a logger's ``info`` method.
@@ -97,7 +97,7 @@ def collect(
     """
     found, ready = list(records), []
     for index, record in enumerate(records):
-        if record.outcome != SUBMITTED:
+        if record.outcome != SUBMITTED or record.task_id not in answers:
             continue
         status = answers[record.task_id].status
         if isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS and status.urls:

@@ -92,6 +92,23 @@ def _agree(noted: Sequence[Record], mark: str | None, memory: BatchRecord) -> bo
     return not memory.remembers or memory.agrees_with(noted)
 
 
+def refuse_waves(max_in_flight: int | None) -> None:
+    """
+    Refuse several waves of submits below Airflow 3.3.
+
+    Without a record, a later visit could not know what the earlier ones submitted.
+
+    :param max_in_flight: the operator's argument of the same name.
+    :raises AirflowFailException: if it is set. Nothing was sent.
+    """
+    if max_in_flight is not None:
+        raise AirflowFailException(
+            f"max_in_flight must be None without a record of the submits, got {max_in_flight}. Airflow older than 3.3 "
+            "keeps none. This try sent and paid nothing. Set [vidu] ledger to a directory or bucket that all workers "
+            "share, or leave max_in_flight out."
+        )
+
+
 def refuse_to_forget(waiting: str, retries: int | None, context: Context, log: Logger) -> None:
     """
     Refuse to submit if an earlier try may have submitted, below Airflow 3.3.

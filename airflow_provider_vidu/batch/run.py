@@ -4,30 +4,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_vidu.arguments import seconds_of, seconds_of_wait
+from airflow_provider_vidu.arguments import seconds_of_wait
 from airflow_provider_vidu.batch.finish import finish
 from airflow_provider_vidu.batch.items import Item, read_items
 from airflow_provider_vidu.batch.messages import NO_RETRY, naming_tasks, paid_by_earlier_tries
 from airflow_provider_vidu.batch.paying import Paying
 from airflow_provider_vidu.batch.records import Records
 from airflow_provider_vidu.batch.recover import Recovery
-from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, tasks_of
+from airflow_provider_vidu.batch.resume import left_by_first_visit, refuse_to_forget, refuse_waves
+from airflow_provider_vidu.batch.slots import Slots
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.batch.visit import Visit
+from airflow_provider_vidu.batch.waves import OVER, Waves
 from airflow_provider_vidu.costs import check_cost, prices_of
 from airflow_provider_vidu.durable.batch_record import BatchRecord
 from airflow_provider_vidu.durable.reuse import Reusable
 from airflow_provider_vidu.durable.state_store import no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduEventError, ViduRequestError
+from airflow_provider_vidu.exceptions import ViduError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
 from airflow_provider_vidu.protocol.capabilities import notes
+from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, TIMEOUT
+from airflow_provider_vidu.reporting import show
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
@@ -35,8 +39,6 @@ from airflow_provider_vidu.storage.places import located
 from airflow_provider_vidu.storage.probe import probe, refuse_taken
 from airflow_provider_vidu.storage.sidecar import Origin
 from airflow_provider_vidu.storage.video_store import VideoStore
-from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
-from airflow_provider_vidu.triggers.vidu import defer_timeout
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 _WAITING = ".waiting"
 """Suffix of the file that lists the submitted tasks until the manifest is written."""
+_SHOWN = {batch.PENDING: batch.UNSUBMITTED}
+"""Outcomes that Airflow's UI shows as another."""
 _WAITING_SHARE = 0.9
 """Share of ``execution_timeout`` that a wait on the worker may take; the rest is for storing."""
 
@@ -83,14 +87,13 @@ class BatchRun:
             visit.memory.read()
             if not visit.memory.remembers:
                 refuse_to_forget(visit.waiting, self._options.retries, self._context, self._log)
+                refuse_waves(self._options.max_in_flight)
             records = self._records_of(items, visit)
             recovery = Recovery(records, visit.loop, visit.store, visit.stored)
             try:
                 refuse_taken(located(visit.path))
                 paying = self._paying(records)
-                self._submits = Submits(records, visit.loop, paying)
-                if self._stopped_by:
-                    self._submits.stop(self._stopped_by)
+                submits, waves = self._waves(visit, records, paying, began, self._deadline(began), {})
                 recovery.take_up(
                     visit.path,
                     resubmit=self._options.on_uncertain == "resubmit",
@@ -110,33 +113,44 @@ class BatchRun:
                 for path in (visit.path, visit.waiting):
                     # Nothing may be paid if no manifest can be written.
                     probe(located(path))
-                self._list_tasks(visit, records, is_vital=bool(new))
-                if new:
-                    self._is_submitted = True
-                    try:
-                        self._submits.submit(new, estimates)
-                    finally:
-                        # The second visit may run on another worker.
-                        self._list_tasks(visit, records, is_vital=False)
-            resets_at = self._submits.budget_resets_at
-            if records.running:
-                self._wait(visit, records, began, resets_at)
-                records.answers.clear()
-            return finish(visit, self._options, self._context, self._log, list(records), records.answers, resets_at)
+                waves.list_tasks(is_vital=bool(new))
+                self._is_submitted = bool(new)
+                records.queue()
+                waves.run(estimates)
+            return self._finished(visit, records, submits)
 
-    def _list_tasks(self, visit: Visit, records: Records, *, is_vital: bool) -> None:
-        """
-        Write the file that lists the submitted tasks.
+    def _waves(
+        self,
+        visit: Visit,
+        records: Records,
+        paying: Paying,
+        began: float,
+        deadline: float,
+        left: Mapping[str, Any],
+    ) -> tuple[Submits, Waves]:
+        most = self._options.max_in_flight
+        self._submits = submits = Submits(
+            records, visit.loop, paying, lambda: self._show_submits(records), in_waves=most is not None
+        )
+        if self._stopped_by:
+            submits.stop(self._stopped_by)
+        slots = Slots(most or len(records.by_id), self._log, left)
+        return submits, Waves(visit, self._options, records, submits, slots, began, deadline)
 
-        If the state store holds them too, log a fault, unless the file is vital.
-        """
-        try:
-            manifests.write(visit.waiting, records)
-        except ViduDownloadError as error:
-            if is_vital or not visit.memory.remembers:
-                raise
-            # Some stores let write a name once.
-            self._log.warning("%s After the wait, the operator takes the tasks from the task state store.", error)
+    def _show_submits(self, records: Records) -> None:
+        shown = [record._replace(outcome=_SHOWN.get(record.outcome, record.outcome)) for record in records]
+        found = manifests.totals("", shown)
+        show(self._context, batch.SUBMITS_KEY, {name: found[name] for name in ("counts", "estimated_cost")})
+
+    def _finished(self, visit: Visit, records: Records, submits: Submits) -> dict[str, Any]:
+        found, answers = list(records), records.answers
+        return finish(visit, self._options, self._context, self._log, found, answers, submits.budget_resets_at)
+
+    def _deadline(self, began: float) -> float:
+        bound = self._options.execution_timeout
+        if bound and not self._options.deferrable:
+            bound *= _WAITING_SHARE
+        return began + seconds_of_wait(self._options.timeout, bound)
 
     def _paying(self, records: Records) -> Paying:
         def copy(found: Reusable, item: Item) -> list[str]:
@@ -146,8 +160,8 @@ class BatchRun:
 
         return Paying(records, reuse=self._options.reuse, context=self._context, copy=copy)
 
-    def _records_of(self, items: Sequence[Item], visit: Visit) -> Records:
-        return Records(items, visit.memory, self._options.vidu_conn_id, self._log)
+    def _records_of(self, items: Sequence[Item], visit: Visit, left: Iterable[Record] | None = None) -> Records:
+        return Records(items, visit.memory, self._options.vidu_conn_id, self._log, left)
 
     def _items(self) -> list[Item]:
         try:
@@ -189,39 +203,6 @@ class BatchRun:
             waiting = manifests.default_name(destination, self._context) + _WAITING
             yield Visit(memory, loop, store, stored, path, waiting, origins)
 
-    def _wait(self, visit: Visit, records: Records, began: float, resets_at: float | None) -> None:
-        bound = self._options.execution_timeout
-        if bound and not self._options.deferrable:
-            bound *= _WAITING_SHARE
-        trigger = ViduBatchTrigger(
-            groups=records.groups(),
-            vidu_conn_id=self._options.vidu_conn_id,
-            poll_interval=seconds_of(self._options.poke_interval),
-            submitted_at=min(began, records.first_submit),
-            deadline=began + seconds_of_wait(self._options.timeout, bound),
-        )
-        if self._options.deferrable:
-            raise TaskDeferred(
-                trigger=trigger,
-                method_name="execute_complete",
-                kwargs={
-                    "path": visit.path,
-                    "destination": self._options.destination,
-                    "mark": manifests.mark_of(records),
-                    **({} if visit.memory.remembers else {"tasks": tasks_of(records)}),
-                    **({"budget_resets_at": resets_at} if resets_at else {}),
-                },
-                timeout=defer_timeout(trigger.deadline),
-            )
-        try:
-            ended = visit.loop.run(lambda hook: trigger.wait(hook, self._log))
-        except AirflowTaskTimeout as error:
-            # The videos that are ready are stored nevertheless.
-            self._log.warning("The wait timed out: %s", error)
-            visit.loop.finish(0)
-            return
-        self._log.info("%s", ended.message)
-
     def complete(
         self,
         event: Any,
@@ -230,36 +211,78 @@ class BatchRun:
         mark: str | None,
         tasks: Mapping[str, str] | None,
         budget_resets_at: float | None,
+        wave: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         """
-        Store the videos and write the manifest.
+        Store the videos, and write the manifest unless items still wait for their turn.
 
         :param event: the payload of the trigger's event, ``None`` if Airflow ended the trigger.
         :param path: path or URI of the manifest, ``None`` for the default.
         :param destination: destination of the videos, ``None`` for the operator's.
-        :param mark: hash of the records that the first visit wrote, ``None`` if it passed none.
+        :param mark: hash of the records that the previous visit wrote, ``None`` if it passed none.
         :param tasks: the tasks of the wait by custom id, if Airflow has no task state store that holds them.
         :param budget_resets_at: epoch seconds at which the budget that stopped the submits resets, if one did.
+        :param wave: the deadline of the batch and the state of its slots, if items wait for their turn.
         :return: the manifest's URI and totals.
+        :raises TaskDeferred: to wait for the next wave.
         """
+        began = time.time()
+        deadline = self._deadline_after(event, wave)
+        self._options = self._options._replace(destination=destination or self._options.destination)
+        self._is_submitted = True
+        with self._visit(self._options.destination, path or self._manifest_path()) as visit:
+            visit.memory.read()
+            left = left_by_first_visit(
+                visit.waiting,
+                visit.memory,
+                mark,
+                tasks,
+                self._items,
+                lambda: self._recovered(visit, in_waves=wave is not None),
+                self._log,
+            )
+            visit.memory.catch_up(left)
+            if all(record.outcome != batch.PENDING for record in left):
+                return finish(visit, self._options, self._context, self._log, left, {}, budget_resets_at)
+            records = self._records_of((), visit, left)
+            paying = self._paying(records)
+            submits, waves = self._waves(visit, records, paying, began, deadline, wave or {})
+            if not waves.is_over:
+                waves.settle()
+                waves.run(self._estimates_now(records, paying, submits))
+            waves.leave(OVER)
+            return self._finished(visit, records, submits)
+
+    def _deadline_after(self, event: Any, wave: Mapping[str, Any] | None) -> float:
+        """Return the end of the wait: the past if it has ended, or if the trigger could not wait."""
         try:
-            self._log.info("%s", batch.BatchEvent.from_event(event).message)
+            ended = batch.BatchEvent.from_event(event)
+            # The next wave has tasks of its own.
+            show(
+                self._context, PROGRESS_KEY, batch.waited_for(sum(ended.counts.values()), {} if wave else ended.counts)
+            )
         except ViduEventError as error:
             # The visit polls each task in any case.
             self._log.warning("%s", error)
-        path, destination = path or self._manifest_path(), destination or self._options.destination
-        self._is_submitted = True
-        with self._visit(destination, path) as visit:
-            visit.memory.read()
-            records = left_by_first_visit(
-                visit.waiting, visit.memory, mark, tasks, self._items, lambda: self._recovered(visit), self._log
-            )
-            visit.memory.catch_up(records)
-            return finish(visit, self._options, self._context, self._log, records, {}, budget_resets_at)
+            return 0.0
+        self._log.info("%s", ended.message)
+        if not ended.counts or ended.status == TIMEOUT:
+            return 0.0
+        # ``dag.test()`` passes the event alone.
+        return float(wave["deadline"]) if wave else self._deadline(time.time())
 
-    def _recovered(self, visit: Visit) -> list[Record]:
+    def _estimates_now(self, records: Records, paying: Paying, submits: Submits) -> dict[str, Estimate]:
+        try:
+            records.take_up(read_items(self._options.requests, self._options.destination, rendered=True))
+            return self._estimates(records.pending, paying)
+        except ViduError as error:
+            # The batch still waits for the tasks that were accepted before.
+            submits.stop(error)
+            return {}
+
+    def _recovered(self, visit: Visit, *, in_waves: bool) -> list[Record]:
         records = self._records_of(self._items(), visit)
-        return Recovery(records, visit.loop, visit.store, visit.stored).recovered(visit.path)
+        return Recovery(records, visit.loop, visit.store, visit.stored).recovered(visit.path, in_waves=in_waves)
 
     def stop(self, reason: str) -> None:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
@@ -14,11 +14,12 @@ from airflow_provider_vidu.durable.resends import Resends
 from airflow_provider_vidu.exceptions import (
     ViduBudgetError,
     ViduError,
+    ViduRateLimitError,
     ViduRefusedError,
     ViduRequestError,
     ViduSubmissionUncertainError,
 )
-from airflow_provider_vidu.protocol.batch import BUDGET, REFUSED, REUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
+from airflow_provider_vidu.protocol.batch import BUDGET, PENDING, REFUSED, REUSED, SUBMITTED, UNCERTAIN, UNSUBMITTED
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.request import Body, Prepared, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
@@ -49,19 +50,27 @@ class Submits:
     :param records: the batch's records.
     :param loop: the loop that sends the requests.
     :param paying: the entries of the submits in the ledger.
+    :param show: shows the records' outcomes to the UI; called now and then.
+    :param in_waves: whether a rate limit leaves the rest to a later wave instead of stopping the submits.
     """
 
-    def __init__(self, records: Records, loop: HookLoop, paying: Paying) -> None:
+    def __init__(
+        self, records: Records, loop: HookLoop, paying: Paying, show: Callable[[], None], *, in_waves: bool
+    ) -> None:
         self._records = records
+        self.show = show
         self._paying = paying
         self._memory = records.memory
         self._vidu_conn_id = records.vidu_conn_id
         self._log = records.log
         self._loop = loop
+        self._in_waves = in_waves
         self.results: dict[str, Submission | Reused | ViduError] = {}
         """Result of each item that was submitted or refused, by custom id; an item without one was not submitted."""
         self.stopped_by = ""
         """Reason why the submits stopped, empty if they did not."""
+        self.rate_limit = ""
+        """The answer 429 that ended a wave, empty if none did."""
         self.budget_resets_at: float | None = None
         """Epoch seconds at which the budget that stopped the submits resets, ``None`` if none did."""
         self._family = ""
@@ -80,26 +89,35 @@ class Submits:
 
     def submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         """
-        Submit all items, unless an error or :meth:`stop` ends the submits.
+        Submit all items, unless an error, :meth:`stop` or a wave's rate limit ends the submits.
 
         :param items: the items.
-        :param estimates: the estimate of each item, by custom id.
+        :param estimates: the estimate of each item, by custom id, and perhaps of others.
         """
+        estimates = {item.custom_id: estimates[item.custom_id] for item in items}
         known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
         price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
         if 0 < len(known) < len(items):
             price += f" for the {len(known)} items with a known price"
-        self._log.info("Submitting %d of %d items: %s", len(items), len(self._records.items), price)
+        self._log.info("Submitting %d of %d items: %s", len(items), len(self._records.by_id), price)
         try:
             self._submit(items, estimates)
         finally:
             if self.stopped_by:
                 self._log.error("Stopped the submits: %s", self.stopped_by)
-            for item in items:
-                self._set_outcome(item.custom_id)
+            self._set_outcomes(items)
             self._memory.catch_up(self._records)
 
-    def _set_outcome(self, custom_id: str) -> None:
+    def _set_outcomes(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.set_outcome(item.custom_id)
+
+    def set_outcome(self, custom_id: str) -> None:
+        """
+        Set the outcome of an item by the result of its submit, or as left behind if it has none.
+
+        :param custom_id: the item.
+        """
         match self.results.get(custom_id):
             case Submission(task_id=vidu_task_id):
                 self._records.note(custom_id, SUBMITTED, "", vidu_task_id)
@@ -112,16 +130,20 @@ class Submits:
                 self._records.note(custom_id, UNCERTAIN, str(error))
             case (ViduRequestError() | ViduRefusedError()) as error:
                 self._records.note(custom_id, REFUSED, str(error))
+            case ViduRateLimitError() | None if self.rate_limit and not self.stopped_by:
+                self._records.note(custom_id, PENDING, self.rate_limit)
             case error:
                 self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by), family=self._family)
 
     def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         logged_at = time.monotonic()
         left = list(items)
-        while left and not self.stopped_by:
+        while left and not self.stopped_by and not self.rate_limit:
             if time.monotonic() - logged_at >= PROGRESS_SECONDS:
                 logged_at = time.monotonic()
                 self._log.info("Submitted %d of %d", len(items) - len(left), len(items))
+                self._set_outcomes([item for item in items if item.custom_id in self.results])
+                self.show()
             chunk, left = left[:CONCURRENT_SUBMITS], left[CONCURRENT_SUBMITS:]
             try:
                 self._submit_chunk(chunk, estimates)
@@ -199,9 +221,12 @@ class Submits:
         for name, result in found.items():
             if isinstance(result, ViduError):
                 self._log.warning("%s: %s", name, result)
-                if not isinstance(result, _OF_ONE_ITEM):
+                is_left = self._in_waves and isinstance(result, ViduRateLimitError)
+                if not is_left and not isinstance(result, _OF_ONE_ITEM):
                     self.stop(result)
-        if len(unknown) == len(marks):
+        # A wave may have one item; others in flight show that the API accepted submits not long ago.
+        is_one_of_many = self._in_waves and len(marks) == 1 and bool(self._records.running)
+        if len(unknown) == len(marks) and not is_one_of_many:
             self.stop("it is unknown whether any of the last submits was accepted")
 
     async def _read(self, items: Sequence[Item]) -> dict[str, Prepared]:
@@ -244,6 +269,8 @@ class Submits:
                 return
             except ViduError as error:
                 self.results[custom_id] = error
+                if self._in_waves and isinstance(error, ViduRateLimitError):
+                    self.rate_limit = str(error)
                 if self.stopped_by or (pause := resends.pause_after(error)) is None:
                     return
             await asyncio.sleep(pause)

@@ -134,6 +134,16 @@ class BatchRecord(StateStore):
         prices = [price for _, price in self._submits.get(custom_id, {}).values()]
         return None if None in prices else round(sum(filter(None, prices)), 5)
 
+    def begun_at(self, custom_id: str, vidu_task_id: str) -> float:
+        """
+        Return the time of a task's submit in epoch seconds, 0 if it is unknown.
+
+        :param custom_id: custom id of the item.
+        :param vidu_task_id: Vidu's id of the task.
+        """
+        submits = self._submits.get(custom_id, {})
+        return next((begun_at for begun_at, (known, _) in submits.items() if known == vidu_task_id), 0.0)
+
     def agrees_with(self, records: Sequence[Record]) -> bool:
         """
         Check whether records belong to the try that submitted last.

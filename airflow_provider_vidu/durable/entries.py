@@ -190,6 +190,7 @@ class Ending(NamedTuple):
     :param video_seconds: length of the video, ``None`` if unknown.
     :param reason: why there is no video, empty if there is one.
     :param sizes: bytes of the files in the same order, empty if unknown.
+    :param ready_seconds: seconds from submit to ready by the server's clock, ``None`` if unknown.
     """
 
     outcome: str
@@ -197,6 +198,7 @@ class Ending(NamedTuple):
     video_seconds: float | None = None
     reason: str = ""
     sizes: tuple[int, ...] = ()
+    ready_seconds: float | None = None
 
     def content(self) -> dict[str, Any]:
         """Return the object to store: JSON types only."""
@@ -212,15 +214,12 @@ class Ending(NamedTuple):
         """
         if not isinstance(content, Mapping) or not isinstance(content.get("outcome"), str):
             return None
-        files, seconds, reason = content.get("files"), content.get("video_seconds"), content.get("reason")
-        sizes = content.get("sizes")
-        return cls(
-            content["outcome"],
-            tuple(file for file in files if isinstance(file, str)) if isinstance(files, list) else (),
-            seconds if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) else None,
-            reason if isinstance(reason, str) else "",
-            tuple(size for size in sizes if type(size) is int) if isinstance(sizes, list) else (),
-        )
+        files, sizes = (found if isinstance(found := content.get(name), list) else [] for name in ("files", "sizes"))
+        numbers = map(content.get, ("video_seconds", "ready_seconds"))
+        seconds, ready = (value if type(value) in (int, float) else None for value in numbers)
+        uris = tuple(file for file in files if isinstance(file, str))
+        reason = found if isinstance(found := content.get("reason"), str) else ""
+        return cls(content["outcome"], uris, seconds, reason, tuple(one for one in sizes if type(one) is int), ready)
 
 
 class Budget(NamedTuple):

@@ -200,8 +200,17 @@ class Ledger(Objects):
         :raises ViduStateError: if the ledger cannot be read.
         """
         days = [period] if len(period) > len("2026-11") else self.days(period)
-        found = each(lambda day: [names_in(day, stem) for stem in self.stems(f"spent/{day[:7]}/{day}")], days)
-        return sorted(filter(None, (group for of_day in found for group in of_day)), key=lambda group: _age(group[0]))
+        found = each(lambda day: groups_in(day, self.stems_of(day)), days)
+        return sorted((group for of_day in found for group in of_day), key=lambda group: _age(group[0]))
+
+    def stems_of(self, day: str) -> list[str]:
+        """
+        List the objects of a day without their suffix: those of submits and of reused videos.
+
+        :param day: a day as ``2026-11-27``.
+        :raises ViduStateError: if the ledger cannot be read.
+        """
+        return self.stems(f"spent/{day[:7]}/{day}")
 
     def days(self, month: str) -> list[str]:
         """
@@ -267,6 +276,18 @@ class Ledger(Objects):
         """
         ids = [entry.vidu_task_id for entry in self.entries(group)]
         self.remove(*(ended(id_) for id_ in ids if id_), *(name.accepted for name in group), spent_at(group))
+
+
+def groups_in(day: str, stems: Iterable[str]) -> list[tuple[EntryName, ...]]:
+    """
+    Find the names of a day's submits, the oldest first.
+
+    :param day: the day.
+    :param stems: the names of all of its objects.
+    :return: the names of the entries of each object.
+    """
+    found = filter(None, (names_in(day, stem) for stem in stems))
+    return sorted(found, key=lambda group: _age(group[0]))
 
 
 def _has_room(group: Mapping[EntryName, Entry], request: str) -> bool:

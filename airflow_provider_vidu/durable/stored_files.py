@@ -14,6 +14,7 @@ from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
+from airflow_provider_vidu.protocol.schedule import ready_seconds
 from airflow_provider_vidu.storage.places import changed_at
 
 if TYPE_CHECKING:
@@ -141,19 +142,20 @@ class StoredFiles:
                     return
                 self._unwritten.discard(number)
 
-    def end(self, task_id: str, files: list[str], video_seconds: float | None) -> None:
+    def end(self, task_id: str, files: list[str], result: Mapping[str, Any]) -> None:
         """
         Record in the ledger that every video of a Vidu task is stored.
 
         :param task_id: Vidu's id of the task.
         :param files: URIs of the files.
-        :param video_seconds: length of the video, ``None`` if unknown.
+        :param result: the result of the task.
         """
         with self._lock:
             known = {file["uri"]: file["size"] for file in self._files.get(task_id, ())}
         sizes = tuple(known[file] for file in files if isinstance(known.get(file), int))
         is_known = len(sizes) == len(files)
-        note_end(task_id, Ending(STORED, tuple(files), video_seconds, sizes=sizes if is_known else ()), self._log)
+        ending = Ending(STORED, tuple(files), result.get("video_seconds"), "", sizes if is_known else ())
+        note_end(task_id, ending._replace(ready_seconds=ready_seconds(result)), self._log)
 
     def _is_usable(self) -> bool:
         if not self._is_off:

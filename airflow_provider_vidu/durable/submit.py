@@ -19,6 +19,7 @@ from airflow_provider_vidu.durable.attempt import Attempt, Step, decide
 from airflow_provider_vidu.durable.entries import EntryName
 from airflow_provider_vidu.durable.resends import Resends
 from airflow_provider_vidu.durable.reuse import Reusable, Reuse
+from airflow_provider_vidu.durable.reused import note_reuse
 from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
 from airflow_provider_vidu.durable.stored_files import StoredFiles
@@ -145,12 +146,13 @@ class Submit:
             "reused_from": found.vidu_task_id,
             "vidu_request": {**self._request.as_asked(), "estimated_cost": 0.0, "reused_from": found.vidu_task_id},
         }
+        entry = entry_of(self._ti, self._options.vidu_conn_id, self._request.as_asked())
+        note_reuse(self._spending.ledger, entry, asked.fingerprint(""), found, self._log)
         mark = asked.fingerprint(self._options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms, found.vidu_task_id)
         self._push(xcoms)
         if found.files:
-            # Nothing is to be remembered: the next try finds the same files.
-            return Submitted(self._record, attempt, found)
+            return Submitted(self._record, attempt, found)  # The next try finds the same files.
         self._record.write(attempt)
         return Submitted(self._record, attempt)
 

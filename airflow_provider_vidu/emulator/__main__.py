@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the emulator: ``python -m airflow_provider_vidu.emulator``."""
+"""The command line of the emulator: ``vidu-emulator`` or ``python -m airflow_provider_vidu.emulator``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from airflow_provider_vidu.emulator import KEY, name_the_extra
+
 
 def main() -> None:
     """Read the command line and serve until SIGTERM or SIGINT."""
@@ -16,9 +18,7 @@ def main() -> None:
     try:
         from airflow_provider_vidu.emulator.server import Settings, serve
     except ModuleNotFoundError as error:
-        if error.name not in ("aiohttp", "av", "PIL"):
-            raise
-        sys.exit(f"The emulator needs {error.name}: pip install 'airflow-provider-vidu[emulator]'")
+        sys.exit(name_the_extra(error))
     settings = Settings(**vars(arguments))
 
     async def run() -> None:
@@ -35,14 +35,14 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_vidu.emulator",
+        prog="vidu-emulator",
         description="An emulator of the Vidu task API.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8765, help="port to listen on, 0 for any free port")
     parser.add_argument("--speed", type=_positive, default=1.0, help="how many times faster than the real service")
-    parser.add_argument("--key", default="emulator-key", help="the API key that the emulator accepts")
+    parser.add_argument("--key", default=KEY, help="the API key that the emulator accepts")
     parser.add_argument(
         "--auth-scheme",
         choices=("either", "key", "bearer"),

@@ -2,12 +2,13 @@
 """
 The control routes under ``/_emulator/``, which need no key.
 
-Tests use them to inspect the emulator and to arm faults.
+Tests use them to inspect the emulator, and to arm faults and failures.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from airflow_provider_vidu.emulator.faults import arm
-from airflow_provider_vidu.emulator.state import Emulator
+from airflow_provider_vidu.emulator.state import FAILURES, Emulator
 
 PREFIX = "/_emulator/"
 EMULATOR = web.AppKey("emulator", Emulator)
@@ -29,6 +30,7 @@ def routes() -> list[web.RouteDef]:
         web.get(f"{PREFIX}faults", _faults),
         web.post(f"{PREFIX}faults", _arm),
         web.delete(f"{PREFIX}faults", _disarm),
+        web.post(f"{PREFIX}failures", _fail),
         web.post(f"{PREFIX}key", _rotate_key),
         web.post(f"{PREFIX}reset", _reset),
     ]
@@ -45,6 +47,7 @@ async def _tasks(request: web.Request) -> web.Response:
                 "finish_time": int(generation.finish) if now >= generation.finish else None,
                 "status": generation.status(now),
                 "error_message": generation.error,
+                "estimated_cost": generation.estimated_cost,
                 "polls": generation.polls,
                 "downloads": generation.downloads,
                 "authorization_on_download": generation.authorization_on_download,
@@ -79,6 +82,16 @@ async def _arm(request: web.Request) -> web.Response:
 async def _disarm(request: web.Request) -> web.Response:
     request.app[EMULATOR].faults.clear()
     return web.json_response({})
+
+
+async def _fail(request: web.Request) -> web.Response:
+    order = await _json(request)
+    match order:
+        case {"prompt": str(prompt), "family": str(family)} if prompt and family in FAILURES:
+            request.app[EMULATOR].failures[prompt] = FAILURES[family]
+            return web.json_response({})
+    rule = f'{{"prompt": TEXT, "family": {" or ".join(FAILURES)}}}'
+    raise web.HTTPBadRequest(text=f"a failure must be {rule}, got {json.dumps(order)}")
 
 
 async def _rotate_key(request: web.Request) -> web.Response:

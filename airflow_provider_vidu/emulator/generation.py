@@ -28,6 +28,7 @@ class Generation:
     :param seconds: Seconds that the generation takes.
     :param video_seconds: Length of its video in seconds.
     :param error: The failure that it will end in; ``None`` if it will succeed.
+    :param estimated_cost: CNY by the shipped prices, ``None`` if unknown.
     """
 
     body: dict[str, Any]
@@ -35,6 +36,7 @@ class Generation:
     seconds: float
     video_seconds: int
     error: str | None = None
+    estimated_cost: float | None = None
     finish: float = math.inf
     """End of the generation in epoch seconds; infinite while the emulator still fetches a file."""
     files: dict[str, Path] = field(default_factory=dict)

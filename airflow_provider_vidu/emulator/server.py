@@ -85,7 +85,8 @@ async def serve(settings: Settings, on_listening: Callable[[str], None], stop: a
     :param stop: Event that stops the emulator.
     """
     # Hanging requests are a feature here, so the shutdown does not wait long for them.
-    runner = web.AppRunner(create_app(settings), shutdown_timeout=0.5)
+    # The log of a test is the user's; /_emulator/requests lists the requests.
+    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from airflow_provider_vidu.emulator import media, scenes
+from airflow_provider_vidu.emulator import KEY, media, scenes
 from airflow_provider_vidu.emulator.faults import Fault
 from airflow_provider_vidu.emulator.generation import Generation
 from airflow_provider_vidu.protocol.capabilities import fields_of, find
@@ -29,11 +29,13 @@ KEPT_REQUESTS = 1000
 UNKNOWN_TYPICAL_SECONDS = 30.0
 DEFAULT_VIDEO_SECONDS = 5
 
-_PROMPTED_FAILURES = {
-    "fail-by-moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
-    "fail-by-capacity": "code=SystemThrottling, message=the system is busy, try again later",
-    "fail-by-account": "积分不足",
+FAILURES = {
+    "moderation": "code=CreationPolicyViolation, message=the video was refused by moderation",
+    "capacity": "code=SystemThrottling, message=the system is busy, try again later",
+    "account": "积分不足",
 }
+"""The failures that a prompt can lead to, by their family."""
+_PROMPTED = {f"fail-by-{family}": text for family, text in FAILURES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8765
     speed: float = 1.0
-    key: str = "emulator-key"
+    key: str = KEY
     auth_scheme: Literal["either", "key", "bearer"] = "either"
     directory: Path | None = None
 
@@ -74,6 +76,7 @@ class Emulator:
         self.requests: deque[dict[str, Any]] = deque(maxlen=KEPT_REQUESTS)
         self.counts: Counter[str] = Counter()
         self.key = settings.key
+        self.failures = dict(_PROMPTED)
         self._intake = media.Intake(directory, client)
         self._fetches: set[asyncio.Task[None]] = set()
         self._videos: dict[str, asyncio.Future[Path]] = {}
@@ -91,12 +94,14 @@ class Emulator:
         asked = body["parameters"].get("duration")
         if asked is None and capability and "duration" in capability.fields:
             asked = capability.fields["duration"].default
+        price, typical_seconds, _ = estimate(body)
         generation = Generation(
             body=media.shortened(body),
             submitted=time.time(),
-            seconds=(estimate(body).typical_seconds or UNKNOWN_TYPICAL_SECONDS) / self.settings.speed,
+            seconds=(typical_seconds or UNKNOWN_TYPICAL_SECONDS) / self.settings.speed,
             video_seconds=asked if isinstance(asked, int) and asked > 0 else DEFAULT_VIDEO_SECONDS,
-            error=next((text for word, text in _PROMPTED_FAILURES.items() if word in prompt_of(body)), None),
+            error=next((text for word, text in self.failures.items() if word in prompt_of(body)), None),
+            estimated_cost=price,
         )
         wanted = media.addresses(vidu_type, fields_of(body))
         urls = [(name, address) for name, address in wanted if not media.is_data(address)]
@@ -128,7 +133,7 @@ class Emulator:
         return own
 
     def reset(self) -> None:
-        """Reset generations and their files, requests, faults and a rotated key."""
+        """Reset generations and their files, requests, faults, failures and a rotated key."""
         for fetch in self._fetches:
             fetch.cancel()
         for generation in self.generations.values():
@@ -140,6 +145,7 @@ class Emulator:
         self.requests.clear()
         self.counts.clear()
         self.faults.clear()
+        self.failures = dict(_PROMPTED)
         self.key = self.settings.key
 
     def close(self) -> None:

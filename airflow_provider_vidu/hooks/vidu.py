@@ -228,7 +228,7 @@ class ViduHook(HttpHook):
         """
         Stream a result to a file, without sending the API key.
 
-        See :meth:`Downloader.fetch`.
+        It resumes a few times after a broken connection.
 
         :param url: An http(s) URL of a result.
         :param target: Empty binary file, open for writing, seekable and truncatable.

@@ -33,10 +33,11 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     """
     Submit many tasks, wait for all, store all videos and write a manifest.
 
-    The operator uses a worker slot twice in total. Submit, sensor and transfer as mapped tasks use worker slots several
-    times for each video. Every accepted submit is billed. The operator checks all requests before it sends the first:
-    literals when the DAG is parsed, everything again when the task runs. It submits eight requests at a time, and
-    applies the hook's pauses after HTTP 429 and its ``max_requests_per_minute``.
+    The operator uses a worker slot twice in total, or once for each wave with ``max_in_flight``. Submit, sensor and
+    transfer as mapped tasks use worker slots several times for each video. Every accepted submit is billed. The
+    operator checks all requests before it sends the first: literals when the DAG is parsed, everything again when the
+    task runs. It submits eight requests at a time, and applies the hook's pauses after HTTP 429 and its
+    ``max_requests_per_minute``.
 
     A refused item, or one with an unreadable image, does not stop the others. A wrong key, an exhausted quota, or a
     rate limit or network failure that persists stops the submits. The operator then still waits for the accepted tasks
@@ -94,14 +95,19 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     :param on_budget: Action if ``[vidu] daily_budget`` or ``monthly_budget`` covers only the first items: the batch
         submits those, and the others stay ``unsubmitted``. ``fail`` (default) then ends the task without retries;
         ``retry`` leaves it to Airflow's retries, which send nothing before the budget resets.
+    :param max_in_flight: Highest number of this batch's generations at once, such as your account allows. ``None``
+        (default) submits all items at once. With a number, the operator submits in waves: when a quarter of the number
+        has ended, it stores the ready videos and submits as many items. After a failure for lack of capacity or HTTP
+        429, it halves the number for 10 minutes. A failed item waits for a retry. Needs Airflow 3.3, or a ledger.
     :param reuse: Whether an item reuses the video of an earlier submit of the same request instead of paying again;
         ``False`` by default. Two requests are the same as in ``ViduSubmitOperator``. The operator copies a stored
         video, and waits for a running task. The outcome is ``reused`` and the cost 0. Needs ``[vidu] ledger``.
     :param sidecar: Whether to write a file ``<name>.json`` beside each video, as in ``ViduGenerateVideoOperator``.
     :param deferrable: Whether to wait in the triggerer (the default) instead of on the worker.
     :param poke_interval: Seconds between two polls of a task if no typical time is known, 5 by default.
-    :param timeout: Seconds until the wait times out, 2 hours by default; ``execution_timeout`` limits it as well. The
-        Vidu tasks keep running and are billed; a retry waits again.
+    :param timeout: Seconds from the start of the try until the wait for all items times out, 2 hours by default;
+        ``execution_timeout`` limits it as well. The Vidu tasks keep running and are billed, and items of later waves
+        stay ``unsubmitted``; a retry waits again.
     """
 
     template_fields: Sequence[str] = ("requests", "destination", "manifest", "vidu_conn_id")
@@ -120,6 +126,7 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         on_uncertain: Literal["fail", "resubmit"] = "fail",
         on_missing: Literal["fail", "resubmit"] = "fail",
         on_budget: Literal["fail", "retry"] = "fail",
+        max_in_flight: int | None = None,
         reuse: bool = False,
         sidecar: bool = False,
         deferrable: bool = True,
@@ -138,6 +145,7 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         self.on_uncertain = on_uncertain
         self.on_missing = on_missing
         self.on_budget = on_budget
+        self.max_in_flight = max_in_flight
         self.reuse = reuse
         self.sidecar = sidecar
         self.deferrable = deferrable
@@ -201,9 +209,10 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         mark: str | None = None,
         tasks: Mapping[str, str] | None = None,
         budget_resets_at: float | None = None,
+        wave: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """
-        Store the videos and write the manifest after the trigger fired.
+        Store the videos after the trigger fired, and submit the next items or write the manifest.
 
         :param context: Airflow's context of the task instance.
         :param event: Payload of the trigger's event.
@@ -212,12 +221,14 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         :param mark: Mark of the records that the operator wrote before it deferred.
         :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
         :param budget_resets_at: Epoch seconds at which the budget that stopped the submits resets, if one did.
+        :param wave: The end of the wait and the lowered number, if items still wait for their turn.
         :return: The manifest's URI and totals.
         :raises AirflowFailException: If the batch failed and no retry can help.
         :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.
         :raises ViduDownloadError: If the destination is temporarily unavailable; a retry can help and pays nothing.
         """
-        return self._new_run(context).complete(event, path, destination, mark, tasks, budget_resets_at)
+        self._run = self._new_run(context)
+        return self._run.complete(event, path, destination, mark, tasks, budget_resets_at, wave)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

@@ -26,7 +26,9 @@ from airflow_provider_vidu.durable.lines import Line
 from airflow_provider_vidu.plugin.shelf import MOST_LINES, Kept
 from airflow_provider_vidu.plugin.shown import amount, record, shown
 from airflow_provider_vidu.plugin.videos import BATCH_OPERATORS, OPERATORS, short_value
+from airflow_provider_vidu.plugin.xcom_store import Task, reference
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
+from airflow_provider_vidu.protocol.schedule import ready_seconds
 
 DAYS = 30
 _KEYS = ("vidu_request", "return_value", "vidu_task_id", "vidu_failure")
@@ -151,7 +153,8 @@ def _tasks(since: float) -> Iterable[_Task]:
             key = (row.dag_id, row.run_id, row.task_id, row.map_index)
             at = row.timestamp.timestamp()
             task = found.setdefault(key, _Task(*key, row.operator, row.state, {}, at))
-            task.xcoms[row.key] = _parsed(row.value)
+            if not reference(row.value, Task(*key[:3])):
+                task.xcoms[row.key] = _parsed(row.value)
             found[key] = task._replace(pushed_at=min(task.pushed_at, at))
     # Other operators of the same runs have values of any kind.
     return [task for task in found.values() if task.operator in OPERATORS or task.xcoms.keys() - {"return_value"}]
@@ -167,7 +170,8 @@ def _parsed(text: str | None) -> Any:
 def _end_of(members: list[_Task]) -> Ending | None:
     seconds = next((found for one in members if (found := amount(one.result.get("video_seconds"))) is not None), None)
     if files := next((one.files for one in members if one.files), ()):
-        return Ending(STORED, files, seconds)
+        ready = next((found for one in members if (found := ready_seconds(one.result)) is not None), None)
+        return Ending(STORED, files, seconds, ready_seconds=ready)
     failed = next((one for one in members if one.state == "failed" and "vidu_failure" in one.xcoms), None)
     reason = record(failed.xcoms["vidu_failure"]).get("reason") if failed else None
     return Ending(FAILED, reason=reason if isinstance(reason, str) else "") if failed else None

@@ -14,7 +14,7 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_vidu.plugin import library, media, videos
+from airflow_provider_vidu.plugin import chosen, library, media, videos
 
 _PAGES = Path(__file__).with_name("pages")
 _STATIC = StaticFiles(directory=_PAGES)
@@ -63,6 +63,7 @@ app = FastAPI(
 app.include_router(media.router)
 app.include_router(videos.router)
 app.include_router(library.router)
+app.include_router(chosen.router)
 
 
 @app.middleware("http")

@@ -7,11 +7,12 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Query
 
-from airflow_provider_vidu.durable.entries import units_of
+from airflow_provider_vidu.durable.entries import DIGITS, units_of
 from airflow_provider_vidu.durable.lines import Line
 
 _Text = Annotated[str, Query(max_length=500)]
 _Day = Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
+_Digits = Annotated[str, Query(pattern=f"^([0-9a-f]{{{DIGITS}}})?$")]
 _Cny = Annotated[float | None, Query(ge=0, le=1e9)]
 
 
@@ -27,6 +28,7 @@ class Filters(NamedTuple):
     :param until: last day.
     :param least: lowest cost in units, ``None`` for any, also an unknown one.
     :param most: highest cost in units.
+    :param request: the first digits of the request's fingerprint.
     """
 
     text: str
@@ -35,6 +37,7 @@ class Filters(NamedTuple):
     until: str
     least: int | None
     most: int | None
+    request: str
 
     def permit(self, line: Line) -> bool:
         """
@@ -48,6 +51,7 @@ class Filters(NamedTuple):
             and (not self.until or name.day <= self.until)
             and (self.least is None or (name.units is not None and name.units >= self.least))
             and (self.most is None or (name.units is not None and name.units <= self.most))
+            and self.request in ("", name.request)
             and all(line.value(column) == value for column, value in self.exact.items())
             and (not self.text or self.text in f"{line.prompt}\n{line.entry.custom_id}".casefold())
         )
@@ -65,6 +69,7 @@ def _filters(
     until: _Day = "",
     least: _Cny = None,
     most: _Cny = None,
+    request: _Digits = "",
 ) -> Filters:
     exact = {
         "dag": dag,
@@ -81,6 +86,7 @@ def _filters(
         until,
         None if least is None else units_of(least),
         None if most is None else units_of(most),
+        request,
     )
 
 

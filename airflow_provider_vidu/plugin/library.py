@@ -10,6 +10,7 @@ The server filters before it counts or sums, so an answer says nothing about oth
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -34,6 +35,7 @@ from airflow_provider_vidu.plugin.filters import FiltersOf
 from airflow_provider_vidu.plugin.ledger_lines import LedgerLines
 from airflow_provider_vidu.plugin.readers import Reader
 from airflow_provider_vidu.plugin.shelf import Kept, Shelf
+from airflow_provider_vidu.plugin.waits import waits
 from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS
 
 LINES_A_PAGE = 48
@@ -77,7 +79,8 @@ class Library:
         """
         Return the budgets, with what is left of them where that says nothing about other DAGs.
 
-        What is left is known from a sum over all DAGs. So it is shown if the user may see every line of the period.
+        What is left is known from a sum over all DAGs. So it is shown if the user may see every line of the period; a
+        broken entry names no DAG, so nobody may see it.
         """
         today = day_of(time.time(), self.zone)
         return [self._budget(budget, today) for budget in self._budgets if self.source == "ledger"]
@@ -86,8 +89,6 @@ class Library:
         period = today if budget.period == "daily" else today[:7]
         lines, everything = self.view.lines, sums(_of_period(self.view.lines, period))
         own = sums(_of_period(self.lines, period))
-        # A broken entry names no DAG.
-        foreign = everything.videos - own.videos - sum(not line.entry.dag_id for line in _of_period(lines, period))
         is_read = self.view.is_whole and not self.view.is_away
         is_in_memory = not self.view.is_cut or lines[-1].line.name.day < period
         return {
@@ -95,7 +96,7 @@ class Library:
             "limit": cny_of(budget.units),
             "own": cny_of(own.units),
             "left": cny_of(max(0, budget.units - everything.units))
-            if is_read and is_in_memory and not foreign
+            if is_read and is_in_memory and own.videos == everything.videos
             else None,
             "resets": budget.begins_again(today, self.zone).timestamp(),
         }
@@ -110,7 +111,8 @@ def _shelf(root: str, zone: ZoneInfo) -> Shelf:
     return Shelf(LedgerLines(Ledger(root, zone)) if root else AirflowLines(zone))
 
 
-_Library = Annotated[Library, Depends(Library)]
+LibraryOf = Annotated[Library, Depends(Library)]
+"""What the user of a request may see."""
 
 
 def _sums(found: Sums) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _sums(found: Sums) -> dict[str, Any]:
 
 @router.get("/entries")
 def entries(
-    library: _Library,
+    library: LibraryOf,
     filters: FiltersOf,
     session: SessionDep,
     offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
@@ -131,14 +133,19 @@ def entries(
     :param filters: the lines to show.
     :param session: session of the metadata database.
     :param offset: number of lines to skip.
-    :return: ``entries``, their ``sums`` over all pages, the ``next`` offset, and the ``choices`` for the filters.
+    :return: ``entries``, each with the number of ``takes`` of its request, their ``sums`` over all pages, the ``next``
+        offset, and the ``choices`` for the filters.
     """
     found = [kept for kept in library.lines if filters.permit(kept.line)]
     page = found[offset : offset + LINES_A_PAGE]
     following = offset + LINES_A_PAGE
+    takes = Counter(kept.line.name.request for kept in library.lines)
     return {
         **library.about(),
-        "entries": described(session, library.reader, page),
+        "entries": [
+            {**one, "takes": takes[kept.line.name.request] if kept.line.name.request else 1}
+            for one, kept in zip(described(session, library.reader, page), page, strict=True)
+        ],
         "next": following if following < len(found) else None,
         "sums": _sums(sums(kept.line for kept in found)),
         "choices": _choices(library.lines),
@@ -152,7 +159,7 @@ def _choices(lines: list[Kept]) -> dict[str, list[str]]:
 
 
 @router.get("/entries.csv")
-def entries_csv(library: _Library, filters: FiltersOf) -> StreamingResponse:
+def entries_csv(library: LibraryOf, filters: FiltersOf) -> StreamingResponse:
     """
     Return the columns of the ledger's report as CSV, one row for each submit, the oldest first.
 
@@ -181,13 +188,13 @@ def _cell(value: object) -> str:
 
 @router.get("/spend")
 def spend(
-    library: _Library,
+    library: LibraryOf,
     filters: FiltersOf,
     by: Literal["day", "week", "month"] = "day",
     of: Literal["dag", "model", "connection"] = "dag",
 ) -> dict[str, Any]:
     """
-    Return what was spent in each period, and on what.
+    Return what was spent in each period, and on what, and how long the videos took.
 
     :param library: what the user may see.
     :param filters: the submits to sum.
@@ -202,12 +209,13 @@ def spend(
         ],
         "outcomes": {outcome: _sums(total) for (outcome,), total in grouped(found, ["outcome"])},
         "sums": _sums(sums(found)),
+        "waits": waits(found, library.zone),
         "budgets": library.budgets(),
     }
 
 
 @router.get("/failures")
-def failures(library: _Library, filters: FiltersOf, session: SessionDep) -> dict[str, Any]:
+def failures(library: LibraryOf, filters: FiltersOf, session: SessionDep) -> dict[str, Any]:
     """
     Return failures grouped by the reader's next step, and the videos that nobody has stored yet.
 

@@ -8,6 +8,7 @@ a file that these name only below ``[vidu] media_roots``.
 FastAPI reads a route's annotations when the route is declared, so this module does not postpone them.
 """
 
+import json
 import logging
 import re
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.plugin.ledger_lines import files_of
 from airflow_provider_vidu.plugin.ranges import Unsatisfiable, asked_range
 from airflow_provider_vidu.plugin.stored import CHUNK_BYTES, NotServed, Stored, open_stored, reading
+from airflow_provider_vidu.plugin.xcom_store import Task, reference, values
 from airflow_provider_vidu.protocol.mp4 import HEAD_BYTES, is_mp4
 from airflow_provider_vidu.protocol.request import without_data
 from airflow_provider_vidu.storage.manifest import record_of
@@ -72,7 +74,10 @@ def _returned(dag_id: str, run_id: str, task_id: str, map_index: Annotated[int, 
     )
     # FastAPI's session would stay open for as long as a user plays the video.
     with create_session(scoped=False) as session:
-        return session.scalar(query)
+        value = session.scalar(query)
+    if isinstance(value, str) and (kept := reference(json.dumps(value), Task(dag_id, run_id, task_id))):
+        return values([kept]).parsed(kept)
+    return value
 
 
 _TASK = "/{dag_id}/{run_id}/{task_id}/{map_index}"

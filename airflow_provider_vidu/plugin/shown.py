@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_vidu.durable.entries import Entry
+from airflow_provider_vidu.durable.entries import Ending, Entry
 from airflow_provider_vidu.durable.lines import Line
 
 LONGEST_PROMPT, LONGEST_TEXT = 2000, 500
@@ -42,9 +42,8 @@ def shown(line: Line) -> Line:
     if ending:
         files = tuple(text(file) for file in ending.files[:MOST_FILES])
         reason = text(ending.reason, LONGEST_PROMPT)
-        ending = ending._replace(
-            outcome=text(ending.outcome), files=files, video_seconds=amount(ending.video_seconds), reason=reason
-        )
+        seconds, ready = amount(ending.video_seconds), amount(ending.ready_seconds)
+        ending = Ending(text(ending.outcome), files, seconds, reason, ready_seconds=ready)
     return Line(line.name, entry, ending)
 
 

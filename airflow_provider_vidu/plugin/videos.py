@@ -7,6 +7,7 @@ Airflow's own API returns one XCom per request, and a run may have thousands.
 
 # No "from __future__ import annotations": FastAPI reads the annotations when a route is declared.
 
+from collections import defaultdict
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -18,6 +19,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Label, Select, Text, case, cast, exists, func, or_, select, tuple_
 
 from airflow_provider_vidu.plugin import media
+from airflow_provider_vidu.plugin.xcom_store import Reference, Task, reference, values
 
 BATCH_OPERATORS = ("ViduGenerateBatchOperator", "ViduBatchDecoratedOperator")
 OPERATORS = (
@@ -27,7 +29,7 @@ OPERATORS = (
     "ViduGenerateVideoOperator",
     *BATCH_OPERATORS,
 )
-MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_failure")
+MARKS = ("vidu_request", "vidu_task_id", "vidu_progress", "vidu_submits", "vidu_failure")
 """XComs that only this provider pushes: they also identify Vidu tasks of a DAG author's own operator class."""
 KEYS = (*MARKS, "return_value", "expected_seconds")
 INSTANCES_A_PAGE = 1000
@@ -49,7 +51,8 @@ def videos(
     dag_id: str,
     run_id: str,
     session: SessionDep,
-    offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+    after: Annotated[str, Query(max_length=250)] = "",
+    index: Annotated[int, Query(ge=-1, lt=1 << 31)] = -1,
 ) -> dict[str, Any]:
     """
     Return the states and XComs of a run's Vidu task instances.
@@ -57,26 +60,38 @@ def videos(
     :param dag_id: The DAG; the user must have the right to read it.
     :param run_id: The run.
     :param session: Session of the metadata database.
-    :param offset: Number of instances to skip.
+    :param after: Task of the last instance of the page before.
+    :param index: Map index of that instance.
     :return: ``instances``, each with its ``xcoms`` as JSON texts, ``None`` for a value that is too large; ``next``, the
-        offset of the next page, ``None`` after the last; ``media``, whether this server plays stored files.
+        query of the next page, ``None`` after the last; ``media``, whether this server plays stored files; the numbers
+        of values in an XCom backend that a later answer reads (``late``), and that this server cannot read (``away``).
     """
     instances = {
         (row.task_id, row.map_index): {**row._mapping, "xcoms": {}}
-        for row in session.execute(_instances(dag_id, run_id).offset(offset).limit(INSTANCES_A_PAGE))
+        for row in session.execute(_instances(dag_id, run_id, after, index).limit(INSTANCES_A_PAGE))
     }
-    for row in session.execute(_xcoms(dag_id, run_id, list(instances))):
+    elsewhere: dict[Reference, list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    for row in session.execute(_xcoms(dag_id, run_id, list(instances))) if instances else ():
         if instance := instances.get((row.task_id, row.map_index)):
-            instance["xcoms"][row.key] = row.value
-    more = len(instances) == INSTANCES_A_PAGE
+            if kept := reference(row.value, Task(dag_id, run_id, row.task_id)):
+                elsewhere[kept].append((instance["xcoms"], row.key))
+            else:
+                instance["xcoms"][row.key] = row.value
+    found = values(elsewhere)
+    for kept, text in found.texts.items():
+        for xcoms, key in elsewhere[kept]:
+            xcoms[key] = text if len(text) <= LONGEST_VALUE else None
+    last = [*instances][-1] if len(instances) == INSTANCES_A_PAGE else None
     return {
         "instances": list(instances.values()),
-        "next": offset + INSTANCES_A_PAGE if more else None,
+        "next": {"after": last[0], "index": last[1]} if last else None,
         "media": media.is_on(),
+        "late": found.late,
+        "away": found.away,
     }
 
 
-def _instances(dag_id: str, run_id: str) -> Select[Any]:
+def _instances(dag_id: str, run_id: str, after: str, index: int) -> Select[Any]:
     has_mark = exists().where(
         XComModel.dag_id == TaskInstance.dag_id,
         XComModel.run_id == TaskInstance.run_id,
@@ -90,6 +105,8 @@ def _instances(dag_id: str, run_id: str) -> Select[Any]:
         .where(
             TaskInstance.dag_id == dag_id,
             TaskInstance.run_id == run_id,
+            # An offset would count all instances before it again.
+            tuple_(TaskInstance.task_id, TaskInstance.map_index) > tuple_(after, index),
             or_(TaskInstance.operator.in_(OPERATORS), has_mark),
         )
         .order_by(TaskInstance.task_id, TaskInstance.map_index)
@@ -104,9 +121,13 @@ def short_value() -> Label[Any]:
 
 
 def _xcoms(dag_id: str, run_id: str, instances: list[tuple[str, int]]) -> Select[Any]:
+    place = tuple_(XComModel.task_id, XComModel.map_index)
+    # A page is a range of instances. PostgreSQL compares a list of a thousand pairs with each row, one by one.
+    first, last = (tuple_(*instances[end]) for end in (0, -1))
     return select(XComModel.task_id, XComModel.map_index, XComModel.key, short_value()).where(
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
-        tuple_(XComModel.task_id, XComModel.map_index).in_(instances),
+        place >= first,
+        place <= last,
         XComModel.key.in_(KEYS),
     )

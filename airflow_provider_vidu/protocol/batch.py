@@ -12,6 +12,8 @@ from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOU
 
 SUBMITTED = "submitted"
 """Outcome of an accepted item that has not ended; never in a manifest."""
+PENDING = "pending"
+"""Outcome of an item whose submit waits for its turn; never in a manifest."""
 REFUSED, UNCERTAIN, UNSUBMITTED, NOT_STORED = "refused", "uncertain", "unsubmitted", "not_stored"
 REUSED = "reused"
 """The video of an earlier submit of the same request; it costs nothing."""
@@ -20,6 +22,9 @@ OUTCOMES = (SUCCESS, REUSED, FAILED, REFUSED, UNCERTAIN, UNSUBMITTED, TIMEOUT, L
 
 WITH_VIDEO = (SUCCESS, REUSED)
 """Outcomes of items that have their video."""
+
+SUBMITS_KEY = "vidu_submits"
+"""Key of the XCom that holds a batch's counts by outcome and its estimate while it waits, for Airflow's UI."""
 
 BUDGET = "budget"
 """In place of a family: a budget stopped the submits, so no retry helps before it resets."""
@@ -38,7 +43,7 @@ class BatchEvent(NamedTuple):
     """
     End of the wait for a batch.
 
-    :param status: ``success`` if every task has ended, with a video or without; ``timeout`` or ``lost`` if not.
+    :param status: ``success`` if every counted task has ended, with a video or without; ``timeout`` or ``lost`` if not.
     :param counts: Number of tasks by outcome.
     :param message: Text for people.
     """
@@ -123,6 +128,16 @@ def retry_can_help(outcome: str, family: str, *, resubmit: bool, awaits_budget: 
     if outcome == FAILED:
         return Family(family).retry_can_help
     return resubmit if outcome == UNCERTAIN else outcome != REFUSED
+
+
+def waited_for(tasks: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    """
+    Return the progress of a batch's wait, the value of its XCom ``vidu_progress``.
+
+    :param tasks: Number of tasks of the wait.
+    :param counts: Number of those that have ended, by outcome.
+    """
+    return {"tasks": tasks, "counts": dict(counts)}
 
 
 def progress_line(done: int, total: int, failed: int, cost: float | None, word: str = "done") -> str:

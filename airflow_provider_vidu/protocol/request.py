@@ -156,12 +156,15 @@ def build(
     """
     Build and check the body of a submit in one call.
 
-    :param vidu_type: see :class:`Request`, as for the other arguments.
-    :param model: see :class:`Request`.
-    :param values: see :class:`Request`.
-    :param extra_input: see :class:`Request`.
-    :param extra_parameters: see :class:`Request`.
-    :return: the same as :meth:`Request.body`.
+    If the table does not know the pair of ``vidu_type`` and ``model``, this function checks only the field names, and
+    that JSON can represent the values.
+
+    :param vidu_type: type of the job, e.g. ``img2video``.
+    :param model: name of the model, e.g. ``viduq2-turbo``.
+    :param values: the API's fields by name; ``None`` omits a field.
+    :param extra_input: fields that the table does not know, added to ``input``; ``None`` (default) adds none.
+    :param extra_parameters: fields that the table does not know, added to ``parameters``; ``None`` (default) adds none.
+    :return: ``{"model", "input": {…}, "parameters": {"vidu_type", …}}``.
     :raises ViduRequestError: if there are problems; it names all of them. Nothing was sent; a retry alone cannot help.
     """
     return Request(vidu_type, model, values, extra_input, extra_parameters).body()

@@ -48,7 +48,7 @@ class StoredBefore(Protocol):
     def flush(self) -> None:
         """Write the added entries to the state store."""
 
-    def end(self, task_id: str, files: list[str], video_seconds: float | None, /) -> None:
+    def end(self, task_id: str, files: list[str], result: Mapping[str, Any], /) -> None:
         """Record that every video of a Vidu task is stored."""
 
 
@@ -132,7 +132,7 @@ class VideoStore:
             for file in files:
                 sidecar.write(file, self._origin_of(task_id), result)
         if self._stored:
-            self._stored.end(task_id, files, result.get("video_seconds"))
+            self._stored.end(task_id, files, result)
         return files
 
     def store_all(

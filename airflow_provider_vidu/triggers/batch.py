@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line
+from airflow_provider_vidu.protocol.batch import WITH_VIDEO, BatchEvent, progress_line, waited_for
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS, TIMEOUT, Outcome, Watch
 from airflow_provider_vidu.triggers.metrics import count_waits, measure
+from airflow_provider_vidu.triggers.progress import forget, report
 from airflow_provider_vidu.triggers.vidu import WAIT_SECONDS, hook_class, poll, until_a_tick
 
 if TYPE_CHECKING:
@@ -66,37 +67,42 @@ class Progress:
         self._cost: float | None = 0.0
         self._tenth, self._said_at = 0, time.monotonic()
 
-    def add(self, status: str, cost: float | None) -> None:
+    def add(self, status: str, cost: float | None) -> bool:
         """
         Count one task.
 
         :param status: How the task ended.
         :param cost: Estimate in CNY of all submits for it, ``None`` when unknown.
+        :return: Whether another tenth of the tasks has ended.
         """
         self.counts[status] += 1
         self._cost = None if self._cost is None or cost is None else self._cost + cost
         done, now = self.counts.total(), time.monotonic()
         tenth = done * 10 // self._total
-        if tenth > self._tenth or now - self._said_at >= PROGRESS_SECONDS:
+        is_another = tenth > self._tenth
+        if is_another or now - self._said_at >= PROGRESS_SECONDS:
             self._tenth, self._said_at = tenth, now
             made = sum(self.counts[outcome] for outcome in WITH_VIDEO)
             self._say("%s", progress_line(done, self._total, done - made, self._cost, self._word))
+        return is_another
 
 
 class ViduBatchTrigger(BaseTrigger):
     """
-    Poll many tasks until all have ended, and fire exactly one event.
+    Poll many tasks until all or enough have ended, and fire exactly one event.
 
     The event is ``{"status": "success" | "timeout" | "lost", "counts": {…}, "message": str}``. It counts the tasks by
     how they ended, and holds no results; the resumed operator polls the tasks for those. The trigger keeps polling
-    through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled.
+    through temporary faults until the deadline. Polling is free; the Vidu tasks cannot be cancelled. Meanwhile the
+    XCom ``vidu_progress`` counts the tasks that have ended, if Airflow can write XComs from a trigger.
 
-    :param groups: Each a :class:`Group`, or the form in which :meth:`serialize` or release 0.1.0 stored one.
+    :param groups: Each a ``Group``, or the form in which ``serialize`` or release 0.1.0 stored one.
     :param vidu_conn_id: Connection of type ``vidu``, ``vidu_default`` by default.
     :param poll_interval: Seconds between two polls of a task without a typical time, 5 by default.
     :param submitted_at: Epoch seconds of the first submit, ``None`` (default) when unknown.
     :param deadline: Epoch seconds after which the wait ends with ``timeout``. Wall-clock time, because the trigger may
         resume in another process. ``None`` (default) means two hours after the operator made the trigger.
+    :param enough: Number of tasks that must have ended before the event, ``None`` (default) for all.
     """
 
     def __init__(
@@ -106,6 +112,7 @@ class ViduBatchTrigger(BaseTrigger):
         poll_interval: float = 5.0,
         submitted_at: float | None = None,
         deadline: float | None = None,
+        enough: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.groups = [_group(one) for one in groups]
@@ -113,6 +120,7 @@ class ViduBatchTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.submitted_at = submitted_at
         self.deadline = time.time() + WAIT_SECONDS if deadline is None else deadline
+        self.enough = enough
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and arguments that recreate this trigger."""
@@ -124,6 +132,8 @@ class ViduBatchTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "submitted_at": self.submitted_at,
                 "deadline": self.deadline,
+                # Versions without this argument can read a trigger that waits for all.
+                **({} if self.enough is None else {"enough": self.enough}),
             },
         )
 
@@ -142,7 +152,7 @@ class ViduBatchTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for all tasks and fire one event."""
+        """Wait for the tasks and fire one event."""
         log = self.logger()
         measure()
         try:
@@ -157,11 +167,13 @@ class ViduBatchTrigger(BaseTrigger):
                 f"The wait for {self._total} Vidu tasks ended with an unexpected {type(error).__name__}. The tasks "
                 "keep running and are billed. See the triggerer's log.",
             )
+        finally:
+            forget(self)
         yield TriggerEvent(outcome.event())  # type: ignore[no-untyped-call]
 
     async def wait(self, hook: ViduAsyncHook, log: Logger) -> BatchEvent:
         """
-        Wait for all tasks concurrently.
+        Wait for the tasks concurrently.
 
         :param hook: Hook that sends the requests and limits how many run at once.
         :param log: Logger for the progress.
@@ -169,6 +181,8 @@ class ViduBatchTrigger(BaseTrigger):
         """
         log.info("Waiting for %d Vidu tasks", self._total)
         progress, warned = Progress(self._total, log.info), set[str]()
+        enough = self._total if self.enough is None else self.enough
+        waits: list[asyncio.Task[None]] = []
 
         async def wait_for(vidu_task_id: str, expected_seconds: float | None, cost: float | None) -> None:
             count_waits(1)
@@ -179,7 +193,13 @@ class ViduBatchTrigger(BaseTrigger):
                     await until_a_tick(step)
                     verdict = await poll(watch, hook)
                     if isinstance(verdict, Outcome):
-                        progress.add(verdict.status, cost)
+                        is_another_tenth = progress.add(verdict.status, cost)
+                        if progress.counts.total() >= enough:
+                            for one in waits:
+                                one.cancel()
+                        elif is_another_tenth:
+                            # At most ten XComs for each wait, and none that a poll causes.
+                            report(self, waited_for(self._total, progress.counts))
                         return
                     kind = type(watch.last_answer).__name__ + watch.word
                     if verdict.note and kind not in warned:
@@ -190,14 +210,15 @@ class ViduBatchTrigger(BaseTrigger):
             finally:
                 count_waits(-1)
 
-        async with asyncio.TaskGroup() as waits:
+        async with asyncio.TaskGroup() as group:
             for expected_seconds, cost, vidu_task_ids in self.groups:
                 for vidu_task_id in vidu_task_ids:
-                    waits.create_task(wait_for(vidu_task_id, expected_seconds, cost))
+                    waits.append(group.create_task(wait_for(vidu_task_id, expected_seconds, cost)))
         counts = progress.counts
         status = next((word for word in (LOST, TIMEOUT) if counts[word]), SUCCESS)
         totals = ", ".join(f"{count} {word}" for word, count in counts.items())
-        return BatchEvent(status, counts, f"The wait for {self._total} Vidu tasks ended: {totals}.")
+        ended = f"{counts.total()} of {self._total}" if counts.total() < self._total else str(self._total)
+        return BatchEvent(status, counts, f"The wait for {ended} Vidu tasks ended: {totals}.")
 
     async def on_kill(self) -> None:
         """

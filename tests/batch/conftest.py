@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.batch.visits import Flight
 from tests.taken_away import KEEPERS, kept_by  # noqa: F401 - kept_by is a fixture
 
 _TABLES = (
@@ -14,7 +15,15 @@ _TABLES = (
     "test_submits",
     "test_tries",
     "test_visits",
+    "test_wave_ends",
+    "test_waves",
 )
+
+
+@pytest.fixture
+def flight(emulator, monkeypatch: pytest.MonkeyPatch) -> Flight:
+    """Generations that take a while, counted."""
+    return Flight(monkeypatch)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -59,6 +59,15 @@ def test_a_resume_never_calls_the_function(emulator, videos, is_seen, next_metho
     assert len(posts(emulator)) == 3
 
 
+def test_later_waves_never_call_the_function(emulator, videos, flight):
+    store = Store()
+    kwargs = begun(videos, store, lambda: many(6), max_in_flight=2)
+    last = decorated(videos, never, max_in_flight=2)
+    event = {"status": "success", "counts": {"success": 1}, "message": "One has ended."}
+    returned = last.resume_execution("execute_complete", {**kwargs, "event": event}, context_of(store))
+    assert (returned["counts"], len(posts(emulator)), max(flight.counts)) == ({"success": 6}, 6, 2)
+
+
 def test_a_retry_takes_what_the_first_try_asked_for(emulator, videos):
     store = Store()
     begun(videos, store, lambda: many(2))

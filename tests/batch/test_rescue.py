@@ -14,13 +14,13 @@ from airflow.sdk.execution_time.comms import DagRunStateResult
 
 from airflow_provider_vidu.batch import rescue
 from airflow_provider_vidu.durable.entries import Ending, Entry, day_of
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.rescue import ViduRescueOperator
 from airflow_provider_vidu.protocol import response
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from airflow_provider_vidu.storage import manifest
-from dev.emulator_client import KEY
 from tests.quick import Store, asked, deferred, lines, many, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")

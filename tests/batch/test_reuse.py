@@ -198,7 +198,7 @@ def test_another_connection_is_the_same_request(emulator, monkeypatch):
 
 
 def _key():
-    from dev.emulator_client import KEY
+    from airflow_provider_vidu.emulator import KEY
 
     return KEY
 

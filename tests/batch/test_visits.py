@@ -7,14 +7,14 @@ import json
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-)
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
+from airflow_provider_vidu.batch import run, submits
 from airflow_provider_vidu.batch.submits import Submits
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+from airflow_provider_vidu.protocol.batch import BatchEvent
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.storage.video_store import VideoStore
 from tests.quick import PRICE, Store, asked, context_of, deferred, lines, many, posts
@@ -38,6 +38,34 @@ async def accept_without_sending(self, hook, bodies):
 
     for custom_id in bodies:
         self.results[custom_id] = Submission(f"{custom_id:-<36}", "")
+
+
+def test_a_waiting_batch_shows_what_is_submitted_what_it_costs_and_what_has_ended(emulator, videos):
+    emulator.arm({"on": "submit", "fault": "error", "status": 400})
+    context = context_of(Store())
+    operator = ViduGenerateBatchOperator(task_id="batch", requests=many(3), destination=str(videos))
+    with pytest.raises(TaskDeferred) as raised:
+        operator.execute(context)
+    waiting = {"counts": {"submitted": 2, "refused": 1}, "estimated_cost": pytest.approx(2 * PRICE)}
+    assert context["ti"].pushed == {"vidu_submits": waiting}
+    time.sleep(0.2)
+    event = BatchEvent("success", {"success": 2}, "ended").event()
+    with pytest.raises(AirflowException):
+        operator.execute_complete(context, event, **raised.value.kwargs)
+    assert context["ti"].pushed["vidu_progress"] == {"tasks": 2, "counts": {"success": 2}}
+
+
+def test_a_batch_shows_its_submits_while_it_still_submits(slow_emulator, videos, monkeypatch):
+    monkeypatch.setattr(submits, "PROGRESS_SECONDS", 0.0)
+    shown = []
+    monkeypatch.setattr(run, "show", lambda context, key, value: shown.append(value["counts"]))
+    deferred(videos, many(20), Store())
+    assert shown == [
+        {"unsubmitted": 20},
+        {"submitted": 8, "unsubmitted": 12},
+        {"submitted": 16, "unsubmitted": 4},
+        {"submitted": 20},
+    ]
 
 
 def finished(stop, videos, event, store, map_index=-1, **changes):

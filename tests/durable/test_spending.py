@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.durable.entries import Entry, cny_of, total
 from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduStateError
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from tests.ledgers import entry_in
@@ -64,7 +65,7 @@ def test_no_key_and_no_content_of_a_file_is_in_the_ledger(emulator, ledger, fram
     submitted(vidu_type="img2video", model="viduq2-turbo", resolution="720p", first_frame_url=str(frame))
     texts = [path.read_text() for path in Path(ledger.root).rglob("*.json")]
     assert len(texts) == 2
-    assert not [text for text in texts if "base64" in text or "a-key-that-never-shows" in text]
+    assert not [text for text in texts if "base64" in text or KEY in text]
 
 
 @pytest.mark.parametrize("period", ["daily", "monthly"])

@@ -12,11 +12,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
+from airflow_provider_vidu.emulator import KEY as API_KEY
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.request import build
-from dev.emulator_client import KEY as API_KEY
 from tests.quick import QUICK, breaks_once, posts
 from tests.versions import HAS_TASK_STATE_STORE
 

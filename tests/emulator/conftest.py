@@ -14,18 +14,10 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n#EXT-X-ENDL
 SUBTITLES = "1\n00:00:02,000 --> 00:00:04,500\n你好, everybody\n\n2\n00:00:06,000 --> 00:00:08,000\nGood\nbye\n"
 
 
-@pytest.fixture(scope="package")
-def emulator_url():
-    with running(Settings(speed=1e6)) as url:
-        yield url
-
-
 @pytest.fixture
-def api(emulator_url):
+def api(vidu_emulator):
     """An emulator that has forgotten everything and finishes each generation at once."""
-    api = Api(emulator_url)
-    api.control("POST", "reset")
-    return api
+    return Api(vidu_emulator.url)
 
 
 @pytest.fixture

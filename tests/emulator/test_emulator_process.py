@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,14 @@ def start(tmp_path):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+def test_the_console_script_starts_it():
+    script = Path(sysconfig.get_path("scripts")) / "vidu-emulator"
+    with subprocess.Popen([script, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+        assert re.fullmatch(r"Vidu emulator on http://127\.0\.0\.1:\d+\n", process.stdout.readline())
+        process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -11,11 +11,11 @@ from threading import Thread
 import pytest
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.hooks.download import _CHUNK_BYTES as CHUNK
 from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.download import MAX_REQUESTS
-from dev.emulator_client import KEY
 from tests.transports import BODY
 
 pytestmark = pytest.mark.usefixtures("soon")

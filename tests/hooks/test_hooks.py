@@ -12,12 +12,13 @@ import pytest
 from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.hooks.connection import ConnectionSettings
 from airflow_provider_vidu.hooks.exchange import Exchange
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.protocol.response import TaskStatus
-from dev.emulator_client import KEY, set_connection
+from dev.emulator_client import set_connection
 from tests.transports import BODY
 
 

@@ -13,8 +13,10 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.emulator import KEY
+from airflow_provider_vidu.emulator.client import ViduEmulator
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
-from dev.emulator_client import KEY, RunningEmulator, set_connection
+from dev.emulator_client import set_connection
 from tests.transports import BODY
 
 
@@ -127,7 +129,7 @@ def test_the_connection_test_tells_a_wrong_address_and_a_missing_connection(emul
     assert ViduHook().test_connection()[0] is False
 
 
-async def test_the_async_hook_picks_up_a_rotated_key(emulator: RunningEmulator, monkeypatch):
+async def test_the_async_hook_picks_up_a_rotated_key(emulator: ViduEmulator, monkeypatch):
     with ViduAsyncHook.shared() as hook:
         task_id = (await hook.submit(BODY)).task_id
         await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})

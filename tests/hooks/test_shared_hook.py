@@ -12,10 +12,11 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_vidu import exceptions
+from airflow_provider_vidu.emulator.client import ViduEmulator
 from airflow_provider_vidu.hooks import vidu_async
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook
 from airflow_provider_vidu.protocol.request import build
-from dev.emulator_client import RunningEmulator, set_connection
+from dev.emulator_client import set_connection
 from tests.relay import Relay, relayed
 from tests.transports import used
 
@@ -61,7 +62,7 @@ async def closed(relay: Relay) -> None:
     await asyncio.to_thread(relay.all_closed)
 
 
-async def test_all_share_one_hook_one_look_up_and_few_sockets(emulator: RunningEmulator, relay, look_ups):
+async def test_all_share_one_hook_one_look_up_and_few_sockets(emulator: ViduEmulator, relay, look_ups):
     hooks = await asyncio.gather(*(used(3) for _ in range(300)))
     assert len(set(hooks)) == 1
     assert look_ups.seen == ["vidu_default"]

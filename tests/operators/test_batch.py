@@ -232,6 +232,12 @@ def test_what_no_retry_can_help_is_not_retried(make, emulator, videos):
     assert len(posts(emulator)) == 2
 
 
+def test_airflow_defers_a_batch_again_for_each_wave(make, emulator, videos):
+    ran = make(many(10), max_in_flight=2, post_execute=breaks_once)
+    assert ran.xcom("batch")["counts"] == {"success": 10}
+    assert (len(posts(emulator)), [task["downloads"] for task in emulator.tasks]) == (10, [1] * 10)
+
+
 def test_a_share_of_items_without_a_video_may_be_tolerated(make, emulator, videos):
     ran = make([*many(3), asked("unfit", prompt="fail-by-moderation")], fail_on=0.25)
     assert ran.xcom("batch") == {

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_vidu.emulator import KEY
 from airflow_provider_vidu.exceptions import (
     ViduAuthError,
     ViduConnectError,
@@ -19,7 +20,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.protocol.capabilities import FIELDS
-from dev.emulator_client import KEY, set_connection
+from dev.emulator_client import set_connection
 from tests.operators.submits import QUICK, URL
 
 

@@ -60,7 +60,7 @@ def library(web, monkeypatch):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.security import get_user
 
-    from airflow_provider_vidu.plugin import library, shelf
+    from airflow_provider_vidu.plugin import library, readers, shelf
 
     denied = {"mallory": {"shop"}, "trent": {"news"}}
     asked = SimpleAuthManager.is_authorized_dag
@@ -73,6 +73,7 @@ def library(web, monkeypatch):
     # Every request reads what is new, and waits for all of it.
     monkeypatch.setattr(shelf, "FRESH_SECONDS", -1.0)
     monkeypatch.setattr(shelf, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(readers, "DECISIONS", readers._Decisions())
     library._shelf.cache_clear()
 
     def ask(route="entries", user="ann", role="viewer", status=200, **query):

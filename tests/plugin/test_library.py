@@ -58,6 +58,7 @@ def test_the_newest_come_first_with_their_sums_and_the_choices_for_the_filters(f
     }
     assert first.pop("at") == pytest.approx(time.time() - 60, abs=30)
     assert first.pop("address").startswith("stored/shop/20")
+    assert first.pop("same") == f"{1:016x}"
     assert first == {
         "dag": "shop",
         "run": "run",
@@ -68,7 +69,7 @@ def test_the_newest_come_first_with_their_sums_and_the_choices_for_the_filters(f
         "request": {
             "model": "viduq2",
             "input": {"prompt": "a kite", "first_frame_url": ""},
-            "parameters": {"vidu_type": "text2video", "duration": 4, "resolution": "", "seed": ""},
+            "parameters": {"vidu_type": "text2video", "duration": 4, "resolution": "720p", "seed": ""},
         },
         "cost": 0.31,
         "outcome": "stored",
@@ -77,6 +78,7 @@ def test_the_newest_come_first_with_their_sums_and_the_choices_for_the_filters(f
         "vidu_task_id": "task-1",
         "files": ["/nowhere/1.mp4"],
         "known": False,
+        "takes": 1,
         "triggered_by": None,
     }
 
@@ -94,6 +96,7 @@ FILTERS = [
     ({"state": "uncertain"}, "4"),
     ({"least": "0.31", "most": "1"}, "135"),
     ({"least": "0.32"}, "2"),
+    ({"request": f"{3:016x}"}, "3"),
     ({"dag": "news", "state": "gone"}, "5"),
     ({"dag": "none of these"}, ""),
 ]
@@ -114,7 +117,9 @@ def test_a_time_is_of_whole_days_of_the_ledger(filled, library):
     assert not {"4", "5"} & set(ids(library(since=day)))
 
 
-@pytest.mark.parametrize("query", [{"since": "yesterday"}, {"least": "nan"}, {"most": "-1"}, {"offset": "-1"}])
+@pytest.mark.parametrize(
+    "query", [{"since": "yesterday"}, {"least": "nan"}, {"most": "-1"}, {"offset": "-1"}, {"request": "kite"}]
+)
 def test_a_query_that_is_no_filter_is_refused(filled, library, query):
     library(status=422, **query)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import airflow_provider_vidu
 from airflow_provider_vidu.durable.lines import FAMILIES
 from airflow_provider_vidu.durable.lines import OUTCOMES as LEDGER_OUTCOMES
+from airflow_provider_vidu.durable.reused import REUSED
 from airflow_provider_vidu.plugin import filters, videos
 from airflow_provider_vidu.protocol.batch import OUTCOMES
 from airflow_provider_vidu.protocol.errors import UNCERTAIN, Family
@@ -33,7 +34,7 @@ def test_every_text_is_there_in_two_languages_with_the_same_places_and_is_used()
     for key, (english, chinese) in TEXTS.items():
         places = [sorted(re.findall(r"\{\w+\}", text)) for text in (english, chinese)]
         assert places[0] == places[1], key
-        assert f'"{key}"' in others or key.startswith("outcome_"), key
+        assert f'"{key}"' in others or key.startswith(("outcome_", "wait_")), key
 
 
 def test_the_pages_know_every_outcome_of_a_batch():
@@ -68,7 +69,7 @@ def test_the_advice_for_a_family_is_that_of_its_error():
 
 def test_the_library_knows_every_state_of_the_ledger():
     (known,) = re.findall(r"const OF_LEDGER = \{(.*)\};", SCRIPTS["videos.js"])
-    assert {*re.findall(r"(\w+): \[", known)} == {*LEDGER_OUTCOMES}
+    assert {*re.findall(r"(\w+): \[", known)} == {*LEDGER_OUTCOMES, REUSED}
 
 
 def test_the_library_asks_for_the_filters_that_the_server_knows():

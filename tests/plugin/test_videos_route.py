@@ -75,9 +75,12 @@ def test_tasks_that_have_told_of_a_video_are_told_of(ran, ask):
 
 def test_a_long_run_comes_page_by_page(ran, ask, monkeypatch):
     monkeypatch.setattr(videos, "INSTANCES_A_PAGE", 2)
-    pages = [ask(ran), ask(ran, offset=2)]
+    first = ask(ran)
+    assert first["next"] == {"after": "fourth", "index": -1}
+    pages = [first, ask(ran, **first["next"])]
     assert [[one["task_id"] for one in page["instances"]] for page in pages] == [["first", "fourth"], ["second"]]
-    assert [page["next"] for page in pages] == [2, None]
+    assert pages[1]["next"] is None
+    assert ask(ran, after="second")["instances"] == []
 
 
 def test_whether_stored_videos_are_shown_is_told(ran, ask, monkeypatch):

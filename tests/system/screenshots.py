@@ -97,6 +97,16 @@ def test_the_page_of_all_videos(bed: AirflowBed, page: Page, tmp_path: Path) -> 
         if name == "library":
             _settled(frame)
         page.screenshot(path=IMAGES / f"{name}.png")
+    page.evaluate("settings => Object.assign(localStorage, settings)", {"theme": "light", "i18nextLng": "en"})
+    frame = open_library(page, f"?view=spend&run={quote(run_id)}")
+    frame.locator("figure").nth(1).screenshot(path=IMAGES / "library-waits.png")
+    frame = open_library(page, f"?dag={DAG_ID}&run={quote(run_id)}")
+    for name in ("shot-000", "shot-003", "shot-006"):
+        frame.get_by_label(f"Compare {name}").check()
+    frame.locator(".chooser").get_by_role("button", name="Compare").click()
+    frame.locator(".compared").wait_for()
+    _settled(frame)
+    page.screenshot(path=IMAGES / "library-compare.png")
 
 
 def _urls(bed: AirflowBed, directory: Path) -> list[str]:

@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from dev.emulator_process import KEY
+from airflow_provider_vidu.emulator import KEY
 from tests.system.support.form import vidu_form
 from tests.system.support.trouble import CarefulRun
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 import urllib.request
@@ -109,7 +110,7 @@ def test_an_entry_names_its_facts_and_leads_to_its_task(page, query):
     frame = open_library(page, query)
     card = cards(frame).first
     expect(card).to_contain_text("A lighthouse at dawn, seen from the sea")
-    expect(card).to_contain_text("viduq2-turbo · 5 s · about ¥0.31")
+    expect(card).to_contain_text("viduq2-turbo · 5 s · 720p · about ¥0.31")
     expect(card).to_contain_text("run triggered by")
     expect(cards(frame).nth(1).get_by_role("button", name="Copy the URI of shot-001")).to_be_visible()
     card.get_by_role("link", name="Open task").click()
@@ -119,13 +120,18 @@ def test_an_entry_names_its_facts_and_leads_to_its_task(page, query):
 def test_spending_is_drawn_and_listed_and_downloaded(page, query):
     frame = open_library(page, f"{query}&view=spend&of=model")
     expect(frame.get_by_role("img", name="Bars of the estimated cost")).to_be_visible()
-    models = frame.locator(".legend li").all_inner_texts()
+    models = frame.locator(".legend").first.locator("li").all_inner_texts()
     assert sorted(models) == ["viduq2", "viduq2-turbo", "viduq3-pro"]
     days = frame.locator("table").nth(1).locator("tbody tr").count()
     assert days > 21
     frame.get_by_role("radio", name="Month").check(force=True)
     expect(frame.locator("table").nth(1).locator("tbody th").first).to_have_text(re.compile(r"^\d{4}-\d\d$"))
     page.wait_for_url(re.compile("by=month"))
+    expect(frame.get_by_role("img", name="Dots of the time from submit to ready")).to_be_visible()
+    expect(frame.locator("circle.wait-slow").first).to_be_visible()
+    slow = frame.get_by_role("region", name="Time from submit to ready").locator("tr.late")
+    assert slow.count() == frame.locator("circle.wait-slow").count()
+    expect(slow.first).to_contain_text("(slow)")
     with page.expect_download() as download:
         frame.get_by_role("link", name="Download as CSV").click()
     assert len(download.value.path().read_text("utf-8").splitlines()) == COUNT + 1
@@ -148,11 +154,36 @@ def test_failures_are_grouped_with_what_to_do(page, query):
     expect(frame.locator(".unstored tbody tr")).to_have_count(7)
 
 
+def test_takes_are_compared_side_by_side_and_one_is_copied_as_python(page, query):
+    frame = open_library(page, query)
+    for name in ("shot-000", "shot-001", "shot-002"):
+        frame.get_by_label(f"Compare {name}").check()
+    frame.locator(".chooser").get_by_role("button", name="Compare").click()
+    expect(frame.locator(".compared video")).to_have_count(3)
+    prompts = frame.locator("tr.differs").filter(has=frame.get_by_role("rowheader", name="Prompt"))
+    expect(prompts.locator("mark").nth(1)).to_contain_text("the clouds drift")
+    frame.get_by_role("button", name="Play together from the start").click()
+    playing = "all => all.every((one) => !one.paused && one.currentTime > 0)"
+    expect(frame.locator(".compared")).to_be_visible()
+    frame.wait_for_function(f"() => ({playing})([...document.querySelectorAll('.compared video')])")
+    frame.get_by_role("button", name="Pause all").click()
+    frame.evaluate("() => (navigator.clipboard.writeText = (text) => { window.copied = text; })")
+    frame.get_by_role("button", name="Copy shot-001 as a line of Python").click()
+    line = frame.evaluate("() => window.copied")
+    assert ast.literal_eval(line)["custom_id"] == "shot-001"
+    # The choice is in the address.
+    again = open_library(page, f"?{page.url.partition('?')[2]}")
+    expect(again.locator(".compared video")).to_have_count(3)
+    again.get_by_role("button", name="Remove shot-002 from the comparison").click()
+    expect(again.locator(".compared video")).to_have_count(2)
+    assert Axe().run(again).response["violations"] == []
+
+
 def test_hostile_texts_stay_texts(page, run_id):
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     for view, place in (
         ("videos", ".card .name"),
-        ("videos&layout=list", "tbody td:nth-child(3)"),
+        ("videos&layout=list", "tbody td:nth-child(4)"),
         ("failures", "li p"),
     ):
         frame = open_library(page, f"?dag=hostile&view={view}")
@@ -166,7 +197,7 @@ def test_the_views_are_used_by_keyboard(page, query):
     frame.get_by_role("radio", name="Videos").focus()
     page.keyboard.press("ArrowRight")
     expect(frame.get_by_role("radio", name="Spending")).to_be_focused()
-    expect(frame.locator(".plot")).to_be_visible()
+    expect(frame.locator(".plot").first).to_be_visible()
     page.keyboard.press("ArrowRight")
     expect(frame.get_by_role("radio", name="Failures")).to_be_focused()
     expect(frame.locator(".family").first).to_be_visible()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from dev.emulator_process import KEY
+from airflow_provider_vidu.emulator import KEY
 from tests.records import result_of
 from tests.system.support.trouble import kill_session, until
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from airflow_provider_vidu.protocol.prices import OWN_PRICES
 from airflow_provider_vidu.storage.manifest import Record, write
-from tests.system.support.shown import DAG_ID, Told, shown
+from tests.system.support.shown import DAG_ID, Told, shown, tell
 from tests.system.support.tabs import open_run, open_task, played
 
 pytestmark = pytest.mark.system
@@ -181,6 +181,25 @@ def test_a_manifest_is_read_as_far_as_it_is_shown(page, batch, requested):
     expect(frame.get_by_role("listitem")).to_have_count(1)
     expect(frame.locator(".card")).to_contain_text("It was refused.")
     assert len([url for url in requested if "/vidu/manifest/" in url]) == 3
+
+
+def test_a_batch_that_waits_shows_what_it_has_reported_and_no_more(page, bed):
+    submits = {"counts": {"submitted": 97, "reused": 2, "refused": 1}, "estimated_cost": 30.07}
+    told = partial(Told, operator="ViduGenerateBatchOperator", state="deferred")
+    run_id = shown(bed, [told({"vidu_submits": submits})])
+    frame = open_run(page, DAG_ID, run_id)
+    notice = frame.locator(".notice")
+    expect(notice).to_contain_text("Submitted: 97 of 100. Reused, no cost: 2. Refused, not paid: 1.")
+    expect(notice).to_contain_text("No end of a Vidu task has been reported yet.")
+    assert frame.locator(".totals dd").all_inner_texts() == ["2", "0", "about ¥30.07", "1"]
+    progress = {"tasks": 97, "counts": {"success": 38, "failed": 1}}
+    tell(bed, run_id, [told({"vidu_progress": progress})])
+    expect(notice).to_contain_text("At least 39 of 97 Vidu tasks have ended: 38 with a video, 1 without.")
+    assert notice.locator("progress").evaluate("bar => [bar.value, bar.max]") == [39, 97]
+    assert Axe().run(frame).response["violations"] == []
+    tell(bed, run_id, [Told({"return_value": "kept elsewhere"}, operator="ViduGenerateBatchOperator")])
+    expect(notice).to_contain_text("This page does not know the numbers of this batch")
+    expect(frame.locator(".totals")).to_be_hidden()
 
 
 def test_who_changes_the_filter_while_a_manifest_is_read_reads_it_once(page, batch, requested):

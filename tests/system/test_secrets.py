@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, text
 
-from dev.emulator_process import KEY
+from airflow_provider_vidu.emulator import KEY
 from tests.system.support.trouble import CarefulRun
 
 pytestmark = pytest.mark.system

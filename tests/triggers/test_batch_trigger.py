@@ -91,6 +91,23 @@ def test_every_argument_is_serialized():
     ]
 
 
+async def test_enough_that_have_ended_fire_one_event_and_the_others_are_asked_no_more(emulator, monkeypatch):
+    ids = submitted("a kite", "a boat", "fail-by-capacity")
+    slow = trigger([None, 0.31, ids], [600.0, 0.31, submitted("a tree")], enough=3, deadline=time.time() + 600)
+    _, arguments = slow.serialize()
+    assert arguments["enough"] == 3
+    event = await event_of(ViduBatchTrigger(**json.loads(json.dumps(arguments))))
+    assert (event["status"], event["counts"]) == ("success", {"success": 2, "failed": 1})
+    assert event["message"].startswith("The wait for 3 of 4 Vidu tasks ended: ")
+    assert [task["polls"] for task in emulator.tasks] == [1, 1, 1, 0]
+
+
+async def test_the_deadline_comes_before_enough_have_ended(slow_emulator):
+    ids = submitted("a kite", "a boat")
+    event = await event_of(trigger([None, None, ids], enough=2, deadline=time.time() + 0.5))
+    assert (event["status"], event["counts"]) == ("timeout", {"timeout": 2})
+
+
 async def test_groups_alone_are_enough_for_an_authors_own_operator(emulator, monkeypatch):
     ids, now = submitted("a kite", "a boat"), time.time()
     waiting = ViduBatchTrigger(groups=[Group(None, None, ids)])

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_vidu.hooks.vidu import ViduHook
+from airflow_provider_vidu.protocol.request import build
 from airflow_provider_vidu.triggers import progress
+from airflow_provider_vidu.triggers.batch import ViduBatchTrigger
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from tests.versions import HAS_AWAITED_XCOMS
 
@@ -104,4 +107,17 @@ async def test_nothing_is_told_where_airflow_cannot_or_where_xcoms_have_a_backen
     monkeypatch.undo()
     monkeypatch.delattr(xcom.BaseXCom, "aset", raising=False)
     progress.report(trigger(), {"state": "Running"})
+    assert progress._QUEUES == {}
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_batch_counts_with_each_tenth_of_its_tasks_that_has_ended(emulator, supervisor):
+    supervisor.free.set()
+    ids = [ViduHook().submit(build("text2video", "viduq2", {"prompt": prompt})).task_id for prompt in ("a", "b", "c")]
+    waiting = ViduBatchTrigger([[0.1, None, ids[:1]], [1.0, None, ids[1:2]], [2.0, None, ids[2:]]])
+    waiting.task_instance = trigger("batch").task_instance
+    async for _ in waiting.run():
+        pass
+    # What the last one would add, the event says.
+    assert supervisor.told[:2] == [("batch", {"tasks": 3, "counts": {"success": count}}) for count in (1, 2)]
     assert progress._QUEUES == {}

@@ -6,11 +6,12 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from airflow.sdk import task
 
 from airflow_provider_vidu.decorators.batch import vidu_batch_task
+from airflow_provider_vidu.emulator.client import ViduEmulator
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduSubmissionUncertainError
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from airflow_provider_vidu.links import ViduVideoLink
@@ -60,6 +61,7 @@ def tasks() -> None:
         destination="/videos/{custom_id}.mp4",
         fail_on=0.05,
         on_missing="resubmit",
+        max_in_flight=20,
         reuse=True,
         sidecar=True,
         timeout=timedelta(hours=2),
@@ -123,7 +125,18 @@ async def waits() -> None:
         poll_interval=5.0,
         submitted_at=0.0,
         deadline=7200.0,
+        enough=1,
     )
     ViduTaskTrigger(vidu_task_id="task")
     ViduBatchTrigger(groups=[Group(None, None, ["task"])])
     assert ViduVideoLink().name
+
+
+def test_of_a_dag(vidu_emulator: ViduEmulator) -> None:
+    vidu_emulator.fail("kite", "capacity")
+    vidu_emulator.arm({"fault": "accept_then_drop", "on": "submit"})
+    assert_type(vidu_emulator.url, str)
+    assert_type(vidu_emulator.connection, dict[str, str])
+    assert_type(vidu_emulator.submitted, list[dict[str, Any]])
+    assert_type(vidu_emulator.estimated_cost, float | None)
+    vidu_emulator.reset()

@@ -4,8 +4,8 @@
 import { queryOf } from "./airflow.js";
 import { element } from "./parts.js";
 
-export const FILTERS = ["text", "dag", "run", "model", "job", "connection", "state", "since", "until", "least", "most"];
-const CHOICES = { view: ["videos", "spend", "failures"], layout: ["wall", "list"], by: ["day", "week", "month"], of: ["dag", "model", "connection"] };
+export const FILTERS = ["text", "dag", "run", "model", "job", "connection", "state", "since", "until", "least", "most", "request"];
+const CHOICES = { view: ["videos", "spend", "failures", "compare"], layout: ["wall", "list"], by: ["day", "week", "month"], of: ["dag", "model", "connection"] };
 const isFramed = parent !== window;
 
 function read() {
@@ -14,7 +14,7 @@ function read() {
   if (isFramed && ![...given.keys()].some((key) => key)) given = queryOf(parent.location.search);
   const filters = FILTERS.map((name) => [name, given.get(name) ?? ""]);
   const choices = Object.entries(CHOICES).map(([name, values]) => [name, values.includes(given.get(name)) ? given.get(name) : values[0]]);
-  return Object.fromEntries([...filters, ...choices]);
+  return { ...Object.fromEntries([...filters, ...choices]), chosen: given.get("chosen") ?? "" };
 }
 
 export const state = read();
@@ -23,11 +23,22 @@ export function filters() {
   return Object.fromEntries(FILTERS.filter((name) => state[name]).map((name) => [name, state[name]]));
 }
 
+// The addresses of the entries to compare. An address contains no comma.
+export function chosen() {
+  return state.chosen.split(",").filter(Boolean);
+}
+
+export function choose(address, isChosen) {
+  const others = chosen().filter((one) => one !== address);
+  keep({ chosen: [...others, ...(isChosen ? [address] : [])].join(",") });
+}
+
 // Keeps new values, also in the address.
 export function keep(values) {
   Object.assign(state, values);
-  const chosen = Object.entries(CHOICES).filter(([name, [first]]) => state[name] !== first);
-  const query = new URLSearchParams({ ...Object.fromEntries(chosen.map(([name]) => [name, state[name]])), ...filters() });
+  const turned = Object.entries(CHOICES).filter(([name, [first]]) => state[name] !== first);
+  const compared = state.chosen ? { chosen: state.chosen } : {};
+  const query = new URLSearchParams({ ...Object.fromEntries(turned.map(([name]) => [name, state[name]])), ...filters(), ...compared });
   // A "+" in an address stands for itself here, as in Airflow's run ids.
   const search = `${query}` && `?${query}`.replaceAll("+", "%20");
   history.replaceState(null, "", location.pathname + search);

@@ -44,15 +44,17 @@ function route(name, ...parts) {
   return [name, page.dag_id, page.run_id, ...parts].map(encodeURIComponent).join("/");
 }
 
-// A run's Vidu task instances, and whether the server plays stored files.
+// A run's Vidu task instances, whether the server plays stored files, and how many values of XComs are missing.
 export async function instances() {
-  const found = [];
-  let answer = { next: 0 };
-  while (answer.next !== null) {
-    answer = await get(route("videos"), { offset: answer.next });
-    found.push(...answer.instances);
+  const found = { instances: [], late: 0, away: 0 };
+  let answer = { next: {} };
+  while (answer.next) {
+    answer = await get(route("videos"), answer.next);
+    found.instances.push(...answer.instances);
+    found.late += answer.late;
+    found.away += answer.away;
   }
-  return { instances: found, media: answer.media };
+  return { ...found, media: answer.media };
 }
 
 // One page of a batch's manifest: {lines, next}.

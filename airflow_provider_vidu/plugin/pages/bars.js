@@ -13,7 +13,7 @@ const MOST_LABELS = 12;
 // A line far above all bars would leave nothing of them.
 const HIGHEST_LIMIT = 4;
 
-function svg(tag, attributes, ...children) {
+export function svg(tag, attributes, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
@@ -21,7 +21,7 @@ function svg(tag, attributes, ...children) {
 }
 
 // The steps of an axis: at most five, each 1, 2 or 5 times a power of ten.
-function stepOf(highest) {
+export function stepOf(highest) {
   const power = 10 ** Math.floor(Math.log10(highest / 5));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => highest / step <= 5);
 }

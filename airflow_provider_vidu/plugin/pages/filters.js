@@ -16,7 +16,7 @@ export class Filters {
 
   // Builds all fields, in the current language.
   build() {
-    const states = { stored: t("stateStored"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
+    const states = { stored: t("stateStored"), reused: t("outcome_reused"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
     this.root.ariaLabel = t("filters");
     this.selects = {
       dag: this.#select("dag", t("dag")),

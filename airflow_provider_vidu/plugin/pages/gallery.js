@@ -5,6 +5,7 @@ import { manifestLines } from "./airflow.js";
 import { card } from "./card.js";
 import { element, message, say, quoted, sentence, trouble } from "./parts.js";
 import { isPlaying } from "./player.js";
+import { batchProgress } from "./progress.js";
 import { money, number, t } from "./text.js";
 import { added, totals, videoOfLine, videosOf } from "./videos.js";
 
@@ -38,16 +39,20 @@ class Batch {
     }
   }
 
+  // Null if the page knows none.
   get totals() {
-    return this.facts.totals ?? totals(this.videos);
+    const { totals: ended, submits, over } = this.facts;
+    return ended ?? (this.videos.length ? totals(this.videos) : over ? null : (submits?.totals ?? null));
   }
 }
 
 // Status and errors of a batch itself.
-function notice({ facts: { name, state, reason, over }, trouble: unread }, media) {
+function notice({ facts: { name, state, reason, over, submits }, trouble: unread, totals: known }, media) {
   const title = element("h2", {}, quoted(name));
   const parts = [];
   if (!over) parts.push(element("p", {}, t(state === null ? "batchNotStarted" : "batchWaits")));
+  if (submits && !(over && known)) parts.push(...batchProgress(submits, over));
+  if (state === "success" && !known) parts.push(element("p", {}, t("batchUnknown")));
   if (["failed", "upstream_failed"].includes(state)) {
     const words = reason ? quoted(reason) : state === "failed" ? sentence("seeLog", { name: quoted(name) }) : t("upstreamFailed");
     parts.push(element("p", { className: "failure" }, words));
@@ -68,8 +73,9 @@ export class Gallery {
   }
 
   // Shows the videos of the tasks in `own`, with the facts that the tasks in `all` hold of them.
-  async update(all, media, own = all) {
+  async update(all, { media, late, away }, own = all) {
     this.media = media;
+    this.isPartial = late + away > 0;
     this.videos = videosOf(all, own);
     const known = this.batches;
     this.batches = new Map();
@@ -165,11 +171,13 @@ export class Gallery {
     const batches = [...this.batches.values()];
     this.notices.replaceChildren(...batches.map((batch) => notice(batch, this.media)).filter(Boolean));
     this.more.hidden = batches.every(({ next }) => next === null) && this.#matching.length <= this.limit;
-    // A batch in progress has no numbers yet; showing 0 would be wrong.
-    this.header.hidden = !this.videos.length && batches.every(({ facts: { over } }) => !over);
+    // If no batch has reported numbers, showing 0 would be wrong.
+    const known = batches.map(({ totals }) => totals).filter(Boolean);
+    this.header.hidden = !this.videos.length && !known.length;
     this.none.hidden = wanted.length > 0 || this.notices.children.length > 0;
     this.none.textContent = t("noMatch");
-    this.#renderTotals(added([totals(this.videos), ...batches.map(({ totals }) => totals)]));
+    const unknown = batches.filter(({ totals, facts: { over, state } }) => over && !totals && state !== "skipped");
+    this.#renderTotals(added([totals(this.videos), ...known, { unpricedBatches: unknown.length + this.isPartial }]));
   }
 
   #renderTotals(found) {

@@ -2,6 +2,7 @@
 // The page "Vidu videos" in Airflow's navigation: all videos, what they cost, and what failed.
 
 import { FILTERS, keep, state } from "./address.js";
+import { Compare } from "./compare.js";
 import { Failures } from "./failures.js";
 import { Filters } from "./filters.js";
 import { choice, element, message, say, trouble } from "./parts.js";
@@ -13,7 +14,7 @@ import { Wall } from "./wall.js";
 const SECONDS_WHILE_READING = 2;
 
 const main = document.getElementById("page");
-const views = { videos: new Wall(), spend: new Spend(), failures: new Failures() };
+const views = { videos: new Wall(), spend: new Spend(), failures: new Failures(), compare: new Compare() };
 const bar = new Filters(change);
 const notes = element("div", { className: "notes" });
 const content = element("div", { id: "content" });
@@ -26,7 +27,8 @@ function notesOf({ source, whole, cut, away, media }) {
     whole || away ? "" : t("readsOn"),
     source === "airflow" ? t("noLedger") : "",
     cut ? t("onlyNewest") : "",
-    media || state.view !== "videos" ? "" : t("libraryMediaOff"),
+    state.request && state.view !== "compare" ? t("takesOnly") : "",
+    media || !["videos", "compare"].includes(state.view) ? "" : t("libraryMediaOff"),
   ];
   return words.filter(Boolean).map((one) => message(one));
 }
@@ -58,8 +60,15 @@ function render() {
   notes.replaceChildren(...notesOf(answer));
   const view = views[state.view];
   // Videos that play go on while older entries are being read.
-  if (!view.update?.(answer)) content.replaceChildren(...view.show(answer));
+  if (!view.update?.(answer)) content.replaceChildren(...view.show(answer, again));
   say(view.words(answer));
+}
+
+// After the choice of entries has changed.
+function again() {
+  change({ view: "compare" });
+  build();
+  document.querySelector("input[name=view]:checked").focus();
 }
 
 function change(values) {
@@ -71,17 +80,21 @@ function change(values) {
 function build() {
   document.title = t("library");
   const title = element("h1", {}, t("library"));
-  const labels = { videos: t("videos"), spend: t("spending"), failures: t("failures") };
-  const tabs = choice("view", t("view"), labels, state.view, (view) => change({ view }));
-  const again = element("button", { type: "button" }, t("refresh"));
-  again.addEventListener("click", load);
+  const labels = { videos: t("videos"), spend: t("spending"), failures: t("failures"), compare: t("compare") };
+  const tabs = choice("view", t("view"), labels, state.view, (view) => {
+    change({ view });
+    bar.root.hidden = view === "compare";
+  });
+  const fresh = element("button", { type: "button" }, t("refresh"));
+  fresh.addEventListener("click", load);
   const clear = element("button", { type: "button" }, t("clearFilters"));
   clear.addEventListener("click", () => {
     change(Object.fromEntries(FILTERS.map((name) => [name, ""])));
     bar.build();
   });
-  const header = element("header", { className: "top" }, title, tabs, element("div", { className: "buttons" }, clear, again));
+  const header = element("header", { className: "top" }, title, tabs, element("div", { className: "buttons" }, clear, fresh));
   bar.build();
+  bar.root.hidden = state.view === "compare";
   main.replaceChildren(header, bar.root, notes, content);
 }
 

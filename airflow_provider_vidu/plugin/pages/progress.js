@@ -2,7 +2,10 @@
 // Time since the submit, else since the start of the task. The page counts it, without any request.
 
 import { element, quoted, sentence } from "./parts.js";
-import { duration, t } from "./text.js";
+import { duration, number, t } from "./text.js";
+
+// Outcomes of a batch's items that a wait does not change, in the words of the badges.
+const REPORTED = { success: "batchStoredBefore", reused: "outcome_reused", failed: "outcome_failed", refused: "outcome_refused", uncertain: "outcome_uncertain", lost: "outcome_lost", not_stored: "outcome_not_stored", unsubmitted: "outcome_unsubmitted" };
 
 function lastWord({ word, isSubmitted, isLeft }) {
   if (!isSubmitted) return t("notSubmitted");
@@ -22,6 +25,24 @@ export function progress(found) {
   Object.assign(part.dataset, { since, expected: expected ?? "" });
   count(part);
   return part;
+}
+
+// What a batch has reported of its items. The trigger reports ends only now and then, so they are "at least".
+export function batchProgress({ items, counts, waited }, isOver) {
+  const submitted = counts.submitted ?? 0;
+  const sentences = [t("batchSubmitted", { submitted: number(submitted), items: number(items) })];
+  for (const [outcome, key] of Object.entries(REPORTED)) {
+    if (counts[outcome]) sentences.push(t("batchCount", { words: t(key), count: number(counts[outcome]) }));
+  }
+  const words = element("p", {}, sentences.join(" "));
+  if (isOver) return [words, element("p", {}, t("batchLastReport"))];
+  if (!submitted) return [words];
+  if (!waited) return [words, element("p", {}, t("batchNoneEnded"))];
+  const { tasks, ended, made } = waited;
+  const values = { ended: number(ended), tasks: number(tasks), made: number(made), left: number(ended - made) };
+  const said = t(ended < tasks ? "batchEnded" : "batchAllEnded", values);
+  const bar = element("progress", { max: tasks, value: Math.min(ended, tasks), ariaLabel: t("batchWaitingFor"), ariaValueText: said });
+  return [element("div", { className: "progress" }, bar, words, element("p", {}, said))];
 }
 
 function count(part) {

@@ -9,13 +9,13 @@ import { facts } from "./videos.js";
 const gallery = new Gallery(document.getElementById("page"));
 
 async function load() {
-  const { instances: found, media } = await instances();
-  return { all: found.map(facts), media };
+  const found = await instances();
+  return { ...found, all: found.instances.map(facts) };
 }
 
-async function update({ all, media }) {
+async function update({ all, ...rest }) {
   if (!all.length) return "noVideos";
-  return gallery.update(all, media);
+  return gallery.update(all, rest);
 }
 
 open("videos", load, update, () => gallery.rebuild());

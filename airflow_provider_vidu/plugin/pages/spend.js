@@ -6,6 +6,7 @@ import { get } from "./airflow.js";
 import { bars } from "./bars.js";
 import { choice, element, message, quoted, table } from "./parts.js";
 import { money, number, t, time } from "./text.js";
+import { waits } from "./waits.js";
 import { totals } from "./wall.js";
 
 const MOST_SERIES = 7;
@@ -28,7 +29,7 @@ export class Spend {
     const csv = airflowLink(`entries.csv?${new URLSearchParams(filters())}`, { download: "vidu-videos.csv" }, t("csv"));
     const above = element("div", { className: "above" }, totals(sums), periods, columns, csv);
     if (!rows.length) return [above, ...budgets(answer), answer.whole ? message(t("noneFound")) : ""];
-    return [above, ...budgets(answer), shares(answer), plot(answer), sumsTable(answer)];
+    return [above, ...budgets(answer), shares(answer), plot(answer), sumsTable(answer), ...waits(answer)];
   }
 
   async #turn(values) {
@@ -48,7 +49,7 @@ function budgets({ budgets: found }) {
 }
 
 function shares({ outcomes, sums }) {
-  const labels = { stored: t("stateStored"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
+  const labels = { stored: t("stateStored"), reused: t("outcome_reused"), running: t("stateRunning"), failed: t("failed"), uncertain: t("outcome_uncertain"), gone: t("stateGone") };
   const parts = Object.entries(labels).filter(([outcome]) => outcomes[outcome]);
   const rows = parts.map(([outcome, label]) => {
     const { videos, cny } = outcomes[outcome];

@@ -3,7 +3,7 @@
 
 import { element, message, say, trouble } from "./parts.js";
 import { follow } from "./setting.js";
-import { t } from "./text.js";
+import { number, t } from "./text.js";
 import { watch } from "./watch.js";
 
 // `update` shows the result of `load` and returns null, or returns the key of a sentence to show instead. `rebuild`
@@ -11,14 +11,25 @@ import { watch } from "./watch.js";
 export function open(title, load, update, rebuild) {
   const main = document.getElementById("page");
   const warning = element("div", { className: "warning", role: "alert" });
+  const notes = element("div", { className: "notes" });
+  let missing = { late: 0, away: 0 };
   let words = () => t("loading");
   let warn = () => "";
 
   const show = () => {
     document.title = t(title);
     warning.textContent = warn();
+    note();
     if (words) main.replaceChildren(message(words()));
     else rebuild();
+  };
+
+  const note = () => {
+    const { late, away } = missing;
+    const found = [away ? t("valuesAway", { count: number(away) }) : "", late ? t("valuesLate", { count: number(late) }) : ""];
+    const texts = found.filter(Boolean);
+    if (texts.join() !== notes.dataset.words) notes.replaceChildren(...texts.map((one) => message(one)));
+    notes.dataset.words = texts.join();
   };
 
   const replace = (newWords) => {
@@ -28,6 +39,8 @@ export function open(title, load, update, rebuild) {
   };
 
   const shown = async (answer) => {
+    missing = answer;
+    note();
     const nothing = await update(answer);
     if (nothing) return replace(() => t(nothing));
     main.ariaBusy = false;
@@ -45,7 +58,7 @@ export function open(title, load, update, rebuild) {
     warning.textContent = warn();
   };
 
-  main.before(warning);
+  main.before(warning, notes);
   follow(show);
   watch(load, shown, fail);
 }

@@ -15,24 +15,25 @@ const gallery = new Gallery(main);
 let shown = null;
 
 async function load() {
-  const { instances: found, media } = await instances();
+  const found = await instances();
   // Submit, sensor, generate and transfer each hold a part of one video's facts.
-  const all = found.map(facts);
-  return { own: all.filter(isOwn), all, media };
+  const all = found.instances.map(facts);
+  return { ...found, own: all.filter(isOwn), all };
 }
 
 function isOwn({ task: { task_id, map_index } }) {
   return task_id === page.task_id && [null, `${map_index}`].includes(page.map_index);
 }
 
-function update({ own, all, media }) {
+function update({ own, all, ...rest }) {
+  const { media } = rest;
   if (!own.length) {
     shown = null;
     return "noVideo";
   }
   if (own.length > 1 || own[0].isBatch) {
     shown = null;
-    return gallery.update(all, media, own);
+    return gallery.update(all, rest, own);
   }
   const found = { video: videosOf(all, own)[0] ?? video(own), media };
   if (JSON.stringify(found) === JSON.stringify(shown) || isPlaying(main)) return null;

@@ -76,6 +76,7 @@ export function facts(instance) {
     },
     hasManifest: Boolean(result.manifest),
     totals: totalsOfBatch(result),
+    submits: submitsOf(record(xcoms.vidu_submits), progress),
   };
 }
 
@@ -171,7 +172,7 @@ export function videoOfLine(task, line) {
 }
 
 // Outcomes of the ledger, as the pages show them: its words for a state and, where there is one, for an outcome.
-const OF_LEDGER = { stored: ["success", "success"], running: ["waiting", ""], failed: ["failed", "failed"], uncertain: ["failed", "uncertain"], gone: ["failed", "lost"] };
+const OF_LEDGER = { stored: ["success", "success"], reused: ["success", "reused"], running: ["waiting", ""], failed: ["failed", "failed"], uncertain: ["failed", "uncertain"], gone: ["failed", "lost"] };
 
 // The video of one entry of the library.
 export function videoOfEntry(entry) {
@@ -232,12 +233,18 @@ export function totals(items) {
   };
 }
 
+// Numbers by outcome; null if there are none.
+function countsOf({ counts }) {
+  const found = Object.entries(record(counts)).map(([outcome, count]) => [outcome, Math.max(0, amount(count) ?? 0)]);
+  return found.length ? Object.fromEntries(found) : null;
+}
+
 // The same numbers of a batch that has ended, from its return value instead of its manifest; null if it holds none.
 function totalsOfBatch(summary) {
-  const counts = Object.entries(record(summary.counts)).map(([outcome, count]) => [outcome, amount(count) ?? 0]);
-  if (!counts.length) return null;
-  const success = sum(counts.filter(([outcome]) => WITH_VIDEO.includes(outcome)).map(([, count]) => count));
-  const all = sum(counts.map(([, count]) => count));
+  const counts = countsOf(summary);
+  if (!counts) return null;
+  const success = sum(WITH_VIDEO.map((outcome) => counts[outcome]));
+  const all = sum(Object.values(counts));
   const cost = amount(summary.estimated_cost);
   return {
     success,
@@ -249,6 +256,32 @@ function totalsOfBatch(summary) {
     unpriced: 0,
     // At least one price is unknown, and the batch does not report the sum of the others.
     unpricedBatches: cost === null ? 1 : 0,
+  };
+}
+
+// What a batch has reported before its end: its items by outcome, and how many tasks of its wait have ended at least.
+function submitsOf(submits, progress) {
+  const counts = countsOf(submits);
+  if (!counts) return null;
+  const ended = countsOf(progress);
+  const { tasks } = progress;
+  const count = (found, outcomes) => sum(outcomes.map((outcome) => found[outcome]));
+  const [items, success, open] = [sum(Object.values(counts)), count(counts, WITH_VIDEO), count(counts, ["submitted", "unsubmitted"])];
+  const isEnded = ended && amount(tasks) !== null;
+  return {
+    items,
+    counts,
+    waited: isEnded ? { tasks, ended: sum(Object.values(ended)), made: ended.success ?? 0 } : null,
+    totals: {
+      success,
+      waiting: counts.submitted ?? 0,
+      failed: items - success - open,
+      skipped: 0,
+      seconds: 0,
+      cost: amount(submits.estimated_cost) ?? 0,
+      unpriced: 0,
+      unpricedBatches: amount(submits.estimated_cost) === null ? 1 : 0,
+    },
   };
 }
 
