@@ -9,10 +9,11 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-ver
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 # The parts of Airflow that the reference imports write their configuration somewhere.
 SPHINX := AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m sphinx -q -W --keep-going
+AZURITE := node_modules/azurite/package.json
 BROWSER := apt-get install --no-install-recommends chromium fonts-wqy-microhei
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-system test-long screenshots browser check dist docs links translations bench mutants \
+.PHONY: help demo up down test test-system test-long screenshots browser azurite check dist docs links translations bench mutants \
 	constraints clean
 
 help: ## Show this list
@@ -27,7 +28,7 @@ up: $(READY) ## Start the demo's servers and leave them running
 down: $(READY) ## Stop the servers that "make up" started
 	@$(RUN) -m dev.demo down
 
-test: $(READY) ## Run the tests, including one path through a real Airflow
+test: $(READY) azurite ## Run the tests, including one path through a real Airflow
 	$(RUN) -m pytest -m "not system and not long" -n 2 --dist loadscope --cov=airflow_provider_vidu --cov-branch --cov-report=
 	$(RUN) -m coverage report --skip-covered --fail-under=95
 	$(RUN) -m coverage report --skip-covered --fail-under=100 --include=$(COVERED)
@@ -46,6 +47,12 @@ screenshots: $(READY) browser ## Take the screenshots of Airflow's UI in docs/im
 browser:
 	@command -v chromium >/dev/null && fc-list :lang=zh | grep -q . || { \
 		echo "Chromium and a font with Chinese letters must be installed. On Debian: $(BROWSER)" >&2; exit 1; }
+
+# Microsoft's emulator of Azure Blob Storage. Without it the tests of that store are skipped.
+azurite: $(if $(shell command -v npm),$(AZURITE))
+
+$(AZURITE):
+	npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix . azurite@3.35.0
 
 check: $(READY) ## Check format, lint, types and GitHub's workflows
 	$(RUN) -m ruff format --check .

@@ -37,9 +37,10 @@ class Stub:
     ``objects`` is what is in it, ``uploads`` what is half uploaded, ``calls`` the name and key of every call, and
     ``refuse`` the calls that are answered with 403, by name; ``broken`` those that are answered with 400, and
     ``break_after`` those that are after so many. ``loses`` says how many bytes get lost of an object that is put,
-    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken, ``is_write_once`` whether what is
-    there cannot be replaced, ``hidden`` how often what is there is shown as missing, ``silent`` how many completed
-    uploads are not answered.
+    ``takes_checksums`` whether the checksums that newer AWS libraries add are taken, ``takes_paths`` whether the
+    bucket may stand in the path and not in the host's name, ``is_write_once`` whether what is there cannot be
+    replaced, ``hidden`` how often what is there is shown as missing, ``silent`` how many completed uploads are not
+    answered.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class Stub:
         self.break_after: dict[str, int] = {}
         self.loses = 0
         self.takes_checksums = True
+        self.takes_paths = True
         self.is_write_once = False
         self.hidden = 0
         self.silent = 0
@@ -101,7 +103,8 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             # A proxy is asked for a whole URL.
             path, _, query_text = re.sub(r"^http://[^/]+", "", self.path).partition("?")
-            bucket, _, key = unquote(path.removeprefix("/")).partition("/")
+            is_virtual = self.headers["Host"].startswith("bucket.")
+            bucket, _, key = ("bucket/" * is_virtual + unquote(path.removeprefix("/"))).partition("/")
             query = {name: values[0] for name, values in parse_qs(query_text, keep_blank_values=True).items()}
             try:
                 name = self.name(key, query)
@@ -115,6 +118,8 @@ def _handler(stub: Stub) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: C
                         one.lower().startswith("x-amz-checksum") for one in self.headers
                     ):
                         raise Refused(400, "InvalidArgument")
+                    if not is_virtual and not stub.takes_paths:
+                        raise Refused(403, "SecondLevelDomainForbidden")
                     if bucket != "bucket":
                         raise Refused(404, "NoSuchBucket")
                     getattr(self, f"do_{name}")(key, query, body)

@@ -96,6 +96,9 @@ REFUSED = {
     "no such file": ("s3://store@bucket/none.mp4", "there is no such file"),
     "a directory": ("s3://store@bucket/in", "it is not a regular file"),
     "no such store": ("s4://store@bucket/a.mp4", "s4'"),
+    "an empty file": ("s3://store@bucket/empty.mp4", "it is empty"),
+    "an archived file": ("s3://store@bucket/archived.mp4", "The operation is not valid for the object's storage class"),
+    "a name that no HTTP client asks for": ("s3://store@bucket/a/../b.mp4", "HTTP clients leave '.' and '..' out"),
     "other letters": ("s3://store@bucket/in/a%20b.mp4", "write a space as a space, not as %20"),
 }
 
@@ -111,6 +114,9 @@ def refused(emulator, error: BaseException) -> str:
 @pytest.mark.parametrize(("name", "reason"), REFUSED.values(), ids=list(REFUSED))
 def test_what_cannot_be_signed_is_not_paid_for(submit, emulator, s3, name, reason):
     s3.put_object(Bucket="bucket", Key="in/a b.mp4", Body=b"content")
+    s3.put_object(Bucket="bucket", Key="empty.mp4", Body=b"")
+    s3.put_object(Bucket="bucket", Key="archived.mp4", Body=b"content", StorageClass="GLACIER")
+    s3.put_object(Bucket="bucket", Key="a/../b.mp4", Body=b"content")
     text = refused(emulator, submit(**EXTEND, video_url=name).error)
     assert text.startswith("video_url must be an http(s) URL, or the URI of a file in an object store that can sign")
     assert repr(name) in text
@@ -167,11 +173,22 @@ def test_a_store_with_a_private_address_is_refused_unless_the_api_has_one_as_wel
     assert "Signature=***" in text
 
 
+class AfterTheFirst:
+    """The calls that a store refuses: the worker may read the file, the service may not."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.seen += name == "GetObject"
+        return name == "GetObject" and self.seen > 1
+
+
 def test_a_signature_shows_nowhere(emulator, lesser_store, ledger, tmp_path, capfd):
     lesser_store.forget()
     lesser_store.put("a.mp4", b"content")
     # The service fails to fetch it, and names the URL in its reason.
-    lesser_store.refuse = {"GetObject"}
+    lesser_store.refuse = AfterTheFirst()
     pushed, states = {}, {}
     store = SimpleNamespace(
         get=states.get, set=lambda key, value, **_: states.update({key: value}), delete=lambda key: states.pop(key)

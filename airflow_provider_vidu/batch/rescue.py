@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_vidu.batch.messages import without_video
-from airflow_provider_vidu.batch.results import LastAnswer, poll_all, without_a_video
+from airflow_provider_vidu.batch.results import POLL_SECONDS, LastAnswer, poll_all, without_a_video
 from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import GONE, Ending, Entry, EntryName, cny_of, day_of, days_before
 from airflow_provider_vidu.durable.ledger import Ledger
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
 _OVER = ("success", "failed")
+FIRST_POLL_SECONDS = 10.0
+"""Time in which a connection has to answer, so that its videos are stored before those of silent ones."""
 
 
 class Candidate(NamedTuple):
@@ -99,7 +101,7 @@ class Rescue:
                 by_connection.setdefault(one.entry.vidu_conn_id, []).append(one)
             elif time.time() - one.name.begun_at / 1000 > ON_ITS_WAY_SECONDS:
                 found.append(one.record(UNCERTAIN, f"The outcome of its submit is unknown. {UNKNOWN_OUTCOME}"))
-        for vidu_conn_id, candidates in by_connection.items():
+        for vidu_conn_id, candidates in self._reachable_first(by_connection):
             found += self._rescued(vidu_conn_id, candidates)
         news = [record for record in found if record.outcome != UNCERTAIN]
         uri = self._written(found) if news else None
@@ -139,6 +141,18 @@ class Rescue:
         )
         return [one for one, end in zip(candidates, ends, strict=True) if end is None]
 
+    def _reachable_first(self, by_connection: dict[str, list[Candidate]]) -> list[tuple[str, list[Candidate]]]:
+        """Put connections that do not answer last, so that the others need not wait for them."""
+        if len(by_connection) == 1:
+            return list(by_connection.items())
+
+        def is_silent(one: tuple[str, list[Candidate]]) -> bool:
+            vidu_conn_id, (first, *_) = one
+            (answer,) = self._asked(vidu_conn_id, {first.entry.vidu_task_id: first}, FIRST_POLL_SECONDS).values()
+            return not answer.believed and isinstance(answer.status, ViduError)
+
+        return sorted(by_connection.items(), key=is_silent)
+
     def _rescued(self, vidu_conn_id: str, candidates: list[Candidate]) -> list[Record]:
         by_id = {one.entry.vidu_task_id: one for one in candidates}
         answers = self._asked(vidu_conn_id, by_id)
@@ -159,12 +173,14 @@ class Rescue:
                 found.append(without_a_video(one.record(NOT_STORED), status)._replace(outcome=NOT_STORED))
         return [*found, *self._stored(vidu_conn_id, ready, by_id)]
 
-    def _asked(self, vidu_conn_id: str, by_id: Mapping[str, Candidate]) -> dict[str, LastAnswer]:
+    def _asked(
+        self, vidu_conn_id: str, by_id: Mapping[str, Candidate], patience: float = POLL_SECONDS
+    ) -> dict[str, LastAnswer]:
         from airflow_provider_vidu.hooks.loop import HookLoop
 
         started_at = {vidu_task_id: one.name.begun_at / 1000 for vidu_task_id, one in by_id.items()}
         with HookLoop(vidu_conn_id) as loop:
-            return loop.run(lambda hook: poll_all(hook, started_at))
+            return loop.run(lambda hook: poll_all(hook, started_at, patience))
 
     def _stored(
         self, vidu_conn_id: str, ready: list[tuple[dict[str, Any], str, int]], by_id: Mapping[str, Candidate]

@@ -39,15 +39,18 @@ class LastAnswer(NamedTuple):
 NOT_POLLED = LastAnswer(None, False)
 
 
-async def poll_all(hook: ViduAsyncHook, started_at: Mapping[str, float]) -> dict[str, LastAnswer]:
+async def poll_all(
+    hook: ViduAsyncHook, started_at: Mapping[str, float], patience: float = POLL_SECONDS
+) -> dict[str, LastAnswer]:
     """
     Poll many tasks once each, and again only after a fault or a suspicious answer.
 
     :param hook: the hook that sends the requests and limits their concurrency.
     :param started_at: start of each task in epoch seconds, by Vidu's id.
+    :param patience: seconds for which faults are ridden out, besides those for each task.
     :return: the answers, by Vidu's id.
     """
-    deadline = time.time() + POLL_SECONDS + POLL_SECONDS_EACH * len(started_at)
+    deadline = time.time() + patience + POLL_SECONDS_EACH * len(started_at)
 
     async def ask(vidu_task_id: str, since: float) -> LastAnswer:
         watch = Watch(vidu_task_id, poll_interval=1, started_at=since, deadline=deadline)

@@ -14,7 +14,6 @@ from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.durable.spending import note_end
 from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
-from airflow_provider_vidu.protocol.schedule import ready_seconds
 from airflow_provider_vidu.storage.places import changed_at
 
 if TYPE_CHECKING:
@@ -188,6 +187,20 @@ class StoredFiles:
                 self._chunk_of[task_id] = number
                 self._task_at.update((file["uri"], task_id) for file in files)
         self._is_read = True
+
+
+def ready_seconds(result: Mapping[str, Any]) -> float | None:
+    """
+    Return the seconds from submit to ready by the server's clock.
+
+    :param result: a result as ``TaskStatus.result`` returns it, or a stored one of any content.
+    :return: the seconds, ``None`` if the server returned no such times.
+    """
+    begun, ended = result.get("submit_time"), result.get("finish_time")
+    if not isinstance(begun, (int, float)) or not isinstance(ended, (int, float)):
+        return None
+    # A server that does not know a time may report 0.
+    return ended - begun if 0 < begun <= ended else None
 
 
 def _entry(uri: str, stat: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_vidu.exceptions import ViduConnectError, ViduConnectionSettingsError, ViduError
+from airflow_provider_vidu.hooks.certificates import is_bundle
 from airflow_provider_vidu.protocol.texts import is_usable_url, named
 
 if TYPE_CHECKING:
@@ -246,12 +247,19 @@ def _number(name: str, key: str, value: Any, allowed: str) -> float:
 def _verify(value: Any, name: str, key: str) -> bool | str:
     if value is None or str(value).lower() == "true":
         # requests reads these two variables by itself; the async hook must behave the same.
-        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        found = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        if found and not is_bundle(found):
+            raise ViduConnectionSettingsError(
+                f"{name}: REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE in the environment must be the path of a CA bundle in "
+                f"PEM format that is on this machine, got {found!r}. Nothing was sent or paid. Correct the variable, "
+                f"or set {key} in the connection's extra."
+            )
+        return found or True
     if str(value).lower() == "false":
         return False
-    if isinstance(value, str) and os.path.exists(value):
+    if isinstance(value, str) and is_bundle(value):
         return value
-    raise _wrong(name, key, value, "true, false or the path of a CA bundle that is on this machine")
+    raise _wrong(name, key, value, "true, false or the path of a CA bundle in PEM format that is on this machine")
 
 
 def _proxy_of(url: str, given: Mapping[str, str], key: str) -> str | None:

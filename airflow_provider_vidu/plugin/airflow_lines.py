@@ -23,12 +23,12 @@ from sqlalchemy import and_, or_, select
 
 from airflow_provider_vidu.durable.entries import FAILED, STORED, Ending, Entry, EntryName, day_of, units_of
 from airflow_provider_vidu.durable.lines import Line
+from airflow_provider_vidu.durable.stored_files import ready_seconds
 from airflow_provider_vidu.plugin.shelf import MOST_LINES, Kept
 from airflow_provider_vidu.plugin.shown import amount, record, shown
 from airflow_provider_vidu.plugin.videos import BATCH_OPERATORS, OPERATORS, short_value
 from airflow_provider_vidu.plugin.xcom_store import Task, reference
 from airflow_provider_vidu.protocol.batch import WITH_VIDEO
-from airflow_provider_vidu.protocol.schedule import ready_seconds
 
 DAYS = 30
 _KEYS = ("vidu_request", "return_value", "vidu_task_id", "vidu_failure")

@@ -11,9 +11,7 @@ measures their cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import erfc, exp, log, pi, sqrt
-from typing import Any
 
 MIN_STEP_SECONDS, MAX_STEP_SECONDS = 1.0, 15.0
 """Bounds of every step after the first, in seconds."""
@@ -96,17 +94,3 @@ def bounded(seconds: float) -> float:
 def spread(seconds: float, jitter: float) -> float:
     """Lengthen or shorten a step by up to a tenth."""
     return seconds * (1.0 + _JITTER * (2.0 * jitter - 1.0))
-
-
-def ready_seconds(result: Mapping[str, Any]) -> float | None:
-    """
-    Return the seconds from submit to ready by the server's clock.
-
-    :param result: A result as ``TaskStatus.result`` returns it, or a stored one of any content.
-    :return: The seconds, ``None`` if the server returned no such times.
-    """
-    begun, ended = result.get("submit_time"), result.get("finish_time")
-    if not isinstance(begun, (int, float)) or not isinstance(ended, (int, float)):
-        return None
-    # A server that does not know a time may report 0.
-    return ended - begun if 0 < begun <= ended else None

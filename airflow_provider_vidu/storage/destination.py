@@ -65,8 +65,10 @@ class Destination:
             raise self._invalid(template, "be a path, or a URI with two slashes after its scheme (Path drops one)")
         if ".." in path.split("/"):
             raise self._invalid(template, "be a path without '..'")
+        if is_uri and bucket and "." in path.split("/"):
+            raise self._invalid(template, "be a URI without '.' between two slashes, which HTTP clients leave out")
         self._names_the_file = path.endswith(_SUFFIX)
-        if not self._names_the_file and path.lower().endswith(_OTHER_VIDEOS):
+        if not self._names_the_file and path.rstrip().lower().endswith(_OTHER_VIDEOS):
             raise self._invalid(
                 template, f"be a directory or a name that ends in {_SUFFIX}, since Vidu makes MP4 files"
             )

@@ -35,7 +35,7 @@ class Presigned(NamedTuple):
 
 def presigned(location: str, name: str) -> Presigned:
     """
-    Sign a URL with which the service can fetch a file. The file is not read, since it may have gigabytes.
+    Sign a URL with which the service can fetch a file. Only its first byte is read, since it may have gigabytes.
 
     :param location: URI of the file.
     :param name: the field that it belongs to.
@@ -50,6 +50,12 @@ def presigned(location: str, name: str) -> Presigned:
             url = path.sign(expiration=SIGNED_SECONDS)
         except NotImplementedError:
             raise ValueError("its store signs no URLs") from None
+        if not stat.st_size:
+            raise ValueError("it is empty")
+        if {".", ".."} & set(path.path.split("/")):
+            raise ValueError("HTTP clients leave '.' and '..' out of a URL, so they would look for another name")
+        # An archived file, for example, is there but cannot be read.
+        path.fs.cat_file(path.path, start=0, end=1)
         # Most stores make the same tag of the same content, which a team may upload again.
         content = stat.get("ETag") or stat.get("etag") or changed_at(stat)
         return Presigned(url, f"{location} ({stat.st_size} bytes, {content})")

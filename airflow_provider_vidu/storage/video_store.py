@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +31,8 @@ Concurrent downloads of a batch.
 
 They are enough to fill a worker's network link, and few enough for its memory and for hosts that limit connections.
 """
+LAST_VIDEOS_SECONDS = 10.0
+"""Time for running downloads to finish if Airflow ends the task. A retry stores the others, free of charge."""
 
 LAG_SECONDS = (0.5, 2.0)
 """Pauses before a new file is checked again: a replica of some stores shows it late."""
@@ -153,12 +155,14 @@ class VideoStore:
             # Each item reports this fault.
             _ = located(before_placeholders(self.destination.template)).fs
         pool = ThreadPoolExecutor(CONCURRENT_VIDEOS, thread_name_prefix="vidu-store")
+        running = [pool.submit(self._outcome, *item) for item in items]
         try:
-            for done in as_completed([pool.submit(self._outcome, *item) for item in items]):
+            for done in as_completed(running):
                 yield done.result()
         finally:
-            # If Airflow ends the task, only the running downloads finish.
-            pool.shutdown(cancel_futures=True)
+            # If Airflow ends the task, a store that does not answer must not hold it up.
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(running, LAST_VIDEOS_SECONDS)
             self._remember()
 
     def _outcome(self, result: Mapping[str, Any], custom_id: str, index: int) -> tuple[int, list[str] | ViduError]:

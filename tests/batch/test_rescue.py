@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow.sdk.execution_time.comms import DagRunStateResult
 
 from airflow_provider_vidu.batch import rescue
@@ -230,6 +230,26 @@ def test_a_missing_connection_does_not_stop_the_others(emulator, ledger, videos,
     with pytest.raises(AirflowException, match=r"1 paid videos could not be stored.*no Airflow connection 'other'"):
         rescued(videos)
     assert stored_in(videos) == ids[:1]
+
+
+def test_a_silent_connection_does_not_keep_the_others_waiting(emulator, ledger, videos, monkeypatch):
+    connection = {"conn_type": "vidu", "password": KEY, "host": emulator.url}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
+    ids = [abandoned(ledger, "other", conn_id="other"), abandoned(ledger, "one")]
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection | {"host": "http://127.0.0.1:9"}))
+    monkeypatch.setattr(rescue, "FIRST_POLL_SECONDS", -2.0)
+
+    def poll_all(hook, started_at, patience):
+        # The whole wait for a connection that is silent, when the time of the Airflow task is over.
+        if patience > 0 and ids[0] in started_at:
+            raise AirflowTaskTimeout("Time is over")
+        return really_poll_all(hook, started_at, patience)
+
+    really_poll_all = rescue.poll_all
+    monkeypatch.setattr(rescue, "poll_all", poll_all)
+    with pytest.raises(AirflowTaskTimeout):
+        rescued(videos)
+    assert stored_in(videos) == ids[1:]
 
 
 def test_sidecars_are_written_beside_rescued_videos(emulator, ledger, videos):

@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import json
+import re
+import ssl
+from pathlib import Path
 
+import certifi
 import pytest
 from airflow.sdk import Connection
 
@@ -81,7 +85,7 @@ def test_null_and_empty_extras_are_unset():
 
 def test_every_extra_is_read(tmp_path):
     bundle = tmp_path / "ca.pem"
-    bundle.touch()
+    bundle.write_bytes(Path(certifi.where()).read_bytes())
     proxies = {"https": "http://proxy:3128"}
     extra = {"auth_scheme": "bearer", "timeout": "7.5", "verify": str(bundle), "proxies": proxies}
     extra["max_requests_per_minute"] = "120"
@@ -96,8 +100,35 @@ def test_verify_is_understood_as_a_truth_value_and_as_its_text(verify, expected)
 
 @pytest.mark.parametrize("verify", [None, True, "true"])
 def test_both_hooks_take_the_environments_ca_bundle(monkeypatch, verify):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/bundle.pem")
-    assert read_settings(connection({"verify": verify})).verify == "/etc/ssl/bundle.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    assert read_settings(connection({"verify": verify})).verify == certifi.where()
+
+
+@pytest.fixture(params=["no file", "another format", "a directory without certificates"])
+def unusable(request, tmp_path):
+    """The path of something that no HTTP library can load as a CA bundle."""
+    if request.param == "a directory without certificates":
+        return str(tmp_path)
+    path = tmp_path / "corp.cer"
+    if request.param == "another format":
+        first = re.search(r"-----BEGIN.*?-----END CERTIFICATE-----", Path(certifi.where()).read_text(), re.DOTALL)
+        path.write_bytes(ssl.PEM_cert_to_DER_cert(first[0]))
+    return str(path)
+
+
+@pytest.mark.parametrize("key", ["verify", "download_verify"])
+def test_a_ca_bundle_that_cannot_be_loaded_is_refused(unusable, key):
+    with pytest.raises(ViduConnectionSettingsError) as raised:
+        read_settings(connection({key: unusable}))
+    assert f"{key} in extra must be true, false or the path of a CA bundle in PEM format that is on this mach" in str(
+        raised.value
+    )
+
+
+def test_a_ca_bundle_of_the_environment_that_cannot_be_loaded_is_refused(unusable, monkeypatch):
+    monkeypatch.setenv("CURL_CA_BUNDLE", unusable)
+    with pytest.raises(ViduConnectionSettingsError, match="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE in the environment"):
+        read_settings(connection())
 
 
 @pytest.mark.parametrize(

@@ -217,9 +217,15 @@ async def test_users_may_come_fail_and_be_cancelled_in_any_order(emulator, relay
     assert isinstance(await used(), ViduAsyncHook)
 
 
+def hashed(directory):
+    """A directory of certificates, as c_rehash names them."""
+    (directory / "0a1b2c3d.0").touch()
+    return directory
+
+
 @pytest.mark.parametrize("verify", ["a file that is none", "a directory"])
 async def test_a_ca_bundle_may_be_a_directory_and_one_that_is_none_is_told(emulator, monkeypatch, tmp_path, verify):
-    path = tmp_path
+    path = hashed(tmp_path)
     if verify == "a file that is none":
         path = tmp_path / "bundle.pem"
         path.write_text("no certificate")
@@ -227,7 +233,7 @@ async def test_a_ca_bundle_may_be_a_directory_and_one_that_is_none_is_told(emula
     if path is tmp_path:
         assert isinstance(await used(), ViduAsyncHook)
     else:
-        with pytest.raises(exceptions.ViduConnectionSettingsError, match="the CA bundle must be a readable file"):
+        with pytest.raises(exceptions.ViduConnectionSettingsError, match="the path of a CA bundle in PEM format"):
             await used()
 
 
@@ -260,7 +266,7 @@ async def test_another_ca_bundle_is_taken_with_the_next_look_up(emulator, relay,
     await asyncio.to_thread(emulator.control, "POST", "key", {"key": "a-new-key"})
     with pytest.raises(exceptions.ViduAuthError):
         await used()
-    set_connection(monkeypatch, host=relay.url, password="a-new-key", extra={"verify": str(tmp_path)})
+    set_connection(monkeypatch, host=relay.url, password="a-new-key", extra={"verify": str(hashed(tmp_path))})
     assert await used() is hook
     assert (relay.accepted, relay.open) == (2, 1)
 

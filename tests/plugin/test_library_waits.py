@@ -11,9 +11,9 @@ import pytest
 
 from airflow_provider_vidu.durable.entries import Ending, Entry, EntryName
 from airflow_provider_vidu.durable.lines import Line
+from airflow_provider_vidu.durable.stored_files import ready_seconds
 from airflow_provider_vidu.plugin.waits import waits
 from airflow_provider_vidu.protocol.prices import estimate
-from airflow_provider_vidu.protocol.schedule import ready_seconds
 from tests.batch.nights import night
 from tests.ledgers import paid
 from tests.quick import asked

@@ -72,6 +72,12 @@ ALLOWED = "use only the placeholders {custom_id}, {task_id}, {index} (custom_id 
             for link in ("https://bucket.s3.amazonaws.com/videos/", "HTTP://host/videos")
         ),
         ("../videos", "'../videos'", "be a path without '..'"),
+        (
+            "s3://bucket/./a.mp4",
+            "'s3://bucket/./a.mp4'",
+            "be a URI without '.' between two slashes, which HTTP clients leave out",
+        ),
+        ("/srv/a.mp4 ", "'/srv/a.mp4 '", "be a directory or a name that ends in .mp4, since Vidu makes MP4 files"),
         ("s3://bucket/a/../{index}.mp4", "'s3://bucket/a/../{index}.mp4'", "be a path without '..'"),
         *((name, f"'{name}'", f"{DIRECTORY}, since Vidu makes MP4 files") for name in ("{index}.mov", "x.MP4")),
     ],
@@ -152,7 +158,8 @@ def test_whatever_a_destination_takes_is_opened_again_under_the_same_name(name, 
     except ViduRequestError:
         return
     place = located(path)
-    assert place.path.endswith("/" + path.removeprefix(start))
+    # A directory named "." is the one before it.
+    assert place.path.endswith("/" + os.path.normpath(path.removeprefix(start)))
     assert ObjectStoragePath(uri_of(place)).path == place.path
 
 

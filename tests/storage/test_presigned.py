@@ -38,7 +38,9 @@ def store():
             return f"https://storage.example.com/{path}?X-Goog-Signature=secret&X-Goog-Expires={expiration}"
 
     attach("gs", "google", fs=(signing := Signing()))
+    signing.pipe_file("/bucket/a.mp4", b"content")
     yield signing
+    signing.rm_file("/bucket/a.mp4")
     del store._STORE_CACHE["gs-google"]
 
 

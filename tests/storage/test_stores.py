@@ -16,7 +16,7 @@ from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOp
 from tests import s3_stub
 from tests.quick import asked, posts
 from tests.served import serving
-from tests.storage.videos import generate, video
+from tests.storage.videos import generate, store_video, video
 
 pytestmark = pytest.mark.usefixtures("soon", "emulator", "asked_at_once")
 PART = s3_stub.PART_BYTES
@@ -28,11 +28,8 @@ PROBE = ["PutObject", "DeleteObject"]
 def store(run_dag):
     """Store a video of as many bytes as wanted at ``s3://stub@bucket/new/video.mp4``."""
 
-    def run(size: int, conn_id: str = "stub"):
-        with serving({"video.mp4": video(size)}) as url:
-            result = {"task_id": "task-1", "urls": [f"{url}/video.mp4"]}
-            destination = f"s3://{conn_id}@bucket/new/video.mp4"
-            return run_dag(lambda: ViduToObjectStorageOperator(task_id="store", result=result, destination=destination))
+    def run(size: int):
+        return store_video(run_dag, size, "s3://stub@bucket/new/video.mp4")
 
     return run
 
@@ -117,13 +114,6 @@ def test_a_right_to_write_alone_is_enough_to_store(store, stub):
     stub.refuse = {"HeadObject", "GetObject", "ListObjectsV2", "DeleteObject", "AbortMultipartUpload"}
     assert store(1000).states == {"store": "success"}
     assert list(stub.objects) == ["new/video.mp4"]
-
-
-@pytest.mark.parametrize("size", [1000, PART + 1])
-def test_the_recipe_for_other_stores_sends_no_checksums_of_aws(store, stub, size):
-    stub.takes_checksums = False
-    assert type(store(size).error) is ViduDownloadError
-    assert store(size, "recipe").states == {"store": "success"}
 
 
 def test_what_is_tried_before_the_submit_is_what_is_done_after_it(run_dag, stub):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
@@ -14,7 +15,9 @@ from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol import download
 from airflow_provider_vidu.protocol.texts import without_secrets
+from airflow_provider_vidu.storage import video_store
 from airflow_provider_vidu.storage.video_store import VideoStore
+from tests.hooks.test_downloader import host
 from tests.quick import Store, context_of
 from tests.storage.videos import LOG, files, store_at
 
@@ -253,6 +256,20 @@ def test_many_are_stored_together_and_what_fails_stops_no_other(emulator, finish
         index: [f"{place.uri}/sku-{index}.mp4"] for index in range(100) if index not in {50, *lost}
     }
     assert place.files() == dict.fromkeys(stored, video)
+
+
+def test_a_host_that_hangs_does_not_hold_up_a_task_whose_time_is_over(emulator, finish, tmp_path, monkeypatch):
+    monkeypatch.setattr(video_store, "LAST_VIDEOS_SECONDS", 0.1)
+    is_over = Event()
+    with host(lambda handler: is_over.wait()) as url:
+        result = finish()
+        items = [(result, "", 0), ({**result, "task_id": "task-hangs", "urls": [url]}, "", 1)]
+        reading = store_at(tmp_path).store_all(items)
+        assert next(reading)[0] == 0
+        reading.close()
+        assert not is_over.is_set()
+        is_over.set()
+    assert [path.stem for path in tmp_path.glob("*.mp4")] == [result["task_id"]]
 
 
 def test_what_has_not_begun_is_left_when_the_reader_stops(emulator, finish, tmp_path):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.storage.video_store import VideoStore
+from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 from tests.quick import QUICK
+from tests.served import serving
 
 LOG = logging.getLogger("store")
 
@@ -31,3 +33,10 @@ def video(size: int) -> bytes:
 def generate(run_dag, **arguments):
     arguments = {"task_id": "generate", **QUICK, "destination": "s3://stub@bucket/new", **arguments}
     return run_dag(lambda: ViduGenerateVideoOperator(**arguments))
+
+
+def store_video(run_dag, size: int, destination: str):
+    """Store a video of as many bytes as wanted."""
+    with serving({"video.mp4": video(size)}) as url:
+        result = {"task_id": "task-1", "urls": [f"{url}/video.mp4"]}
+        return run_dag(lambda: ViduToObjectStorageOperator(task_id="store", result=result, destination=destination))
