@@ -31,8 +31,8 @@ def test_only_the_pages_themselves_are_for_users_who_may_see_no_dag(web, monkeyp
     nobody = {get_user: lambda: SimpleAuthManagerUser(username="nobody", role=None)}
     monkeypatch.setattr(web.app, "dependency_overrides", nobody)
     pages = {"/task", "/run", "/library", "/assets/task.js"}
-    # These show nothing of a DAG that the user may not read, see test_library_readers.
-    library = {"/entries", "/entries.csv", "/spend", "/failures"}
+    # These show nothing of a DAG that the user may not read, see test_library_readers and test_library_chosen.
+    library = {"/chosen", "/entries", "/entries.csv", "/spend", "/failures"}
     assert {*paths(web, of_a_dag=False)} == pages | library
     assert {web.get(path).status_code for path in paths(web, of_a_dag=True)} == {403}
 

@@ -110,6 +110,7 @@ async def test_nothing_is_told_where_airflow_cannot_or_where_xcoms_have_a_backen
     assert progress._QUEUES == {}
 
 
+@where_it_is_written
 @pytest.mark.usefixtures("soon")
 async def test_a_batch_counts_with_each_tenth_of_its_tasks_that_has_ended(emulator, supervisor):
     supervisor.free.set()
