@@ -76,6 +76,20 @@ class Records:
         return [record.custom_id for record in self if record.outcome == PENDING]
 
     @property
+    def planned(self) -> list[str]:
+        """
+        Marks of the items that wait for their turn.
+
+        A visit that does not see the list of the one before submits these alone: the DAG may have other items by then,
+        whose price nobody has checked.
+        """
+        return [self.mark_of(record) for record in self if record.outcome == PENDING]
+
+    def mark_of(self, record: Record) -> str:
+        """Return a short text that changes with an item's custom id and its request."""
+        return fingerprint(record.request, f"{self.vidu_conn_id}/{record.custom_id}")[:12]
+
+    @property
     def in_flight(self) -> int:
         """The number of generations that have not ended. Items with one request may share a task."""
         return len({record.task_id for record in self.running})

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -85,12 +85,12 @@ class Recovery:
             if item.custom_id in begun:
                 self._take_up(item, begun[item.custom_id], resubmit=resubmit, resubmit_missing=resubmit_missing)
 
-    def recovered(self, path: str, *, in_waves: bool) -> list[Record]:
+    def recovered(self, path: str, planned: Collection[str]) -> list[Record]:
         """
         Rebuild the records of this try from the task state store, after its submits.
 
         :param path: path or URI of an earlier try's manifest.
-        :param in_waves: whether items that this try has not submitted wait for their turn.
+        :param planned: the marks of the items that waited for their turn before this visit, see ``Records.planned``.
         :return: one record for each item.
         :raises ViduDownloadError: if it is unknown which videos are stored already.
         """
@@ -102,7 +102,7 @@ class Recovery:
             record, attempt = self._records.by_id.setdefault(name, Record(name, {}, UNSUBMITTED)), attempts.get(name)
             if record.outcome in WITH_VIDEO:
                 continue
-            if in_waves and (attempt is None or self._is_cleared(attempt)):
+            if (attempt is None or self._is_cleared(attempt)) and self._records.mark_of(record) in planned:
                 self._records.note(name, PENDING, NO_RECORD)
             elif attempt is None:
                 self._records.note(name, UNSUBMITTED, NO_RECORD)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -238,7 +238,7 @@ class BatchRun:
                 mark,
                 tasks,
                 self._items,
-                lambda: self._recovered(visit, in_waves=wave is not None),
+                lambda: self._recovered(visit, (wave or {}).get("planned", ())),
                 self._log,
             )
             visit.memory.catch_up(left)
@@ -280,9 +280,9 @@ class BatchRun:
             submits.stop(error)
             return {}
 
-    def _recovered(self, visit: Visit, *, in_waves: bool) -> list[Record]:
+    def _recovered(self, visit: Visit, planned: Collection[str]) -> list[Record]:
         records = self._records_of(self._items(), visit)
-        return Recovery(records, visit.loop, visit.store, visit.stored).recovered(visit.path, in_waves=in_waves)
+        return Recovery(records, visit.loop, visit.store, visit.stored).recovered(visit.path, planned)
 
     def stop(self, reason: str) -> None:
         """

@@ -95,6 +95,9 @@ class Submits:
         :param estimates: the estimate of each item, by custom id, and perhaps of others.
         """
         estimates = {item.custom_id: estimates[item.custom_id] for item in items}
+        for item in items:
+            # A rate limit may have left it to this wave.
+            self.results.pop(item.custom_id, None)
         known = [cost.price_cny for cost in estimates.values() if cost.price_cny is not None]
         price = f"about ¥{sum(known):.8g}" if known else "an unknown price"
         if 0 < len(known) < len(items):

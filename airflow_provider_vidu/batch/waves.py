@@ -206,5 +206,8 @@ class Waves:
             "mark": manifests.mark_of(self._records),
             **({} if self._visit.memory.remembers else {"tasks": tasks_of(self._records)}),
             **({"budget_resets_at": resets_at} if resets_at else {}),
-            **({"wave": {"deadline": self._deadline, **self._slots.state()}} if self._records.waiting else {}),
+            **({"wave": self._wave()} if self._records.waiting else {}),
         }
+
+    def _wave(self) -> dict[str, Any]:
+        return {"deadline": self._deadline, "planned": self._records.planned, **self._slots.state()}

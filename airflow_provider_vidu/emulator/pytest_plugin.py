@@ -46,12 +46,26 @@ def vidu_emulator(_vidu_emulator: ViduEmulator, monkeypatch: pytest.MonkeyPatch)
     # Lower case wins where both are set.
     monkeypatch.setenv("no_proxy", f"{bypassed},127.0.0.1" if bypassed else "127.0.0.1")
     monkeypatch.setenv("AIRFLOW_CONN_VIDU_DEFAULT", json.dumps(_vidu_emulator.connection))
-    # A reader of the real ledger would take the emulator's videos for paid ones.
-    monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", "")
+    # A reader of the real ledger would take the emulator's videos for paid ones, and a budget needs a ledger.
+    for option in ("LEDGER", "DAILY_BUDGET", "MONTHLY_BUDGET"):
+        monkeypatch.setenv(f"AIRFLOW__VIDU__{option}", "")
+    _refuse_another_api(_vidu_emulator.url)
     shorten_pauses(monkeypatch)
     poll_at_once(monkeypatch)
     _vidu_emulator.reset()
     return _vidu_emulator
+
+
+def _refuse_another_api(url: str) -> None:
+    """Fail if the connection leads elsewhere: a secrets backend comes before the environment."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    if (found := BaseHook.get_connection("vidu_default").host) != url:
+        pytest.fail(
+            f"The connection vidu_default must lead to the emulator at {url}, got {found}. Nothing was sent or paid. "
+            "Unset Airflow's [secrets] backend and [workers] secrets_backend for the tests.",
+            pytrace=False,
+        )
 
 
 def shorten_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

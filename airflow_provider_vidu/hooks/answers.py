@@ -111,7 +111,7 @@ class AnswerAdapter(HTTPAdapter):
 def _sending(target: str) -> Callable[..., None]:
     def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         # A proxy gets the whole URL.
-        origin = url[: url.index("/", url.index("://") + 3)] if "://" in url.partition("?")[0] else ""
+        origin = "" if url.startswith("/") else url[: url.index("/", url.index("://") + 3)]
         super(type(self), self).putrequest(method, origin + target, *args, **kwargs)
 
     return putrequest

@@ -154,7 +154,8 @@ class ViduAsyncHook:
                     connection = await look_up(self.vidu_conn_id)
             except Exception as error:
                 raise no_settings(self.vidu_conn_id, error) from None
-            settings = read_settings(connection)
+            # It may load a CA bundle.
+            settings = await asyncio.to_thread(read_settings, connection)
             if self._client is None or settings.verify != self._verify:
                 await self.close()
                 # Loading a bundle takes long enough to block the loop.

@@ -162,7 +162,7 @@ class VideoStore:
         finally:
             # If Airflow ends the task, a store that does not answer must not hold it up.
             pool.shutdown(wait=False, cancel_futures=True)
-            wait(running, LAST_VIDEOS_SECONDS)
+            wait([one for one in running if not one.cancelled()], LAST_VIDEOS_SECONDS)
             self._remember()
 
     def _outcome(self, result: Mapping[str, Any], custom_id: str, index: int) -> tuple[int, list[str] | ViduError]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from datetime import timedelta
@@ -14,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.records import _CHANGED
 from airflow_provider_vidu.batch.submits import Submits
+from airflow_provider_vidu.batch.waves import Waves
 from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
@@ -87,9 +87,10 @@ def test_the_timeout_bounds_all_waves_together(emulator, videos, flight):
     assert found["success"] > 0
 
 
-def test_a_wait_on_the_worker_whose_time_is_over_submits_no_further_wave(emulator, videos, monkeypatch):
+def test_a_wait_on_the_worker_whose_time_is_over_submits_no_further_wave(emulator, videos, flight, monkeypatch):
+    flight.seconds = 0.0
+
     async def over(self, hook, log):
-        await asyncio.sleep(1)
         raise AirflowTaskTimeout("Time is over")
 
     monkeypatch.setattr(ViduBatchTrigger, "wait", over)
@@ -261,3 +262,17 @@ def test_a_task_that_is_killed_in_a_later_visit_submits_nothing_more(emulator, v
 def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(most):
     with pytest.raises(ViduRequestError, match="max_in_flight must be a whole number of 1 or more, or None"):
         ViduGenerateBatchOperator(task_id="batch", requests=many(1), destination="/videos", max_in_flight=most)
+
+
+def test_a_rate_limit_on_a_worker_that_waits_itself_leaves_items_to_a_later_wave(emulator, videos, monkeypatch):
+    really_settle, waves = Waves.settle, []
+
+    def limited(self):
+        really_settle(self)
+        waves.append(self)
+        if len(waves) == 1:
+            emulator.arm({"on": "submit", "fault": "rate_limit", "times": 4})
+
+    monkeypatch.setattr(Waves, "settle", limited)
+    assert visited(Store(), videos, many(10), deferrable=False)["counts"] == {"success": 10}
+    assert (len(posts(emulator)), len(emulator.tasks)) == (14, 10)

@@ -26,7 +26,7 @@ class Flight:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seconds, self.counts = 0.2, []
+        self.seconds, self.counts = 0.4, []
         really_accept = Emulator.accept
 
         async def accept(emulator, body):

@@ -78,6 +78,27 @@ def test_who_does_not_use_the_fixture_pays_for_three_small_modules(project):
     assert f"{brought} 1\n" in project({"test_it.py": source})
 
 
+BACKEND = """
+from airflow.secrets import BaseSecretsBackend
+
+class Vault(BaseSecretsBackend):
+    def get_conn_value(self, conn_id):
+        return '{"conn_type": "vidu", "host": "http://127.0.0.1:9", "password": "a-real-key"}'
+"""
+
+
+def test_a_connection_of_a_secrets_backend_fails_the_test_before_anything_is_sent(project):
+    source = "def test_it(vidu_emulator): pass\n"
+    output = project(
+        {"test_it.py": source, "vault.py": BACKEND},
+        AIRFLOW__SECRETS__BACKEND="vault.Vault",
+        AIRFLOW__WORKERS__SECRETS_BACKEND="vault.Vault",
+        PYTHONPATH=f"{ROOT}:.",
+    )
+    assert "The connection vidu_default must lead to the emulator at http://127.0.0.1:" in output, output
+    assert ", got http://127.0.0.1:9. Nothing was sent or paid." in output
+
+
 def test_the_fixture_names_the_extra_if_it_is_not_installed(project):
     source = "import sys\nsys.modules['av'] = None\ndef test_it(vidu_emulator): pass\n"
     output = project({"test_it.py": source})

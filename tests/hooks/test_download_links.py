@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("soon", "emulator")
         ("{}/a|[b]'^`{{}}\".mp4?", "/video/a|[b]'%5E%60%7B%7D%22.mp4?"),
         ("{}/./a/%2e%2E/b//c/..", "/video/b//"),
         ("{}/../../.%2e/a/.", "/a/"),
+        ("{}/https://cdn.example/a.mp4?b=https://c", "/video/https://cdn.example/a.mp4?b=https://c"),
         ("HTTP{}", "/video"),
     ],
     ids=ascii,

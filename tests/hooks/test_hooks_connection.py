@@ -74,7 +74,9 @@ def test_the_connections_proxy_wins_over_the_environments_and_its_password_shows
 
 
 def test_the_connections_verify_wins_over_the_environments_ca_bundle(hook, emulator, monkeypatch, tmp_path):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no-such-bundle.pem"))
+    # A directory without the certificates of its links.
+    (tmp_path / "0a1b2c3d.0").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     set_connection(monkeypatch, host=emulator.url.replace("http:", "https:"), extra={"verify": False})
     # The emulator speaks no TLS: a handshake that fails for that reason was begun without reading the bundle.
     with pytest.raises(exceptions.ViduConnectError, match="SSL"):

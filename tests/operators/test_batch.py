@@ -11,7 +11,7 @@ from airflow.sdk import task as task_decorator
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
-from tests.quick import PRICE, QUICK, Store, asked, breaks_once, lines, many, outcomes, posts, tried
+from tests.quick import PRICE, QUICK, Store, asked, breaks_once, context_of, lines, many, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -218,9 +218,20 @@ def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emul
     }
 
 
-def test_totals_that_cannot_be_pushed_do_not_hide_why_a_batch_failed(emulator, videos, monkeypatch, capfd):
+def test_totals_that_cannot_be_pushed_do_not_hide_why_a_batch_failed(emulator, videos, capfd):
+    def broken(key, value):
+        raise RuntimeError("the api-server is down")
+
+    context = context_of(Store())
+    context["ti"].xcom_push = broken
+    operator = ViduGenerateBatchOperator(
+        task_id="batch",
+        requests=[asked("unfit", prompt="fail-by-moderation")],
+        destination=f"{videos}/{{custom_id}}.mp4",
+        deferrable=False,
+    )
     with pytest.raises(AirflowFailException, match="1 of 1 items have no video"):
-        tried(Store(), videos, [asked("unfit", prompt="fail-by-moderation")])
+        operator.execute(context)
     assert "Could not push the totals" in capfd.readouterr().out
 
 
