@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from airflow import sdk
+from airflow import __version__, sdk
 from airflow.dag_processing.bundles import manager
 from airflow.sdk.bases.xcom import BaseXCom
 
@@ -19,6 +19,8 @@ HAS_RETRY_POLICIES = hasattr(sdk, "RetryPolicy")
 """Whether this Airflow has retry policies (3.3 and newer)."""
 HAS_AWAITED_XCOMS = hasattr(BaseXCom, "aset")
 """Whether a trigger can write an XCom without blocking the others (3.3 and newer)."""
+KNOWS_CONNECTIONS_OUTSIDE = __version__ != "3.1.0"
+"""Whether Airflow can say that a connection is missing outside its own processes, where 3.1.0 raises ImportError."""
 HAS_PROVIDERS_EXAMPLES = hasattr(manager, "_add_provider_example_dags_to_bundle")
 """Whether this Airflow loads the example DAGs of providers, if ``[core] load_examples`` is on."""
 

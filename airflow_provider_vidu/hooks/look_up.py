@@ -15,7 +15,8 @@ async def look_up(vidu_conn_id: str) -> Connection:
     Read a connection from Airflow without blocking the event loop.
 
     A worker below Airflow 3.2 cannot await its supervisor, so every connection in Airflow's database seems to be
-    missing. The worker therefore reads the connection again in a thread.
+    missing. Airflow 3.1.0 raises instead, and outside its own processes it does so for every connection. In these
+    cases, a thread reads the connection again.
 
     :param vidu_conn_id: Id of the connection.
     :raises AirflowNotFoundException: If there is no such connection.
@@ -27,7 +28,9 @@ async def look_up(vidu_conn_id: str) -> Connection:
     except AirflowNotFoundException:
         if not _is_worker():
             raise
-        return await asyncio.to_thread(BaseHook.get_connection, vidu_conn_id)
+    except (NotImplementedError, ImportError):
+        pass
+    return await asyncio.to_thread(BaseHook.get_connection, vidu_conn_id)
 
 
 def _is_worker() -> bool:
