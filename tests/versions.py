@@ -19,8 +19,10 @@ HAS_RETRY_POLICIES = hasattr(sdk, "RetryPolicy")
 """Whether this Airflow has retry policies (3.3 and newer)."""
 HAS_AWAITED_XCOMS = hasattr(BaseXCom, "aset")
 """Whether a trigger can write an XCom without blocking the others (3.3 and newer)."""
-KNOWS_CONNECTIONS_OUTSIDE = __version__ != "3.1.0"
-"""Whether Airflow can say that a connection is missing outside its own processes, where 3.1.0 raises ImportError."""
+IS_3_1_0 = __version__ == "3.1.0"
+"""Whether this Airflow has the faults of 3.1.0: a retry after a failed resume repeats the resume, and outside Airflow's
+own processes a missing connection is an ImportError."""
+NO_SECOND_TRY = "Airflow 3.1.0 repeats a failed resume instead of the try"
 HAS_PROVIDERS_EXAMPLES = hasattr(manager, "_add_provider_example_dags_to_bundle")
 """Whether this Airflow loads the example DAGs of providers, if ``[core] load_examples`` is on."""
 
