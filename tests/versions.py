@@ -22,6 +22,7 @@ HAS_AWAITED_XCOMS = hasattr(BaseXCom, "aset")
 IS_3_1_0 = __version__ == "3.1.0"
 """Whether this Airflow has the faults of 3.1.0: a retry after a failed resume repeats the resume, and outside Airflow's
 own processes a missing connection is an ImportError."""
+NO_MISSING_ONE = "Airflow 3.1.0 does not say outside its own processes that a connection is missing"
 NO_SECOND_TRY = "Airflow 3.1.0 repeats a failed resume instead of the try"
 HAS_PROVIDERS_EXAMPLES = hasattr(manager, "_add_provider_example_dags_to_bundle")
 """Whether this Airflow loads the example DAGs of providers, if ``[core] load_examples`` is on."""
