@@ -39,8 +39,7 @@ def note_reuse(ledger: Ledger | None, entry: Entry, request: str, found: Reusabl
     :param found: the task whose video is reused, with the files that are used.
     :param log: the operator's logger.
     """
-    if ledger is None:
-        return
+    assert ledger is not None  # noqa: S101 - for the type checker: without a ledger nothing is found
     place = (entry.dag_id, entry.run_id, entry.task_id, entry.map_index, entry.custom_id)
     # A retry takes the place of the earlier try.
     mark = hashlib.sha256(repr(place).encode("utf-8", "replace")).hexdigest()[:12]

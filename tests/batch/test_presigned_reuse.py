@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from itertools import count
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
+from airflow_provider_vidu.emulator.state import Emulator
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 from airflow_provider_vidu.storage import presigned
 from tests.batch.nights import night
@@ -27,6 +30,25 @@ def sign_anew(monkeypatch):
     """Have the next signatures differ from those before, as they do a second later."""
     lifetimes = count(3600)
     return lambda: monkeypatch.setattr(presigned, "SIGNED_SECONDS", next(lifetimes))
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Wait until the service has fetched the files of all that it accepted."""
+    really_accept, generations = Emulator.accept, []
+
+    async def accept(emulator, body):
+        generations.append(await really_accept(emulator, body))
+        return generations[-1]
+
+    def wait() -> None:
+        until = time.monotonic() + 60
+        while any(math.isinf(one.finish) for one in generations):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Emulator, "accept", accept)
+    return wait
 
 
 def given(custom_id: str, **changes: object) -> dict[str, object]:
@@ -49,7 +71,7 @@ CHANGES = {
 @pytest.mark.parametrize("max_tries", [1, 3], ids=["a retry", "a clear"])
 @pytest.mark.parametrize(("change", "paid"), CHANGES.values(), ids=list(CHANGES))
 def test_a_try_after_a_kill_finds_the_same_request_under_another_signature(
-    slow_emulator, s3, sign_anew, change, paid, max_tries
+    slow_emulator, s3, sign_anew, fetched, change, paid, max_tries
 ):
     s3.put_object(Bucket="bucket", Key="a.mp4", Body=GREEN)
     store = Store()
@@ -61,6 +83,7 @@ def test_a_try_after_a_kill_finds_the_same_request_under_another_signature(
         )
         with pytest.raises(TaskDeferred):
             operator.execute(made)
+        fetched()
         change(s3)
         sign_anew()
     assert len(posts(slow_emulator)) == (paid if max_tries == 3 else 1)
@@ -69,12 +92,15 @@ def test_a_try_after_a_kill_finds_the_same_request_under_another_signature(
 
 @pytest.mark.parametrize("max_tries", [1, 3], ids=["a retry", "a clear"])
 @pytest.mark.parametrize(("change", "paid"), CHANGES.values(), ids=list(CHANGES))
-def test_a_batch_after_a_kill_finds_the_same_requests(slow_emulator, s3, sign_anew, videos, change, paid, max_tries):
+def test_a_batch_after_a_kill_finds_the_same_requests(
+    slow_emulator, s3, sign_anew, fetched, videos, change, paid, max_tries
+):
     s3.put_object(Bucket="bucket", Key="a.mp4", Body=GREEN)
     store = Store()
     for tries in (1, max_tries):
         with pytest.raises(TaskDeferred):
             tried(store, videos, [given("a"), given("b", duration=2)], max_tries=tries, deferrable=True)
+        fetched()
         change(s3)
         sign_anew()
     assert len(posts(slow_emulator)) == (2 * paid if max_tries == 3 else 2)

@@ -217,7 +217,16 @@ def test_what_leads_nowhere_is_no_redirect(status, headers):
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://a/b.mp4", "http://[::1/a.mp4", "http://a:99999/", "http://a:0/", "http:"]
+    "location",
+    [
+        "file:///etc/passwd",
+        "ftp://a/b.mp4",
+        "http://[::1/a.mp4",
+        "//[::1/a.mp4",
+        "http://a:99999/",
+        "http://a:0/",
+        "http:",
+    ],
 )
 def test_a_redirect_to_what_is_no_url_is_refused(location):
     with pytest.raises(ViduDownloadError) as caught:
