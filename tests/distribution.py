@@ -59,7 +59,7 @@ def test_the_wheel_contains_every_file_of_the_package_and_no_other(wheel):
 def test_every_link_and_picture_of_the_page_on_pypi_leads_to_a_file_of_the_release(page):
     metadata, html = page
     source = dict(line.split(", ") for line in metadata.get_all("Project-URL"))["Source"]
-    at_tag = re.compile(rf"{re.escape(source)}/(blob|raw)/v{re.escape(metadata['Version'])}/([^#]*)")
+    at_tag = re.compile(rf"{re.escape(source)}/(blob|raw)/v{re.escape(metadata['Version'])}/([^#]*)(?:#.*)?")
     links = re.findall(r'(?:href|src)="([^"]*)"', html)
     ids = {f"#{name}" for name in re.findall(r'id="([^"]*)"', html)}
     ours = [at_tag.fullmatch(link) for link in links if link.startswith(source)]
