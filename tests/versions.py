@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
+import pytest
 from airflow import __version__, sdk
 from airflow.dag_processing.bundles import manager
 from airflow.sdk.bases.xcom import BaseXCom
@@ -20,10 +21,12 @@ HAS_RETRY_POLICIES = hasattr(sdk, "RetryPolicy")
 HAS_AWAITED_XCOMS = hasattr(BaseXCom, "aset")
 """Whether a trigger can write an XCom without blocking the others (3.3 and newer)."""
 IS_3_1_0 = __version__ == "3.1.0"
-"""Whether this Airflow has the faults of 3.1.0: a retry after a failed resume repeats the resume, and outside Airflow's
-own processes a missing connection is an ImportError."""
-NO_MISSING_ONE = "Airflow 3.1.0 does not say outside its own processes that a connection is missing"
-NO_SECOND_TRY = "Airflow 3.1.0 repeats a failed resume instead of the try"
+missing_connections_are_named = pytest.mark.skipif(
+    IS_3_1_0, reason="outside the processes of Airflow 3.1.0, a missing connection is an ImportError"
+)
+"""For tests of a connection that does not exist."""
+retries_start_anew = pytest.mark.skipif(IS_3_1_0, reason="Airflow 3.1.0 repeats a failed resume instead of the try")
+"""For tests of retries after a resume."""
 HAS_PROVIDERS_EXAMPLES = hasattr(manager, "_add_provider_example_dags_to_bundle")
 """Whether this Airflow loads the example DAGs of providers, if ``[core] load_examples`` is on."""
 

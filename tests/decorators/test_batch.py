@@ -12,7 +12,7 @@ from airflow.sdk import task
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from tests.quick import asked, breaks_once, lines, many, outcomes, posts
-from tests.versions import IS_3_1_0, NO_SECOND_TRY
+from tests.versions import retries_start_anew
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 RETRIES = {"retries": 1, "retry_delay": timedelta(0)}
@@ -61,7 +61,7 @@ def test_a_retry_takes_the_requests_of_the_first_try_whatever_the_function_would
     assert (len(calls), len(posts(emulator))) == (1, 2)
 
 
-@pytest.mark.skipif(IS_3_1_0, reason=NO_SECOND_TRY)
+@retries_start_anew
 def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(run_dag, emulator, videos):
     def make_tasks():
         @task.vidu_batch(destination=str(videos), **RETRIES)

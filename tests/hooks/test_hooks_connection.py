@@ -18,7 +18,7 @@ from airflow_provider_vidu.emulator.client import ViduEmulator
 from airflow_provider_vidu.hooks.vidu import ViduAsyncHook, ViduHook
 from dev.emulator_client import set_connection
 from tests.transports import BODY
-from tests.versions import IS_3_1_0, NO_MISSING_ONE
+from tests.versions import missing_connections_are_named
 
 
 def test_the_bearer_scheme_is_the_connections_choice(hook, emulator, monkeypatch):
@@ -99,7 +99,7 @@ def test_an_airflow_that_does_not_answer_is_a_passing_fault(hook, monkeypatch):
         hook.get_task("some-task")
 
 
-@pytest.mark.skipif(IS_3_1_0, reason=NO_MISSING_ONE)
+@missing_connections_are_named
 def test_a_missing_connection_is_named(hook):
     with pytest.raises(exceptions.ViduConnectionSettingsError, match="There is no Airflow connection 'vidu_default'"):
         hook.submit()

@@ -12,7 +12,7 @@ from airflow.sdk import task as task_decorator
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from tests.quick import PRICE, QUICK, Store, asked, breaks_once, context_of, lines, many, outcomes, posts, tried
-from tests.versions import IS_3_1_0, NO_SECOND_TRY
+from tests.versions import retries_start_anew
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -188,7 +188,7 @@ def test_a_retry_stores_again_what_has_gone(make, emulator, videos):
     assert (len(posts(emulator)), sum(task["downloads"] for task in emulator.tasks)) == (3, 4)
 
 
-@pytest.mark.skipif(IS_3_1_0, reason=NO_SECOND_TRY)
+@retries_start_anew
 def test_a_retry_pays_again_only_for_what_failed_for_want_of_capacity(make, emulator, videos):
     ran = make([asked("fine"), asked("busy", prompt="fail-by-capacity"), asked("unfit", prompt="fail-by-moderation")])
     assert outcomes(videos) == {"fine": "success", "busy": "failed", "unfit": "failed"}

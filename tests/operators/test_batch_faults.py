@@ -13,12 +13,12 @@ from airflow_provider_vidu.batch.submits import CONCURRENT_SUBMITS
 from airflow_provider_vidu.exceptions import ViduDownloadError
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
 from tests.quick import PRICE, asked, lines, many, outcomes, posts
-from tests.versions import IS_3_1_0, NO_SECOND_TRY
+from tests.versions import retries_start_anew
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
 
-AGAIN = pytest.param("resubmit", 3, marks=pytest.mark.skipif(IS_3_1_0, reason=NO_SECOND_TRY))
+AGAIN = pytest.param("resubmit", 3, marks=retries_start_anew)
 
 
 @pytest.mark.parametrize(("choice", "count"), [("fail", 2), AGAIN])
@@ -36,7 +36,7 @@ def test_an_uncertain_item_is_submitted_again_only_by_its_authors_choice(make, e
         assert uncertain["estimated_cost"] == PRICE
 
 
-@pytest.mark.skipif(IS_3_1_0, reason=NO_SECOND_TRY)
+@retries_start_anew
 def test_a_spent_quota_stops_the_submits_and_a_retry_submits_the_rest(make, emulator, videos):
     emulator.arm({"on": "submit", "fault": "error", "status": 403, "every": 10})
     seen = []

@@ -9,6 +9,7 @@ from airflow_provider_vidu.exceptions import ViduConnectionSettingsError, ViduDo
 from airflow_provider_vidu.protocol.texts import without_secrets
 from dev.emulator_client import set_connection
 from tests.storage.videos import files, store_at
+from tests.versions import missing_connections_are_named
 
 pytestmark = pytest.mark.usefixtures("soon")
 
@@ -76,6 +77,7 @@ def test_what_is_no_expired_link_is_not_refreshed(emulator, finish, tmp_path):
     assert downloads(emulator) == 1
 
 
+@missing_connections_are_named
 def test_a_missing_connection_is_named(emulator, finish, tmp_path, monkeypatch):
     result = finish()
     monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")

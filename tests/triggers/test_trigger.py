@@ -16,7 +16,7 @@ from airflow_provider_vidu.triggers import vidu as triggers
 from airflow_provider_vidu.triggers.vidu import ViduTaskTrigger
 from dev.emulator_client import set_connection
 from tests.records import result_of
-from tests.versions import IS_3_1_0, NO_MISSING_ONE
+from tests.versions import missing_connections_are_named
 
 pytestmark = pytest.mark.usefixtures("soon")
 
@@ -138,7 +138,7 @@ async def test_nothing_is_asked_before_the_video_can_be_ready(emulator, submitte
     assert [task["polls"] for task in emulator.tasks] == [1]
 
 
-@pytest.mark.skipif(IS_3_1_0, reason=NO_MISSING_ONE)
+@missing_connections_are_named
 async def test_a_missing_connection_is_lost_and_not_raised(submitted, monkeypatch):
     task_id = submitted()
     monkeypatch.delenv("AIRFLOW_CONN_VIDU_DEFAULT")
