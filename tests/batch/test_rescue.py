@@ -22,6 +22,7 @@ from airflow_provider_vidu.protocol import response
 from airflow_provider_vidu.protocol.request import build, fingerprint
 from airflow_provider_vidu.storage import manifest
 from tests.quick import Store, asked, deferred, lines, many, tried
+from tests.versions import missing_connections_are_named
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once")
 
@@ -222,6 +223,7 @@ def test_each_connection_is_asked_for_its_own(emulator, ledger, videos, monkeypa
     assert stored_in(videos) == sorted(ids)
 
 
+@missing_connections_are_named
 def test_a_missing_connection_does_not_stop_the_others(emulator, ledger, videos, monkeypatch):
     connection = {"conn_type": "vidu", "password": KEY, "host": emulator.url}
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(connection))
