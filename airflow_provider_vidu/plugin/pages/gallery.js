@@ -41,17 +41,17 @@ class Batch {
 
   // Null if the page knows none.
   get totals() {
-    const { totals: ended, submits, over } = this.facts;
-    return ended ?? (this.videos.length ? totals(this.videos) : over ? null : (submits?.totals ?? null));
+    const { totals: ended, reported, over } = this.facts;
+    return ended ?? (this.videos.length ? totals(this.videos) : over ? null : (reported?.totals ?? null));
   }
 }
 
 // Status and errors of a batch itself.
-function notice({ facts: { name, state, reason, over, submits }, trouble: unread, totals: known }, media) {
+function notice({ facts: { name, state, reason, over, reported }, trouble: unread, totals: known }, media) {
   const title = element("h2", {}, quoted(name));
   const parts = [];
   if (!over) parts.push(element("p", {}, t(state === null ? "batchNotStarted" : "batchWaits")));
-  if (submits && !(over && known)) parts.push(...batchProgress(submits, over));
+  if (reported && !(over && known)) parts.push(...batchProgress(reported, over));
   if (state === "success" && !known) parts.push(element("p", {}, t("batchUnknown")));
   if (["failed", "upstream_failed"].includes(state)) {
     const words = reason ? quoted(reason) : state === "failed" ? sentence("seeLog", { name: quoted(name) }) : t("upstreamFailed");

@@ -76,7 +76,7 @@ export function facts(instance) {
     },
     hasManifest: Boolean(result.manifest),
     totals: totalsOfBatch(result),
-    submits: submitsOf(record(xcoms.vidu_submits), progress),
+    reported: submitsOf(record(xcoms.vidu_submits), progress),
   };
 }
 
