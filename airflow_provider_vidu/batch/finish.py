@@ -145,7 +145,7 @@ def _show_to_look_ups(record: Record, visit: Visit, context: Context, log: Logge
     mark = visit.memory.marks.get(record.custom_id)
     if record.outcome == SUCCESS and mark and mark.place:
         entry = entry_of(context["ti"], visit.store.vidu_conn_id, record.request, record.custom_id)
-        note_accepted(mark.place, entry._replace(vidu_task_id=record.task_id), log)
+        note_accepted(mark.place, entry._replace(vidu_task_id=record.task_id, fingerprint=mark.request), log)
 
 
 def _push(context: Context, totals: dict[str, Any], log: Logger) -> None:

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import EntryName
+from airflow_provider_vidu.durable.entries import GROUP, EntryName
 from airflow_provider_vidu.durable.reuse import Reusable, Reuse
 from airflow_provider_vidu.durable.reused import note_reuse
 from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
-from airflow_provider_vidu.exceptions import ViduBudgetError
+from airflow_provider_vidu.exceptions import ViduBudgetError, ViduRequestError
 from airflow_provider_vidu.protocol.request import Prepared
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Paying:
         self._ti = context["ti"]
         self._copy = copy
         self._entries: dict[str, EntryName] = {}
+        self._requests: dict[str, str] = {}
 
     # Both only for a submit: a wrong configuration must not keep a try from its paid tasks.
     @cached_property
@@ -90,6 +91,17 @@ class Paying:
         """
         self._spending.check_prices(missing)
         _ = self._reuse
+
+    def mend(self) -> None:
+        """Correct what an earlier try left in the ledger if its worker was killed. A failure is logged, not raised."""
+        memory = self._records.memory
+        places = {name: mark.place for name, mark in memory.marks.items() if mark.place}
+        if places:
+            try:
+                self._spending.mend(places, {name: memory.attempts[name].vidu_task_id for name in places})
+            except ViduRequestError as error:
+                # A wrong configuration must not keep a try from its paid tasks.
+                self._records.log.warning("%s", error)
 
     def apart(self, items: Sequence[Item], asked: Mapping[str, Prepared]) -> tuple[list[Item], list[Item]]:
         """
@@ -159,8 +171,9 @@ class Paying:
         }
         entries, refused = self._spending.intend(planned)
         self._entries |= entries
+        self._requests |= {name: planned[name].request for name in entries}
         try:
-            reused = self._of_rivals([item for item in items if item.custom_id in entries])
+            reused = self._of_rivals([item for item in items if item.custom_id in entries], asked)
         except BaseException:
             self.withdraw(entries)
             raise
@@ -168,20 +181,28 @@ class Paying:
         left_out = [name for name in names if name not in entries]
         return Plan([name for name in entries if name not in reused], reused, refused, left_out)
 
-    def _of_rivals(self, items: Sequence[Item]) -> dict[str, Reused]:
+    def _of_rivals(self, items: Sequence[Item], asked: Mapping[str, Prepared]) -> dict[str, Reused]:
         if self._reuse is None or not items:
             return {}
         by_entry = {self._entries[item.custom_id]: item for item in items}
-        found = self._reuse.of_rivals(by_entry)
-        return dict(self._taken(by_entry[own], one, own.request) for own, one in found.items())
+        requests = {own: asked[item.custom_id].fingerprint("") for own, item in by_entry.items()}
+        found = self._reuse.of_rivals(requests)
+        return dict(self._taken(by_entry[own], one, requests[own]) for own, one in found.items())
 
-    def place_of(self, custom_id: str) -> str:
+    @property
+    def together(self) -> int:
+        """Number of submits whose intents are written together, 0 without a ledger."""
+        return GROUP if self._spending.ledger else 0
+
+    def place_of(self, custom_id: str) -> tuple[str, str]:
         """
-        Return the ledger's place for the accepted task of an item, empty without a ledger.
+        Return the ledger's place for the accepted task of an item, and its fingerprint; both empty without a ledger.
 
         :param custom_id: the item.
         """
-        return self._entries[custom_id].accepted if custom_id in self._entries else ""
+        if custom_id not in self._entries:
+            return "", ""
+        return self._entries[custom_id].accepted, self._requests[custom_id]
 
     def settle(self, accepted: Mapping[str, str], refused: Iterable[str]) -> None:
         """

@@ -107,6 +107,7 @@ class BatchRun:
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(visit.memory, self._log)}") from error
             recovery.attach()
+            paying.mend()
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
             with naming_tasks(records, self._log):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
+from airflow_provider_vidu.batch.reading import read_some
 from airflow_provider_vidu.durable.batch_record import Mark
 from airflow_provider_vidu.durable.resends import Resends
 from airflow_provider_vidu.exceptions import (
@@ -23,7 +24,7 @@ from airflow_provider_vidu.protocol.batch import BUDGET, PENDING, REFUSED, REUSE
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.request import Body, Prepared, fingerprint
 from airflow_provider_vidu.protocol.response import Submission
-from airflow_provider_vidu.protocol.texts import brief, named
+from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.reporting import count_submission
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Submits:
         """Epoch seconds at which the budget that stopped the submits resets, ``None`` if none did."""
         self._family = ""
         self._held: list[Item] = []
+        self._begun: Sequence[Item] = ()
+        self._logged_at = 0.0
 
     def stop(self, reason: object) -> None:
         """
@@ -139,25 +142,24 @@ class Submits:
                 self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by), family=self._family)
 
     def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
-        logged_at = time.monotonic()
+        self._begun, self._logged_at = items, time.monotonic()
         left = list(items)
         while left and not self.stopped_by and not self.rate_limit:
-            if time.monotonic() - logged_at >= PROGRESS_SECONDS:
-                logged_at = time.monotonic()
-                self._log.info("Submitted %d of %d", len(items) - len(left), len(items))
-                self._set_outcomes([item for item in items if item.custom_id in self.results])
-                self.show()
-            chunk, left = left[:CONCURRENT_SUBMITS], left[CONCURRENT_SUBMITS:]
             try:
-                self._submit_chunk(chunk, estimates)
+                most = max(CONCURRENT_SUBMITS, self._paying.together)
+                block, asked, failed = read_some(self._loop, left, CONCURRENT_SUBMITS, most, self._log)
+                self.results |= failed
+                left = left[len(block) :]
+                self._submit_block(block, asked, estimates)
                 left, self._held = [*self._held, *left], []
             except Exception as error:
                 # The batch still waits for the tasks that were accepted before.
                 self._log.exception("The submits stopped with an error")
                 self.stop(named(error))
 
-    def _submit_chunk(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
-        asked = self._loop.run(lambda _: self._read(items))
+    def _submit_block(
+        self, items: Sequence[Item], asked: Mapping[str, Prepared], estimates: Mapping[str, Estimate]
+    ) -> None:
         # The task may have been killed while its files were read.
         if not asked or self.stopped_by:
             return
@@ -169,7 +171,6 @@ class Submits:
         self.results |= plan.reused
         if plan.refused:
             self.results |= dict.fromkeys(plan.left_out, plan.refused)
-            self.stop(plan.refused)
         awaited = {name for name, one in self.results.items() if isinstance(one, Reused) and not one.files}
         marks = {
             item.custom_id: Mark(
@@ -178,20 +179,45 @@ class Submits:
                 0.0 if item.custom_id in awaited else estimates[item.custom_id].price_cny,
                 estimates[item.custom_id].typical_seconds,
                 item.custom_id in awaited,
-                self._paying.place_of(item.custom_id),
+                *self._paying.place_of(item.custom_id),
             )
             for item in items
             if item.custom_id in plan.sent or item.custom_id in awaited
         }
-        if not marks:
-            return
+        bodies = {name: asked[name].body for name in plan.sent}
         try:
-            self._memory.intend(marks)
-        except ViduError:
-            self._paying.withdraw(plan.sent)
-            raise
+            self._submit_chunks(marks, bodies)
+        finally:
+            found = {name: self.results.get(name) for name in plan.sent}
+            paid = {name: one.task_id for name, one in found.items() if isinstance(one, Submission)}
+            unknown = [name for name, one in found.items() if isinstance(one, ViduSubmissionUncertainError)]
+            self._paying.settle(paid, [name for name in found if name not in paid and name not in unknown])
+        if plan.refused:
+            self.stop(plan.refused)
+
+    def _submit_chunks(self, marks: Mapping[str, Mark], bodies: Mapping[str, Body]) -> None:
+        names = list(marks)
+        for start in range(0, len(names), CONCURRENT_SUBMITS):
+            if self.stopped_by or self.rate_limit:
+                return
+            self._show_progress()
+            chunk = names[start : start + CONCURRENT_SUBMITS]
+            self._submit_chunk(
+                {name: marks[name] for name in chunk}, {name: bodies[name] for name in chunk if name in bodies}
+            )
+
+    def _show_progress(self) -> None:
+        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
+            self._logged_at = time.monotonic()
+            known = [item for item in self._begun if item.custom_id in self.results]
+            self._log.info("Submitted %d of %d", len(known), len(self._begun))
+            self._set_outcomes(known)
+            self.show()
+
+    def _submit_chunk(self, marks: dict[str, Mark], bodies: dict[str, Body]) -> None:
+        self._memory.intend(marks)
         try:
-            self._loop.run(lambda hook: self._post_all(hook, {name: asked[name].body for name in plan.sent}))
+            self._loop.run(lambda hook: self._post_all(hook, bodies))
         except BaseException as error:
             # Usually the task's timeout: Airflow raises it here, while the requests are in flight.
             self.stop(named(error))
@@ -218,7 +244,6 @@ class Submits:
             self.stop("could not write Airflow's task state store")
         if paid:
             self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in paid.items()))
-        self._paying.settle(paid, [name for name in marks if name not in accepted and name not in unknown])
         for name in paid:
             count_submission(marks[name].price)
         for name, result in found.items():
@@ -231,29 +256,6 @@ class Submits:
         is_one_of_many = self._in_waves and len(marks) == 1 and bool(self._records.running)
         if len(unknown) == len(marks) and not is_one_of_many:
             self.stop("it is unknown whether any of the last submits was accepted")
-
-    async def _read(self, items: Sequence[Item]) -> dict[str, Prepared]:
-        asked: dict[str, Prepared] = {}
-
-        async def read(item: Item) -> None:
-            try:
-                asked[item.custom_id] = await asyncio.to_thread(item.prepared, self._log.warning)
-            except ViduRequestError as error:
-                self.results[item.custom_id] = error
-                self._log.warning("%s: %s", item.custom_id, error)
-            except Exception as error:
-                # Each store's library raises its own exception types.
-                found = f"{type(error).__name__}: {brief(str(error))}"
-                self.results[item.custom_id] = ViduError(
-                    f"Could not read its files ({found}). Nothing was sent or paid for this item. Retry the task."
-                )
-                self._log.warning("%s: %s", item.custom_id, self.results[item.custom_id])
-
-        # The first alone, which opens a store: Airflow 3.1 mixes up its answers to threads that ask for a connection.
-        for item in items[:1]:
-            await read(item)
-        await asyncio.gather(*map(read, items[1:]))
-        return asked
 
     async def _post_all(self, hook: ViduAsyncHook, bodies: dict[str, Body]) -> None:
         posts = (self._post(hook, custom_id, body) for custom_id, body in bodies.items())

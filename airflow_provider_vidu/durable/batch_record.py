@@ -45,6 +45,7 @@ class Mark(NamedTuple):
     :param seconds: typical seconds of generation, ``None`` if unknown.
     :param reused: whether the task is that of an earlier submit of the same request, for which the price is 0.
     :param place: path of the accepted task in the ledger, empty without one.
+    :param request: fingerprint of the whole body without the connection, empty without a ledger.
     """
 
     sent: str
@@ -53,9 +54,10 @@ class Mark(NamedTuple):
     seconds: float | None
     reused: bool = False
     place: str = ""
+    request: str = ""
 
 
-_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False, "place": ""}
+_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False, "place": "", "request": ""}
 
 
 class BatchRecord(StateStore):

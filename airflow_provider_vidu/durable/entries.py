@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries of the ledger: their names, periods and sums. This module does no I/O and reads no clock."""
+"""Entries of the ledger: their names, days and sums. This module does no I/O and reads no clock."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,15 +16,17 @@ SCHEMA_VERSION = 1
 UNITS_PER_CNY = 100_000
 """Sums are whole numbers of these units, the precision of the prices, because sums of floats are not exact."""
 
-DIGITS = 16
-"""Hexadecimal digits of a request's fingerprint in names: 64 bits, and the content of an entry holds all of them."""
-GROUP = 8
-"""Most entries of one object, so that its name is no longer than the 255 bytes that a file system permits."""
+DIGITS = 6
+"""Hexadecimal digits of a request's fingerprint in names; the content of an entry holds all of them."""
+GROUP = 32
+"""Most entries of one object."""
+_LONGEST_STEM = 240
+"""File systems permit 255 bytes, and a temporary name may need some of them."""
 
 _MOMENT = r"(\d{8}T\d{9}Z)"
-_ONE = rf"(\d{{1,10}}|x)\.([0-9a-f]{{{DIGITS}}})"
-_STEM = re.compile(rf"{_MOMENT}-([0-9a-f]{{12}})((?:-{_ONE}){{1,{GROUP}}})", re.ASCII)
-_ITEM = re.compile(_ONE, re.ASCII)
+_RUN = rf"-(\d{{1,10}}|x)\.((?:[0-9a-f]{{{DIGITS}}}){{1,{GROUP}}})"
+_STEM = re.compile(rf"{_MOMENT}-([0-9a-f]{{12}})((?:{_RUN})+)", re.ASCII)
+_RUNS = re.compile(_RUN, re.ASCII)
 
 
 def units_of(price: float) -> int:
@@ -49,7 +52,7 @@ class EntryName(NamedTuple):
     """
     The name of an entry, which holds all that is summed or looked up.
 
-    Entries of one moment and mark lie in one object, whose name lists them, as long as they differ in their requests.
+    Entries of one moment and mark lie in one object, whose name lists them. They differ in ``request``.
 
     :param day: day of the intent in the ledger's time zone, as ``2026-11-27``.
     :param begun_at: time of the intent in whole milliseconds since the epoch.
@@ -65,6 +68,11 @@ class EntryName(NamedTuple):
     mark: str
 
     @property
+    def age(self) -> tuple[int, str]:
+        """The moment and the mark, which are the same for all entries of one object and for no other."""
+        return self.begun_at, self.mark
+
+    @property
     def accepted(self) -> str:
         """Path of the accepted task below the ledger's root, for look-ups of its request."""
         return f"requests/{self.request}/{stem_of([self])}.json"
@@ -78,8 +86,22 @@ def stem_of(names: Sequence[EntryName]) -> str:
     """
     begun_at, mark = names[0].begun_at, names[0].mark
     moment = datetime.fromtimestamp(begun_at // 1000, UTC)
-    ones = (f"{'x' if name.units is None else name.units}.{name.request}" for name in names)
-    return f"{moment:%Y%m%dT%H%M%S}{begun_at % 1000:03}Z-{mark}-{'-'.join(ones)}"
+    runs = (
+        f"-{'x' if units is None else units}.{''.join(name.request for name in run)}"
+        for units, run in groupby(names, key=lambda name: name.units)
+    )
+    return f"{moment:%Y%m%dT%H%M%S}{begun_at % 1000:03}Z-{mark}{''.join(runs)}"
+
+
+def has_room(group: Collection[EntryName], name: EntryName) -> bool:
+    """
+    Check whether an entry may lie in the object of others.
+
+    :param group: the others.
+    :param name: the entry.
+    """
+    is_new = all(one.request != name.request for one in group)
+    return is_new and len(group) < GROUP and len(stem_of([*group, name])) <= _LONGEST_STEM
 
 
 def spent_at(names: Sequence[EntryName]) -> str:
@@ -108,9 +130,22 @@ def names_in(day: str, stem: str) -> tuple[EntryName, ...]:
         return ()
     begun_at = round(seconds) * 1000 + int(match[1][15:18])
     return tuple(
-        EntryName(day, begun_at, None if units == "x" else int(units), request, match[2])
-        for units, request in _ITEM.findall(match[3])
+        EntryName(day, begun_at, None if units == "x" else int(units), digits[at : at + DIGITS], match[2])
+        for units, digits in _RUNS.findall(match[3])
+        for at in range(0, len(digits), DIGITS)
     )
+
+
+def groups_in(day: str, stems: Iterable[str]) -> list[tuple[EntryName, ...]]:
+    """
+    Find the names of a day's submits, the oldest first.
+
+    :param day: the day.
+    :param stems: the names of all of its objects.
+    :return: the names of the entries of each object.
+    """
+    found = filter(None, (names_in(day, stem) for stem in stems))
+    return sorted(found, key=lambda group: group[0].age)
 
 
 def ended(vidu_task_id: str) -> str:
@@ -222,34 +257,6 @@ class Ending(NamedTuple):
         return cls(content["outcome"], uris, seconds, reason, tuple(one for one in sizes if type(one) is int), ready)
 
 
-class Budget(NamedTuple):
-    """
-    A budget of one period.
-
-    :param period: ``daily`` or ``monthly``.
-    :param units: the budget in units.
-    """
-
-    period: str
-    units: int
-
-    def begins_again(self, day: str, zone: ZoneInfo) -> datetime:
-        """
-        Return the end of the period.
-
-        :param day: a day of the period.
-        :param zone: time zone of the budget.
-        :return: the local midnight with which the next period begins.
-        """
-        date = datetime.fromisoformat(day).date()
-        if self.period == "monthly":
-            date = date.replace(day=28) + timedelta(days=4)
-            date = date.replace(day=1)
-        else:
-            date += timedelta(days=1)
-        return datetime.combine(date, time.min, zone)
-
-
 def day_of(seconds: float, zone: ZoneInfo) -> str:
     """
     Return the local day of a moment.
@@ -280,19 +287,3 @@ def total(names: Iterable[EntryName]) -> int:
     :return: units.
     """
     return sum(name.units or 0 for name in names)
-
-
-def fitting(planned: Sequence[int], spent: int, budget: int) -> int:
-    """
-    Count how many submits fit into a budget, in their order.
-
-    :param planned: units of each submit.
-    :param spent: units of all other entries in the period.
-    :param budget: units of the budget.
-    :return: the number of submits before the first that does not fit.
-    """
-    for count, units in enumerate(planned):
-        spent += units
-        if spent > budget:
-            return count
-    return len(planned)

@@ -19,13 +19,14 @@ from zoneinfo import ZoneInfo
 from airflow_provider_vidu.durable.each import each
 from airflow_provider_vidu.durable.entries import (
     DIGITS,
-    GROUP,
     SCHEMA_VERSION,
     Ending,
     Entry,
     EntryName,
     day_of,
     ended,
+    groups_in,
+    has_room,
     names_in,
     spent_at,
     units_of,
@@ -100,7 +101,7 @@ class Ledger(Objects):
         groups: list[dict[EntryName, Entry]] = []
         written: dict[EntryName, EntryName] = {}
         for given, entry in entries.items():
-            group = next((one for one in groups if _has_room(one, given.request)), None)
+            group = next((one for one in groups if has_room(one, given)), None)
             if group is None:
                 groups.append(group := {})
             first = next(iter(group), given)
@@ -172,6 +173,18 @@ class Ledger(Objects):
         else:
             self._put_group(names, group)
 
+    def take_over(self, group: Sequence[EntryName]) -> dict[EntryName, Entry]:
+        """
+        Continue with the object of a worker that was killed: :meth:`accept` and :meth:`withdraw` then know it.
+
+        :param group: the names of all of its entries.
+        :return: the entries.
+        :raises ViduStateError: if the ledger cannot be read.
+        """
+        found = dict(zip(group, self.entries(group), strict=True))
+        self._mine |= dict.fromkeys(group, found)
+        return dict(found)
+
     def end(self, vidu_task_id: str, ending: Ending) -> None:
         """
         Write the end of a task, in place of an earlier one.
@@ -201,7 +214,7 @@ class Ledger(Objects):
         """
         days = [period] if len(period) > len("2026-11") else self.days(period)
         found = each(lambda day: groups_in(day, self.stems_of(day)), days)
-        return sorted((group for of_day in found for group in of_day), key=lambda group: _age(group[0]))
+        return sorted((group for of_day in found for group in of_day), key=lambda group: group[0].age)
 
     def stems_of(self, day: str) -> list[str]:
         """
@@ -255,7 +268,7 @@ class Ledger(Objects):
         found = [name for stem in self.stems(f"requests/{request[:DIGITS]}") for name in names_in("", stem)]
         days = [day_of(name.begun_at / 1000, self.zone) for name in found]
         named = [name._replace(day=day) for name, day in zip(found, days, strict=True)]
-        return sorted(named, key=_age, reverse=True)
+        return sorted(named, key=lambda name: name.age, reverse=True)
 
     def ending(self, vidu_task_id: str) -> Ending | None:
         """
@@ -276,23 +289,3 @@ class Ledger(Objects):
         """
         ids = [entry.vidu_task_id for entry in self.entries(group)]
         self.remove(*(ended(id_) for id_ in ids if id_), *(name.accepted for name in group), spent_at(group))
-
-
-def groups_in(day: str, stems: Iterable[str]) -> list[tuple[EntryName, ...]]:
-    """
-    Find the names of a day's submits, the oldest first.
-
-    :param day: the day.
-    :param stems: the names of all of its objects.
-    :return: the names of the entries of each object.
-    """
-    found = filter(None, (names_in(day, stem) for stem in stems))
-    return sorted(found, key=lambda group: _age(group[0]))
-
-
-def _has_room(group: Mapping[EntryName, Entry], request: str) -> bool:
-    return len(group) < GROUP and all(name.request != request for name in group)
-
-
-def _age(name: EntryName) -> tuple[int, str]:
-    return name.begun_at, name.mark

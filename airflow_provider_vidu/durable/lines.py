@@ -24,6 +24,10 @@ RESCUE_DAYS = 3
 """Days whose paid videos may still be stored: a link lives for 24 hours, and a generation may take hours."""
 
 
+SAME_DIGITS = 16
+"""Digits of a request's fingerprint that tell requests apart."""
+
+
 class Line(NamedTuple):
     """
     One paid submit.
@@ -43,6 +47,11 @@ class Line(NamedTuple):
         if self.ending:
             return self.ending.outcome
         return RUNNING if self.entry.vidu_task_id else UNCERTAIN
+
+    @property
+    def same(self) -> str:
+        """What is equal for the takes of one request, empty if it is unknown."""
+        return self.entry.fingerprint[:SAME_DIGITS]
 
     @property
     def model(self) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.each import each
@@ -110,7 +110,8 @@ class Reuse:
         places = [*((name, (name,)) for name in accepted), *(one for one in recent if one[0] not in accepted)]
         for place in sorted(places, key=lambda one: one[0].begun_at, reverse=True)[:_CANDIDATES]:
             entry = self._entry(place)
-            if entry.vidu_task_id:
+            # Names hold a few digits of the fingerprint only.
+            if entry.vidu_task_id and entry.fingerprint == request:
                 self._seen.add(place[0])
                 if found := self._usable(entry.vidu_task_id, place[0].begun_at / 1000):
                     return found
@@ -144,43 +145,43 @@ class Reuse:
             return bool(status.urls) and (expires_at is None or expires_at > now)
         return status.state is not TaskState.FAILURE
 
-    def of_rivals(self, mine: Collection[EntryName]) -> dict[EntryName, Reusable]:
+    def of_rivals(self, mine: Mapping[EntryName, str]) -> dict[EntryName, Reusable]:
         """
         Wait for the tasks of other submits of the same requests that began shortly before these.
 
-        :param mine: the intents of these submits, which are written already and differ in their requests.
+        :param mine: fingerprints of the requests by the intents of these submits, which are written already.
         :return: the other submit's task by our intent; an intent has none without a rival, or if its rival got no task.
         :raises ViduStateError: if the ledger cannot be read. Nothing was sent; a retry can help.
         """
         found: dict[EntryName, Reusable] = {}
-        day, until = next(iter(mine)).day, time.time() + RIVAL_SECONDS
-        waiting = self._rivals(mine, self._ledger.groups(day))
-        while waiting:
-            for own, rivals in waiting.items():
-                if vidu_task_id := next(filter(None, (self._entry(one).vidu_task_id for one in rivals)), ""):
-                    found[own] = Reusable(vidu_task_id)
-            waiting = {own: rivals for own, rivals in waiting.items() if own not in found}
-            if waiting and time.time() >= until:
+        day, until, waiting = next(iter(mine)).day, time.time() + RIVAL_SECONDS, dict(mine)
+        while True:
+            tasks = self._tasks_of_rivals(waiting, self._ledger.groups(day))
+            found |= {own: Reusable(vidu_task_id) for own, vidu_task_id in tasks.items() if vidu_task_id}
+            waiting = {own: mine[own] for own in tasks if own not in found}
+            if not waiting:
+                return found
+            if time.time() >= until:
                 self._log.warning(
                     "The outcome of %d other submits of the same requests is unknown. Submitting this task's requests "
                     "too.",
                     len(waiting),
                 )
-                break
-            if waiting:
-                time.sleep(RIVAL_STEP)
-                waiting = self._rivals(waiting, self._ledger.groups(day))
-        return found
+                return found
+            time.sleep(RIVAL_STEP)
 
-    def _rivals(self, mine: Collection[EntryName], groups: Sequence[Group]) -> dict[EntryName, list[Place]]:
-        """Find the intents of others that began shortly before one's own."""
-        by_request = {own.request: own for own in mine}
-        rivals: dict[EntryName, list[Place]] = {}
+    def _tasks_of_rivals(self, mine: Mapping[EntryName, str], groups: Sequence[Group]) -> dict[EntryName, str]:
+        """Find the tasks, or empty texts, of others' intents that began shortly before one's own."""
+        tasks: dict[EntryName, str] = {}
+        by_request: dict[str, list[EntryName]] = {}
+        for own in mine:
+            by_request.setdefault(own.request, []).append(own)
         for name, group in ((name, one) for one in groups for name in one):
-            own = by_request.get(name.request)
-            if own is None or name in self._seen:
-                continue
-            is_recent = own.begun_at - RIVAL_SECONDS * 1000 <= name.begun_at
-            if is_recent and (name.begun_at, name.mark) < (own.begun_at, own.mark):
-                rivals.setdefault(own, []).append((name, group))
-        return rivals
+            for own in by_request.get(name.request, ()) if name not in self._seen else ():
+                is_recent = own.begun_at - RIVAL_SECONDS * 1000 <= name.begun_at
+                if not is_recent or name.age >= own.age:
+                    continue
+                entry = self._entry((name, group))
+                if entry.fingerprint == mine[own]:
+                    tasks[own] = tasks.get(own) or entry.vidu_task_id
+        return tasks

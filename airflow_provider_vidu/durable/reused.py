@@ -44,7 +44,7 @@ def note_reuse(ledger: Ledger | None, entry: Entry, request: str, found: Reusabl
     # A retry takes the place of the earlier try.
     mark = hashlib.sha256(repr(place).encode("utf-8", "replace")).hexdigest()[:12]
     name = ledger.name(time.time(), 0.0, request)._replace(mark=mark)
-    content = entry._replace(vidu_task_id=found.vidu_task_id).content()
+    content = entry._replace(vidu_task_id=found.vidu_task_id, fingerprint=request).content()
     try:
         ledger.put(_path(name), {**content, "ending": Ending(REUSED, found.files, found.video_seconds).content()})
     except ViduStateError as error:

@@ -6,22 +6,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_provider_vidu.durable.budget import Budget, budgets, fitting
 from airflow_provider_vidu.durable.entries import (
     FAILED,
-    Budget,
     Ending,
     Entry,
     EntryName,
     cny_of,
     day_of,
-    fitting,
+    names_in,
     total,
-    units_of,
 )
 from airflow_provider_vidu.durable.ledger import Ledger
-from airflow_provider_vidu.durable.objects import SECTION
 from airflow_provider_vidu.exceptions import ViduBudgetError, ViduError, ViduRequestError, ViduStateError
 
 if TYPE_CHECKING:
@@ -214,6 +213,32 @@ class Spending:
                 "Could not record the accepted Vidu tasks %s in the ledger: %s", list(accepted.values()), error
             )
 
+    def mend(self, places: Mapping[str, str], ids: Mapping[str, str]) -> None:
+        """
+        Correct the last object of a worker that was killed. A failure is logged, not raised.
+
+        It may hold submits that were never sent, which must not count as spent, and lack tasks that were accepted.
+
+        :param places: paths of the accepted tasks in the ledger, by the custom ids of the submits that were sent.
+        :param ids: Vidu's ids by the same custom ids, empty where the outcome is unknown.
+        """
+        named = {name: found[0] for name, place in places.items() if (found := names_in("", PurePosixPath(place).stem))}
+        if self.ledger is None or not named:
+            return
+        last = max(name.age for name in named.values())
+        sent = {custom_id: ids[custom_id] for custom_id, name in named.items() if name.age == last}
+        try:
+            groups = self.ledger.groups(day_of(last[0] / 1000, self.ledger.zone))
+            group = next((one for one in groups if one[0].age == last), ())
+            entries = self.ledger.take_over(group) if group else {}
+        except ViduStateError as error:
+            self._log.warning("Submits that a killed worker did not send count as spent: %s", error)
+            return
+        is_new = {name: entry for name, entry in entries.items() if not entry.vidu_task_id}
+        self.accept({name: sent[entry.custom_id] for name, entry in is_new.items() if sent.get(entry.custom_id)})
+        # An entry of an unreadable object has no custom id.
+        self.withdraw(*(name for name, entry in is_new.items() if entry.custom_id and entry.custom_id not in sent))
+
 
 def note_accepted(place: str, entry: Entry, log: Logger) -> None:
     """
@@ -256,30 +281,3 @@ def note_failure(vidu_task_id: str, reason: str, log: Logger) -> None:
     :param log: the operator's logger.
     """
     note_end(vidu_task_id, Ending(FAILED, reason=reason), log)
-
-
-def budgets() -> list[Budget]:
-    """
-    Read the budgets of Airflow's configuration.
-
-    :return: those that are set.
-    :raises ViduRequestError: if one is not an amount. Nothing was sent.
-    """
-    from airflow.providers.common.compat.sdk import conf
-
-    found = []
-    for period in ("daily", "monthly"):
-        text = conf.get(SECTION, f"{period}_budget", fallback="").strip()
-        if not text:
-            continue
-        try:
-            amount = float(text)
-        except ValueError:
-            amount = -1.0
-        if not 0 <= amount < 1e9:
-            raise ViduRequestError(
-                f"[vidu] {period}_budget must be an amount in CNY of 0 or more, got {text!r}. Nothing was sent or "
-                "paid. Correct Airflow's configuration."
-            )
-        found.append(Budget(period, units_of(amount)))
-    return found

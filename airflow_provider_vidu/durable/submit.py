@@ -220,7 +220,7 @@ class Submit:
         mark = asked.fingerprint(options.vidu_conn_id)
         attempt = Attempt(mark, self._ti.max_tries, time.time(), xcoms)
         entry = self._intend(asked, cost.price_cny)
-        if entry and options.reuse and (found := self._of_rival(entry)):
+        if entry and options.reuse and (found := self._of_rival(entry, asked.fingerprint(""))):
             return self._reused(asked, found)
         submission = self._post(asked, attempt, earlier, entry)
         vidu_task_id, known = submission.task_id, {"request_id": submission.request_id}
@@ -240,11 +240,11 @@ class Submit:
             self._log.exception("Could not record the request id of Vidu task %s", vidu_task_id)
         return Submitted(self._record, attempt)
 
-    def _of_rival(self, entry: EntryName) -> Reusable | None:
+    def _of_rival(self, entry: EntryName, request: str) -> Reusable | None:
         """Find the task of an equal submit that came first, and withdraw the intent where there is one."""
         found = None
         try:
-            found = self._reuse.of_rivals([entry]).get(entry)
+            found = self._reuse.of_rivals({entry: request}).get(entry)
         except BaseException:
             self._withdraw(entry)
             raise

@@ -59,7 +59,7 @@ def _described(line: Line) -> dict[str, Any]:
     parameters = entry.request["parameters"]
     return {
         "at": line.name.begun_at / 1000,
-        "same": line.name.request,
+        "same": line.same,
         "dag": entry.dag_id,
         "run": entry.run_id,
         "task": entry.task_id,

@@ -7,12 +7,12 @@ from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Query
 
-from airflow_provider_vidu.durable.entries import DIGITS, units_of
-from airflow_provider_vidu.durable.lines import Line
+from airflow_provider_vidu.durable.entries import units_of
+from airflow_provider_vidu.durable.lines import SAME_DIGITS, Line
 
 _Text = Annotated[str, Query(max_length=500)]
 _Day = Annotated[str, Query(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
-_Digits = Annotated[str, Query(pattern=f"^([0-9a-f]{{{DIGITS}}})?$")]
+_Digits = Annotated[str, Query(pattern=f"^([0-9a-f]{{{SAME_DIGITS}}})?$")]
 _Cny = Annotated[float | None, Query(ge=0, le=1e9)]
 
 
@@ -51,7 +51,7 @@ class Filters(NamedTuple):
             and (not self.until or name.day <= self.until)
             and (self.least is None or (name.units is not None and name.units >= self.least))
             and (self.most is None or (name.units is not None and name.units <= self.most))
-            and self.request in ("", name.request)
+            and self.request in ("", line.same)
             and all(line.value(column) == value for column, value in self.exact.items())
             and (not self.text or self.text in f"{line.prompt}\n{line.entry.custom_id}".casefold())
         )

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_vidu.durable.each import each
-from airflow_provider_vidu.durable.entries import Entry, EntryName, names_in, stem_of
-from airflow_provider_vidu.durable.ledger import Ledger, groups_in
+from airflow_provider_vidu.durable.entries import Entry, EntryName, groups_in, names_in, stem_of
+from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.lines import Line, days_of, lines_of
 from airflow_provider_vidu.durable.reused import PREFIX, REUSED, reused_in, reused_line
 from airflow_provider_vidu.plugin.shelf import MOST_LINES, Kept

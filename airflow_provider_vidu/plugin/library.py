@@ -23,10 +23,10 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import StreamingResponse
 
 from airflow_provider_vidu.arguments import FORGOTTEN_SECONDS
-from airflow_provider_vidu.durable.entries import Budget, cny_of, day_of
+from airflow_provider_vidu.durable.budget import Budget, budgets
+from airflow_provider_vidu.durable.entries import cny_of, day_of
 from airflow_provider_vidu.durable.ledger import DEFAULT_ZONE, Ledger
 from airflow_provider_vidu.durable.lines import FAMILIES, REPORT, RUNNING, Line, Sums, grouped, sums
-from airflow_provider_vidu.durable.spending import budgets
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.plugin import media
 from airflow_provider_vidu.plugin.airflow_lines import AirflowLines
@@ -139,11 +139,11 @@ def entries(
     found = [kept for kept in library.lines if filters.permit(kept.line)]
     page = found[offset : offset + LINES_A_PAGE]
     following = offset + LINES_A_PAGE
-    takes = Counter(kept.line.name.request for kept in library.lines)
+    takes = Counter(kept.line.same for kept in library.lines)
     return {
         **library.about(),
         "entries": [
-            {**one, "takes": takes[kept.line.name.request] if kept.line.name.request else 1}
+            {**one, "takes": takes[kept.line.same] if kept.line.same else 1}
             for one, kept in zip(described(session, library.reader, page), page, strict=True)
         ],
         "next": following if following < len(found) else None,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_vidu.durable.entries import Ending, Entry
-from airflow_provider_vidu.durable.lines import Line
+from airflow_provider_vidu.durable.lines import SAME_DIGITS, Line
 
 LONGEST_PROMPT, LONGEST_TEXT = 2000, 500
 """Characters of the prompt and the reason for a failure, and of every other text."""
@@ -38,6 +38,7 @@ def shown(line: Line) -> Line:
         text(entry.vidu_conn_id),
         _request(line),
         text(entry.vidu_task_id),
+        text(entry.fingerprint, SAME_DIGITS),
     )
     if ending:
         files = tuple(text(file) for file in ending.files[:MOST_FILES])

@@ -41,7 +41,7 @@ def intent_of_another(ledger, seconds_ago=1.0):
     """The intent of another worker that asks for the same at the same moment."""
     body = build(**_body())
     name = ledger.name(time.time() - seconds_ago, 0.31, fingerprint(body, ""))
-    entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
+    entry = Entry("other", "run", "task", -1, "", "vidu_default", {}, fingerprint=fingerprint(body, ""))
     ledger.intend({name: entry})
     return name, body
 
@@ -50,7 +50,9 @@ def test_what_a_killed_batch_left_without_an_outcome_is_paid(emulator, ledger):
     begun_at = time.time() - 60
     requests = [fingerprint(build(**_body()), ""), "0" * 64]
     entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
-    ledger.intend({ledger.name(begun_at, 0.31, request): entry for request in requests})
+    ledger.intend(
+        {ledger.name(begun_at, 0.31, request): entry._replace(fingerprint=request) for request in requests}
+    )
     assert len(ledger.groups(day_of(begun_at, ledger.zone))) == 1
     submitted(reuse=True)
     assert len(posts(emulator)) == 1

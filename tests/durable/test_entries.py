@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from airflow_provider_vidu.durable.budget import Budget, fitting
 from airflow_provider_vidu.durable.entries import (
+    DIGITS,
     GROUP,
-    Budget,
     Ending,
     Entry,
     EntryName,
@@ -18,7 +19,7 @@ from airflow_provider_vidu.durable.entries import (
     day_of,
     days_before,
     ended,
-    fitting,
+    has_room,
     names_in,
     spent_at,
     stem_of,
@@ -26,7 +27,7 @@ from airflow_provider_vidu.durable.entries import (
     units_of,
 )
 
-REQUEST, OTHER = "ab" * 8, "cd" * 8
+REQUEST, OTHER = "ab" * 3, "cd" * 3
 NAME = EntryName("2026-11-27", 1_795_803_330_045, 46_875, REQUEST, "0123456789ab")
 STEM = f"20261127T181530045Z-0123456789ab-46875.{REQUEST}"
 
@@ -38,11 +39,14 @@ def test_a_name_reads_as_what_was_written(name):
     group = (name, name._replace(request=OTHER, units=9_999_999_999))
     assert names_in(name.day, stem_of([name])) == (name,)
     assert names_in(name.day, stem_of(group)) == group
+    equal = (*group, name._replace(request="ef" * 3, units=9_999_999_999), name._replace(request="01" * 3))
+    assert names_in(name.day, stem_of(equal)) == equal
 
 
 def test_a_name_says_when_how_much_and_what():
     assert stem_of([NAME]) == STEM
     assert stem_of([NAME, NAME._replace(request=OTHER, units=None)]) == f"{STEM}-x.{OTHER}"
+    assert stem_of([NAME, NAME._replace(request=OTHER)]) == STEM + OTHER
     assert spent_at([NAME]) == f"spent/2026-11/2026-11-27/{STEM}.json"
     assert NAME.accepted == f"requests/{REQUEST}/{STEM}.json"
     assert ended("../a b") == "ended/___a_b.json"
@@ -61,10 +65,19 @@ def test_days_are_counted_in_the_calendar(day, count, earlier):
     assert days_before(day, count) == earlier
 
 
-def test_a_name_is_never_longer_than_a_file_system_permits():
-    dearest = NAME._replace(units=units_of(9_999.0))
-    group = [dearest._replace(request=f"{number:016x}") for number in range(GROUP)]
+@pytest.mark.parametrize("prices", [1, 2, GROUP])
+def test_a_name_is_never_longer_than_a_file_system_permits(prices):
+    group: list[EntryName] = []
+    for number in range(GROUP + 1):
+        name = NAME._replace(units=units_of(9_999.0 - number % prices), request=f"{number:0{DIGITS}x}")
+        if has_room(group, name):
+            group.append(name)
     assert len(f"{stem_of(group)}.json".encode()) <= 255
+    assert len(group) == {1: GROUP, 2: 12, GROUP: 12}[prices]
+
+
+def test_equal_requests_do_not_share_a_name():
+    assert not has_room([NAME], NAME._replace(units=1))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +90,8 @@ def test_a_name_is_never_longer_than_a_file_system_permits():
         STEM.replace("20261127T", "20261327T"),
         STEM.replace("-46875.", "-¼."),
         f"{STEM}.json",
-        STEM + f"-1.{OTHER}" * GROUP,
+        STEM + OTHER * GROUP,
+        STEM[:-1] + "g",
     ],
 )
 def test_what_is_no_name_is_passed_over(stem):
