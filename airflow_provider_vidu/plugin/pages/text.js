@@ -157,6 +157,7 @@ const TEXTS = {
   ledgerAway: ["Airflow cannot read the ledger now. The page shows what it read before; the log of the api-server has the reason.", "Airflow 当前无法读取账本，此页显示之前读取的内容。原因见 api-server 日志。"],
   readsOn: ["Airflow is still reading older entries; numbers may grow.", "Airflow 正在读取较早的记录，数字可能继续增加。"],
   noLedger: ["No ledger is configured for the api-server. The page shows the last 30 days of Airflow's database, and each batch that has ended as one entry.", "api-server 未配置账本。此页显示 Airflow 数据库中最近 30 天的内容，每个已结束的批量任务算作一条记录。"],
+  xcomsElsewhere: ["Videos whose XComs Airflow keeps in an object store are missing here. With [vidu] ledger the page shows them.", "XCom 存放在对象存储中的视频不会显示在此页；配置 [vidu] ledger 后即可显示。"],
   onlyNewest: ["The ledger has more entries than the page shows. It shows the newest ones.", "账本中的记录多于此页所能显示的数量，仅显示最新的记录。"],
   libraryMediaOff: ["Stored videos do not play here because [vidu] media_roots is empty.", "未配置 [vidu] media_roots，无法在此播放已存储的视频。"],
   noLibrary: ["You do not have permission to see this page.", "您没有权限查看此页。"],
