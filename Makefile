@@ -77,8 +77,8 @@ docs: $(READY) ## Build the documentation's site in site/; fails if a link or a 
 links: $(READY) ## Check the links of the documentation to other sites
 	$(SPHINX) -b linkcheck -d docs/_build/doctrees/en docs docs/_build/links
 
-translations: $(READY) ## Add new and changed texts to the Chinese catalogues; PAGES="jobs ui" begins more pages
-	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations $(PAGES)
+translations: $(READY) ## Add new and changed texts to the Chinese catalogues of the documentation
+	AIRFLOW_HOME=$(CURDIR)/docs/_build/airflow $(RUN) -m dev.translations
 
 bench: $(READY) ## Measure the cost of waiting; rewrites the tables of docs/performance.md (half an hour)
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) -c constraints.txt -e '.[emulator,dev,bench]'

@@ -116,14 +116,17 @@ def show_news(context: Context, watch: Watch) -> None:
 
 def show_failure(context: Context, error: Exception, vidu_task_id: str = "") -> None:
     """
-    Push the XCom ``vidu_failure``: ``reason`` and ``task_id`` of a failure.
+    Push the XCom ``vidu_failure`` of a failure: its ``reason``, the class of its ``error`` and its ``task_id``.
 
     :param context: Airflow's context of the task instance.
     :param error: the error that the task fails with.
     :param vidu_task_id: Vidu's id of the task, empty if it is unknown or another XCom holds it.
     """
+    # Airflow's own exception types stand in for errors of this provider.
+    cause = error if isinstance(error, ViduError) else error.__cause__
+    kind = type(cause).__name__ if isinstance(cause, ViduError) else ""
     try:
-        show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error)})
+        show(context, "vidu_failure", {"task_id": vidu_task_id, "reason": str(error), "error": kind})
     except AirflowTaskTimeout:
         # Airflow would retry the task for this error instead of the failure, and a retry may pay again.
         log.exception("Could not push the reason for the failure")

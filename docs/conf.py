@@ -8,6 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the extension below
 
+from myst_parser.slugs import github_slugify
+
 import airflow_provider_vidu
 
 project = "airflow-provider-vidu"
@@ -44,7 +46,8 @@ html_sidebars = {
 }
 
 # Links lead to the same place on GitHub and here. GitHub's own pages are beside the files of the repository.
-_GITHUB = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Source"]
+_ROOT = Path(__file__).parents[1]
+_GITHUB = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Source"]
 
 
 def _on_the_site(text):
@@ -53,14 +56,28 @@ def _on_the_site(text):
     return text.replace("](../../../", f"]({_GITHUB}/")
 
 
-def _read(_app, _page, text):
+# README.zh-CN.md is the translation of the README, and the texts of the reference are English.
+_NOT_IN_CATALOGUES = re.compile(
+    r"^```\{(?:include\} \.\./README\.md|public-names\})\n.*?^```$", re.DOTALL | re.MULTILINE
+)
+
+
+def _read(app, _page, text):
     text[0] = _on_the_site(text[0])
+    if app.builder.name == "gettext":
+        text[0] = _NOT_IN_CATALOGUES.sub("", text[0])
+    elif app.config.language == "zh_CN":
+        text[0] = text[0].replace("{include} ../README.md", "{include} ../README.zh-CN.md")
 
 
-def _include(_app, _path, _page, text):
+def _include(_app, path, page, text):
     """Read a page of the root as if it were beside the others."""
     beside = re.sub(r"\]\((?!https?:|#)(docs/)?", lambda found: "](" if found[1] else "](../", text[0])
     text[0] = _on_the_site(beside)
+    if page == "readme" and path.name == "README.zh-CN.md":
+        # Other pages link to the headings of README.md.
+        headings = iter(re.findall(r"^## (.+)$", (_ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+        text[0] = re.sub("^## ", lambda _: f"({github_slugify(next(headings))})=\n## ", text[0], flags=re.MULTILINE)
 
 
 def setup(app):

@@ -143,7 +143,7 @@ def test_lines_of_a_manifest_are_read_as_far_as_they_are_known(tmp_path):
     path.write_text((SAMPLES / "manifest.jsonl").read_text("utf-8"), "utf-8")
     records = manifests.read(str(path))
     assert [json.loads(json.dumps(record._asdict())) for record in records] == [
-        {**json.loads(line), "family": family, "reused_from": ""}
+        {**json.loads(line), "family": family, "reused_from": "", "error": ""}
         for line, family in zip(path.read_text("utf-8").splitlines(), ("", "", "moderation"), strict=True)
     ]
     manifests.write(str(path), records)

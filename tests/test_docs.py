@@ -23,7 +23,6 @@ def write(path, *messages):
 @pytest.fixture
 def catalogues(tmp_path):
     write(tmp_path / "pot" / "a.pot", ("A kite rises.", ""), ("It is red.", ""))
-    write(tmp_path / "pot" / "b.pot", ("Nobody has translated this.", ""))
     write(tmp_path / "po" / "a.po", ("A kite rises.", "风筝升起。"), ("It is red.", "它是红色的。"))
     return tmp_path / "pot", tmp_path / "po"
 
@@ -44,11 +43,22 @@ def test_the_page_of_errors_has_every_class_and_every_advice():
 
 
 def test_a_translated_page_is_complete(catalogues):
-    assert state(catalogues)["a"] == ((), (), True)
+    assert state(catalogues) == {"a": ((), (), True)}
 
 
-def test_a_page_without_a_catalogue_may_be_in_english(catalogues):
-    assert state(catalogues)["b"] == (("Nobody has translated this.",), (), True)
+def test_a_number_with_or_without_a_unit_needs_no_translation(catalogues):
+    write(catalogues[0] / "a.pot", ("It is red.", ""), ("1.25", ""), ("0.34 s (0.12)", ""), ("4, 1.5 MiB", ""))
+    assert state(catalogues) == {"a": ((), (), True)}
+    translations.update(*catalogues)
+    assert "1.25" not in (catalogues[1] / "a.po").read_text("utf-8")
+
+
+def test_a_new_page_is_missing_and_gets_a_catalogue(catalogues):
+    write(catalogues[0] / "b.pot", ("Nobody has translated this.", ""))
+    assert state(catalogues)["b"] == (("Nobody has translated this.",), (), False)
+    translations.update(*catalogues)
+    assert (catalogues[1] / "b.po").exists()
+    assert state(catalogues)["b"] == (("Nobody has translated this.",), (), False)
 
 
 def test_a_new_text_of_a_translated_page_is_missing(catalogues):
@@ -72,12 +82,6 @@ def test_an_update_without_a_change_changes_no_file(catalogues):
     before = (catalogues[1] / "a.po").read_text("utf-8")
     translations.update(*catalogues)
     assert (catalogues[1] / "a.po").read_text("utf-8") == before
-    assert not (catalogues[1] / "b.po").exists()
-
-
-def test_a_named_page_gets_a_catalogue(catalogues):
-    translations.update(*catalogues, ["b"])
-    assert state(catalogues)["b"] == (("Nobody has translated this.",), (), False)
 
 
 def test_the_reference_documents_every_class_of_the_list_with_its_public_methods():

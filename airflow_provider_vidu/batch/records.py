@@ -134,7 +134,7 @@ class Records:
         :param more: other fields of the record.
         """
         mark = self.memory.marks.get(custom_id)
-        more = {"family": "", "reused_from": vidu_task_id if mark and mark.reused else "", **more}
+        more = {"family": "", "error": "", "reused_from": vidu_task_id if mark and mark.reused else "", **more}
         self.by_id[custom_id] = self.by_id[custom_id]._replace(
             outcome=outcome,
             reason=reason,

@@ -29,7 +29,7 @@ from airflow_provider_vidu.durable.state_store import no_blind_retry
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduEventError, ViduRequestError
 from airflow_provider_vidu.protocol import batch
-from airflow_provider_vidu.protocol.capabilities import notes
+from airflow_provider_vidu.protocol.notes import notes
 from airflow_provider_vidu.protocol.polling import PROGRESS_KEY, TIMEOUT
 from airflow_provider_vidu.reporting import show
 from airflow_provider_vidu.storage import manifest as manifests

@@ -74,7 +74,7 @@ class Submits:
         """The answer 429 that ended a wave, empty if none did."""
         self.budget_resets_at: float | None = None
         """Epoch seconds at which the budget that stopped the submits resets, ``None`` if none did."""
-        self._family = ""
+        self._family = self._error = ""
         self._held: list[Item] = []
         self._begun: Sequence[Item] = ()
         self._logged_at = 0.0
@@ -87,6 +87,7 @@ class Submits:
         """
         if not self.stopped_by:
             self.stopped_by = str(reason)
+            self._error = type(reason).__name__ if isinstance(reason, ViduError) else ""
             if isinstance(reason, ViduBudgetError):
                 self._family, self.budget_resets_at = BUDGET, reason.resets_at
 
@@ -135,11 +136,13 @@ class Submits:
             case ViduSubmissionUncertainError() as error:
                 self._records.note(custom_id, UNCERTAIN, str(error))
             case (ViduRequestError() | ViduRefusedError()) as error:
-                self._records.note(custom_id, REFUSED, str(error))
+                self._records.note(custom_id, REFUSED, str(error), error=type(error).__name__)
             case ViduRateLimitError() | None if self.rate_limit and not self.stopped_by:
                 self._records.note(custom_id, PENDING, self.rate_limit)
             case error:
-                self._records.note(custom_id, UNSUBMITTED, str(error or self.stopped_by), family=self._family)
+                kind = type(error).__name__ if error else self._error
+                text = str(error or self.stopped_by)
+                self._records.note(custom_id, UNSUBMITTED, text, family=self._family, error=kind)
 
     def _submit(self, items: Sequence[Item], estimates: Mapping[str, Estimate]) -> None:
         self._begun, self._logged_at = items, time.monotonic()

@@ -24,7 +24,7 @@ from airflow_provider_vidu.durable.spending import Planned, Spending, entry_of
 from airflow_provider_vidu.durable.state_store import SUBMIT_KEY, SubmitRecord
 from airflow_provider_vidu.durable.stored_files import StoredFiles
 from airflow_provider_vidu.exceptions import ViduError, ViduSubmissionUncertainError
-from airflow_provider_vidu.protocol.capabilities import notes
+from airflow_provider_vidu.protocol.notes import notes
 from airflow_provider_vidu.protocol.polling import Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.request import Prepared, Request
 from airflow_provider_vidu.protocol.response import Submission

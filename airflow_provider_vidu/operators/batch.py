@@ -56,10 +56,11 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
     retries.
 
     The manifest is a JSON Lines file with one line for each request, in the same order. The keys ``custom_id``,
-    ``request`` (files by name), ``outcome``, ``reason`` and ``family`` (of a failure) describe the item. The keys
-    ``task_id``, ``files``, ``video_seconds`` and ``reused_from`` (Vidu's id of another submit's task) describe the
-    video. The keys ``estimated_cost`` and ``earlier_task_ids`` cover all submits for the item, including uncertain
-    ones. ``version`` is the version of this format.
+    ``request`` (files by name), ``outcome``, ``reason``, ``family`` (of a failure) and ``error`` (class of the error
+    for which the item was refused or not submitted) describe the item. The keys ``task_id``, ``files``,
+    ``video_seconds`` and ``reused_from`` (Vidu's id of another submit's task) describe the video. The keys
+    ``estimated_cost`` and ``earlier_task_ids`` cover all submits for the item, including uncertain ones. ``version`` is
+    the version of this format.
 
     Outcomes are ``success``, ``reused`` (another submit's video), ``failed`` (the generation), ``refused`` (certainly
     not paid) and ``uncertain`` (perhaps paid). Further outcomes are ``unsubmitted`` (never sent), ``timeout`` (paid,

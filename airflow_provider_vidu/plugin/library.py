@@ -28,7 +28,7 @@ from airflow_provider_vidu.durable.entries import cny_of, day_of
 from airflow_provider_vidu.durable.ledger import DEFAULT_ZONE, Ledger
 from airflow_provider_vidu.durable.lines import FAMILIES, REPORT, RUNNING, Line, Sums, grouped, sums
 from airflow_provider_vidu.exceptions import ViduRequestError
-from airflow_provider_vidu.plugin import media
+from airflow_provider_vidu.plugin import media, xcom_store
 from airflow_provider_vidu.plugin.airflow_lines import AirflowLines
 from airflow_provider_vidu.plugin.described import described
 from airflow_provider_vidu.plugin.filters import FiltersOf
@@ -68,6 +68,7 @@ class Library:
         """Say where the lines come from, and which may be missing."""
         return {
             "source": self.source,
+            "elsewhere": self.source == "airflow" and xcom_store.is_configured(),
             "zone": self.zone.key,
             "whole": self.view.is_whole,
             "cut": self.view.is_cut,

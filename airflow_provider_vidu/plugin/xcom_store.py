@@ -153,6 +153,11 @@ def values(references: Collection[Reference]) -> Found:
     return Found(texts, len(left), len(references) - len(texts) - len(left))
 
 
+def is_configured() -> bool:
+    """Return whether Airflow may keep XComs in an object store."""
+    return bool(conf.get(SECTION, OPTION, fallback=""))
+
+
 def _root() -> Root | None:
     try:
         text = conf.get(SECTION, OPTION, fallback="")

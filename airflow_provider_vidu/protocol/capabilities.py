@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_vidu.protocol.fields import Field, Kind
-from airflow_provider_vidu.protocol.texts import brief
 
 SPECIFICATION = "the Vidu/Img2Video specification of ModelVerse"
 DOCUMENTATION = "github.com/UCloudDoc-Team/modelverse, api_doc/video_api/vidu, as of 2026-04-15"
@@ -229,6 +228,18 @@ def row_of(body: Mapping[str, Any]) -> Capability | None:
     return find(body.get("parameters", {}).get("vidu_type", ""), body.get("model", ""))
 
 
+def meant(vidu_type: str, model: str) -> Capability | None:
+    """
+    Return the row of a pair that differs in upper and lower case alone.
+
+    :param vidu_type: type of the job.
+    :param model: name of the model.
+    :return: ``None`` if there is none.
+    """
+    names = vidu_type.casefold(), model.casefold()
+    return next((row for row in _ROWS if (row.vidu_type.casefold(), row.model.casefold()) == names), None)
+
+
 def check(body: Mapping[str, Any], *, unknown_yet: Collection[str] = ()) -> list[str]:
     """
     Check a submit body against the table.
@@ -263,38 +274,3 @@ def _problems(row: Capability, body: Mapping[str, Any], unknown_yet: Collection[
             yield f"only one of {' and '.join(members)} may be given, got both"
     if row.vidu_type == "reference2video" and values.get("audio") is True and "images" in given:
         yield "audio must be False or omitted unless subjects are given, got True"
-
-
-def notes(body: Mapping[str, Any]) -> list[str]:
-    """
-    List the fields without effect, or the reason why a body is unchecked.
-
-    :param body: a submit body, which the operator sends all the same.
-    :return: one log message each.
-    """
-    row = row_of(body)
-    if row is None:
-        vidu_type, model = body.get("parameters", {}).get("vidu_type"), body.get("model")
-        models = [found.model for found in _ROWS if found.vidu_type == vidu_type]
-        known = models or dict.fromkeys(found.vidu_type for found in _ROWS)
-        return [
-            f"Sending an unchecked request: this version does not know {brief(vidu_type)} with {brief(model)}. Known "
-            f"{'models of this type' if models else 'types'}: {', '.join(known)}. If a name is mistyped, stop the task "
-            "now: Vidu bills an accepted submit."
-        ]
-    values = fields_of(body)
-    found = [
-        f"{name} has no effect: {row.fields[name].no_effect}."
-        for name in values
-        if name in row.fields and row.fields[name].no_effect
-    ]
-    unheard = row.vidu_type == "img2video" and not row.fields["voice_id"].no_effect and not values.get("audio")
-    if unheard and "voice_id" in values:
-        found.append("voice_id has no effect without audio=True.")
-    if row.vidu_type == "lip-sync" and "audio_url" in values:
-        found += [
-            f"{name} has no effect: audio_url takes precedence."
-            for name in ("text", "speed", "voice_id", "volume")
-            if name in values
-        ]
-    return found

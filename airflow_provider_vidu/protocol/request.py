@@ -106,6 +106,11 @@ class Request(NamedTuple):
             return found
         row = find(vidu_type, model)
         known = {name: value for name, value in _given(values).items() if name not in unknown_yet}
+        if row is None and (other := capabilities.meant(vidu_type, model)):
+            return [
+                f"vidu_type and model must have the API's capital and small letters, {other.vidu_type} with "
+                f"{other.model}, got {vidu_type} with {model} (source: {other.source})"
+            ]
         if row is None:
             return [
                 f"{name} must be a value that JSON can represent, got {brief(value)}"

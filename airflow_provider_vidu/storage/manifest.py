@@ -48,6 +48,7 @@ class Record(NamedTuple):
     :param family: the family of a failed generation's reason, which says whether a retry can help. It is ``budget``
         for an item that a budget kept from being submitted, and empty otherwise.
     :param reused_from: Vidu's id of the task of an earlier submit whose video this item takes, empty for none.
+    :param error: class of the error for which the item was refused or not submitted, empty if there was none.
     """
 
     custom_id: str
@@ -61,6 +62,7 @@ class Record(NamedTuple):
     estimated_cost: float | None = None
     family: str = ""
     reused_from: str = ""
+    error: str = ""
 
 
 def default_name(destination: str, context: Context) -> str:

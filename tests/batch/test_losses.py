@@ -171,6 +171,7 @@ def test_what_was_paid_for_another_request_keeps_its_price(emulator, videos):
 def test_what_was_surely_not_accepted_costs_nothing(emulator, videos):
     tried(Store(), videos, [asked("a"), asked("b", prompt="forbidden-by-moderation")], fail_on=0.9)
     assert {line["custom_id"]: line["estimated_cost"] for line in lines(videos)} == {"a": PRICE, "b": 0}
+    assert [line["error"] for line in lines(videos)] == ["", "ViduModerationError"]
 
 
 def test_totals_are_pushed_only_where_xcoms_are_wanted(emulator, videos):
@@ -218,7 +219,9 @@ def test_the_reason_of_a_failure_is_shown(emulator, videos):
     context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
     with pytest.raises(AirflowFailException) as raised:
         rendered(many(2), videos, max_cost=0.1).execute(context)
-    assert pushed == {"vidu_failure": {"task_id": "", "reason": str(raised.value)}}
+    # A Chinese reader sees the meaning of the class, in place of the message alone.
+    failure = {"task_id": "", "reason": str(raised.value), "error": "ViduRequestError"}
+    assert pushed == {"vidu_failure": failure}
 
 
 def test_a_list_of_tasks_that_nothing_else_remembers_has_to_be_written(emulator, videos, monkeypatch):

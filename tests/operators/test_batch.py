@@ -45,6 +45,7 @@ def test_each_request_becomes_a_file_and_a_line_and_is_paid_once(make, emulator,
             "estimated_cost": PRICE,
             "family": "",
             "reused_from": "",
+            "error": "",
             "version": 1,
         }
         for custom_id, prompt in (("first", "a kite"), ("second", "a boat"))

@@ -53,6 +53,8 @@ def test_a_bad_key_sends_one_chunk_and_pays_nothing(make, emulator, videos):
     emulator.control("POST", "key", {"key": "another"})
     ran = make(many(30), retries=0)
     assert set(outcomes(videos).values()) == {"unsubmitted"}
+    # Those that were never sent have the error that stopped the submits.
+    assert {line["error"] for line in lines(videos)} == {"ViduAuthError"}
     assert len(posts(emulator)) == CONCURRENT_SUBMITS
     assert type(ran.error) is AirflowException
     assert "30 of 30 items have no video (30 unsubmitted). A retry can recover 30 of them" in str(ran.error)

@@ -63,7 +63,7 @@ def test_without_a_destination_nothing_is_stored(generate, emulator):
 
 def test_what_cannot_succeed_is_not_paid_again(generate, emulator):
     ran = generate(prompt="fail-by-moderation")
-    assert ran.xcom("generate", "vidu_failure") == {"task_id": "", "reason": str(ran.error)}
+    assert ran.xcom("generate", "vidu_failure") == {"task_id": "", "reason": str(ran.error), "error": ""}
     assert type(ran.error) is AirflowFailException
     assert "Content moderation stopped it: change the prompt or the image." in str(ran.error)
     assert len(posts(emulator)) == 1

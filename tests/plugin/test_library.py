@@ -42,6 +42,7 @@ def test_the_newest_come_first_with_their_sums_and_the_choices_for_the_filters(f
     first = answer.pop("entries")[0]
     assert answer == {
         "source": "ledger",
+        "elsewhere": False,
         "zone": "Asia/Shanghai",
         "whole": True,
         "cut": False,

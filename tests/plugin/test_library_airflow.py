@@ -58,7 +58,7 @@ def ran(run_dag, videos):
 
 def test_without_a_ledger_the_lines_are_those_of_the_tabs(ran, mine):
     answer = mine(ran)
-    assert (answer["source"], answer["whole"]) == ("airflow", True)
+    assert (answer["source"], answer["elsewhere"], answer["whole"]) == ("airflow", False, True)
     found = {
         one["task"]: (one["outcome"], one["cost"], one["seconds"], one["vidu_task_id"]) for one in answer["entries"]
     }
@@ -112,3 +112,8 @@ def test_a_line_of_the_ledger_leads_to_its_task_and_names_who_triggered_the_run(
     paid(ledger, 2, ago=90, dag_id=ran.dag_id, run_id=ran.run_id, map_index=3)
     found = [(one["known"], one["triggered_by"]) for one in library()["entries"]]
     assert found == [(True, "bob"), (False, None)]
+
+
+def test_the_page_says_that_values_in_an_object_store_are_missing_without_a_ledger(ran, mine, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH", "s3://bucket/xcoms")
+    assert mine(ran)["elsewhere"]

@@ -34,7 +34,7 @@ def test_every_text_is_there_in_two_languages_with_the_same_places_and_is_used()
     for key, (english, chinese) in TEXTS.items():
         places = [sorted(re.findall(r"\{\w+\}", text)) for text in (english, chinese)]
         assert places[0] == places[1], key
-        assert f'"{key}"' in others or key.startswith(("outcome_", "wait_")), key
+        assert f'"{key}"' in others or key.startswith(("outcome_", "wait_", "error_Vidu")), key
 
 
 def test_the_pages_know_every_outcome_of_a_batch():
@@ -63,7 +63,7 @@ def test_the_advice_for_a_family_is_that_of_its_error():
     for family in Family:
         assert TEXTS[f"advice{family.value.capitalize()}"][0] == family.advice
     assert TEXTS["adviceUncertain"][0] == UNCERTAIN
-    (known,) = re.findall(r"^const FAMILIES = \{$(.*?)^\};$", SCRIPTS["failures.js"], re.MULTILINE | re.DOTALL)
+    (known,) = re.findall(r"^export const FAMILIES = \{$(.*?)^\};$", SCRIPTS["reasons.js"], re.MULTILINE | re.DOTALL)
     assert tuple(re.findall(r"^  (\w+):", known, re.MULTILINE)) == FAMILIES
 
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_vidu.protocol import capabilities
-from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, FIELDS, check, fields_of, find, kinds_of, notes
+from airflow_provider_vidu.protocol.capabilities import CAPABILITIES, FIELDS, check, fields_of, find, kinds_of
 from airflow_provider_vidu.protocol.fields import FILE_KINDS, Kind
+from airflow_provider_vidu.protocol.notes import notes
+from airflow_provider_vidu.protocol.request import Request
 
 HD = ("540p", "720p", "1080p")
 RATIOS = ("16:9", "9:16", "4:3", "3:4", "1:1")
@@ -206,6 +208,11 @@ def test_check_names_every_problem_with_its_source():
     ]
 
 
+def subjects_of(prompt):
+    subjects = [{"id": id_, "images": ["https://h/a.png"], "voice_id": ""} for id_ in ("cat", "cat2")]
+    return body_of("reference2video", "viduq2", {"prompt": prompt, "subjects": subjects})
+
+
 FRAME = {"first_frame_url": "https://h/a.png"}
 Q2_AMPLITUDE = "movement_amplitude has no effect: viduq2-turbo ignores it."
 SILENT = "voice_id has no effect without audio=True."
@@ -241,6 +248,15 @@ SILENT = "voice_id has no effect without audio=True."
             [f"{name} has no effect: audio_url takes precedence." for name in ("text", "speed", "voice_id", "volume")],
         ),
         (body_of("lip-sync", "vidu-lip-sync", {"audio_url": "u"}), []),
+        (subjects_of("@cat2 follows @cat, mail a@b.example"), []),
+        (subjects_of("@cat追着@cat2跑"), []),
+        (
+            subjects_of("@dog chases @cat, then @dog rests with @bird"),
+            [
+                "prompt names @dog, which is no id of subjects: cat, cat2.",
+                "prompt names @bird, which is no id of subjects: cat, cat2.",
+            ],
+        ),
         (
             body_of("img2video", "unknown-model", {}, movement_amplitude="auto"),
             [
@@ -261,3 +277,12 @@ SILENT = "voice_id has no effect without audio=True."
 )
 def test_notes_name_what_changes_nothing_and_what_could_not_be_checked(body, expected):
     assert notes(body) == expected
+
+
+@pytest.mark.parametrize(("vidu_type", "model"), [("text2video", "ViduQ2"), ("Text2Video", "viduq2")])
+def test_a_name_with_other_capital_letters_is_refused(vidu_type, model):
+    (problem,) = Request(vidu_type, model, {"prompt": "p"}).problems()
+    assert problem == (
+        "vidu_type and model must have the API's capital and small letters, text2video with viduq2, got "
+        f"{vidu_type} with {model} (source: {find('text2video', 'viduq2').source})"
+    )

@@ -85,7 +85,7 @@ def test_every_mode_ends_badly_in_the_same_way(wait, emulator, soon, end, flag, 
         assert type(ran.error) is error
         assert text in str(ran.error)
         assert task_id in str(ran.error)
-        assert ran.xcom("wait", "vidu_failure") == {"task_id": task_id, "reason": str(ran.error)}
+        assert ran.xcom("wait", "vidu_failure") == {"task_id": task_id, "reason": str(ran.error), "error": ""}
     else:
         assert ran.xcom("wait", "vidu_failure") is None
         told = [line for line in capfd.readouterr().out.splitlines() if "kipped" in line and task_id in line]

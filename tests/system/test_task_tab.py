@@ -8,8 +8,10 @@ import time
 from functools import partial
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from airflow_provider_vidu.protocol.errors import Family
 from tests.system.support.shown import DAG_ID, REQUEST, Told, result, shown, tell
 from tests.system.support.tabs import facts, follow_link, open_alone, open_run, open_task, played
 
@@ -262,6 +264,29 @@ def test_a_failure_has_its_reason(bed, page, told, words):
     frame = open_task(page, DAG_ID, shown(bed, [told]), "one")
     assert frame.locator(".badge").inner_text() == "Failed"
     assert frame.locator(".failure").all_inner_texts() == [f"Why it failed\n\n{words}"]
+
+
+FAILURES = [
+    # The class, or a part of the message where that says more, or neither.
+    ({"reason": "prompt must be a text, got 7.", "error": "ViduRequestError"}, "请求有误。此次未发送请求，未扣费。"),
+    ({"reason": f"Refused. {Family.MODERATION.advice}", "error": ""}, "未通过内容审核：请修改提示词或图片。"),
+    ({"reason": "It was refused."}, "任务失败，原因和下一步见下方原文。"),
+    ({"reason": "It was refused.", "error": "constructor"}, "任务失败，原因和下一步见下方原文。"),
+]
+
+
+def test_a_chinese_reader_first_sees_what_to_do_and_then_the_message(bed, page):
+    page.evaluate("localStorage.setItem('i18nextLng', 'zh-CN')")
+    told = [Told({"vidu_failure": one}, "many", index, "failed") for index, (one, _) in enumerate(FAILURES)]
+    batch = {"reason": "1 of 2 items have no video (1 failed).", "error": "ViduBudgetError"}
+    told.append(Told({"vidu_failure": batch}, "two", state="failed", operator="ViduGenerateBatchOperator"))
+    frame = open_run(page, DAG_ID, shown(bed, told))
+    cards = frame.locator(".card .failure")
+    for index, (failure, words) in enumerate(FAILURES):
+        expect(cards.nth(index).locator(".advice")).to_contain_text(words)
+        expect(cards.nth(index).locator(".advice + [lang=en]")).to_have_text(failure["reason"])
+    expect(frame.locator(".notice .advice")).to_contain_text("批量任务中有视频未能生成或存储")
+    assert Axe().run(frame).response["violations"] == []
 
 
 def test_a_task_without_a_video_says_so(bed, page):

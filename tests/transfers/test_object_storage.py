@@ -227,7 +227,7 @@ def test_a_failed_task_is_refused_with_the_servers_reason(store, emulator):
     ran = store(vidu_task_id=task_id)
     assert type(ran.error) is AirflowFailException
     assert "CreationPolicyViolation" in str(ran.error)
-    told = {"vidu_task_id": task_id, "vidu_failure": {"task_id": "", "reason": str(ran.error)}}
+    told = {"vidu_task_id": task_id, "vidu_failure": {"task_id": "", "reason": str(ran.error), "error": ""}}
     assert {key: ran.xcom("store", key) for key in told} == told
 
 

@@ -4,6 +4,7 @@
 import { copyButton, element, plain, quoted, sentence, webAddress } from "./parts.js";
 import { players } from "./player.js";
 import { progress } from "./progress.js";
+import { explained } from "./reasons.js";
 import { distance, money, number, t, time } from "./text.js";
 
 export function badge({ state, outcome }) {
@@ -98,9 +99,10 @@ function firstFrame(video, heading) {
 function failure({ failure, state }, heading) {
   if (!failure) return null;
   const { name, reason, upstream } = failure;
-  const words = reason ? quoted(reason) : upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: quoted(name) }) : "";
+  const words = upstream ? t("upstreamFailed") : name ? sentence("seeLog", { name: quoted(name) }) : "";
+  const parts = reason ? explained(failure) : [element("p", {}, words)];
   const title = t(state === "success" ? "whyNotStored" : "whyFailed");
-  return element("section", { className: "failure" }, element(heading, {}, title), element("p", { tabIndex: 0 }, words));
+  return element("section", { className: "failure" }, element(heading, {}, title), ...parts);
 }
 
 export function whole(video, media) {

@@ -4,19 +4,9 @@
 import { filters, taskLink } from "./address.js";
 import { get } from "./airflow.js";
 import { element, message, quoted, table } from "./parts.js";
+import { FAMILIES } from "./reasons.js";
 import { distance, money, number, t, time } from "./text.js";
 import { videoOfEntry } from "./videos.js";
-
-// The names of the families, and what to do: the advice of protocol/errors.py.
-const FAMILIES = {
-  moderation: () => [t("familyModeration"), t("adviceModeration")],
-  input: () => [t("familyInput"), t("adviceInput")],
-  capacity: () => [t("familyCapacity"), t("adviceCapacity")],
-  account: () => [t("familyAccount"), t("adviceAccount")],
-  unknown: () => [t("familyUnknown"), t("adviceUnknown")],
-  uncertain: () => [t("outcome_uncertain"), t("adviceUncertain")],
-  lost: () => [t("stateGone"), t("adviceLost")],
-};
 
 export class Failures {
   async load() {
@@ -58,11 +48,11 @@ function unstored({ unstored: found, unstored_sums: sums }) {
 }
 
 function family({ family: key, videos, cny, examples }) {
-  const [name, advice] = FAMILIES[key]();
+  const [name, advice] = FAMILIES[key].map((one) => t(one));
   const heading = element("div", { className: "heading" }, element("h2", { className: "name" }, name), element("span", { className: "badge failed" }, number(videos)), element("span", {}, cost(cny)));
   const items = examples.map((entry) => {
     const where = element("p", { className: "summary" }, named(entry), " · ", quoted(entry.dag), " · ", time(entry.at));
-    return element("li", {}, where, entry.reason ? element("p", {}, quoted(entry.reason)) : null);
+    return element("li", {}, where, entry.reason ? element("p", { className: "original", lang: "en" }, quoted(entry.reason)) : null);
   });
   return element("section", { className: "family" }, heading, element("p", { className: "advice" }, advice), element("ul", { ariaLabel: t("newest") }, ...items));
 }

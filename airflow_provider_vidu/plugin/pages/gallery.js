@@ -6,6 +6,7 @@ import { card } from "./card.js";
 import { element, message, say, quoted, sentence, trouble } from "./parts.js";
 import { isPlaying } from "./player.js";
 import { batchProgress } from "./progress.js";
+import { explained } from "./reasons.js";
 import { money, number, t } from "./text.js";
 import { added, totals, videoOfLine, videosOf } from "./videos.js";
 
@@ -47,15 +48,15 @@ class Batch {
 }
 
 // Status and errors of a batch itself.
-function notice({ facts: { name, state, reason, over, reported }, trouble: unread, totals: known }, media) {
+function notice({ facts: { name, state, reason, error, over, reported }, trouble: unread, totals: known }, media) {
   const title = element("h2", {}, quoted(name));
   const parts = [];
   if (!over) parts.push(element("p", {}, t(state === null ? "batchNotStarted" : "batchWaits")));
   if (reported && !(over && known)) parts.push(...batchProgress(reported, over));
   if (state === "success" && !known) parts.push(element("p", {}, t("batchUnknown")));
   if (["failed", "upstream_failed"].includes(state)) {
-    const words = reason ? quoted(reason) : state === "failed" ? sentence("seeLog", { name: quoted(name) }) : t("upstreamFailed");
-    parts.push(element("p", { className: "failure" }, words));
+    const words = state === "failed" ? sentence("seeLog", { name: quoted(name) }) : t("upstreamFailed");
+    parts.push(element("div", { className: "failure" }, ...(reason ? explained({ reason, error }) : [element("p", {}, words)])));
   }
   if (unread) parts.push(element("p", {}, unread.status === 404 ? t(media ? "manifestGone" : "mediaOff") : trouble(unread)));
   return parts.length ? element("section", { className: "notice" }, title, ...parts) : null;

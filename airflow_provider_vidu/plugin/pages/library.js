@@ -21,11 +21,12 @@ const content = element("div", { id: "content" });
 let asked = 0;
 let answer = null;
 
-function notesOf({ source, whole, cut, away, media }) {
+function notesOf({ source, elsewhere, whole, cut, away, media }) {
   const words = [
     away ? t("ledgerAway") : "",
     whole || away ? "" : t("readsOn"),
     source === "airflow" ? t("noLedger") : "",
+    elsewhere ? t("xcomsElsewhere") : "",
     cut ? t("onlyNewest") : "",
     state.request && state.view !== "compare" ? t("takesOnly") : "",
     media || !["videos", "compare"].includes(state.view) ? "" : t("libraryMediaOff"),

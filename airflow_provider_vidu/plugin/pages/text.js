@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The texts of the pages in English and Chinese, and their formats of numbers and times.
+// The texts of the pages in English and Chinese, and their formats of numbers and times. The pages show `error_…` only
+// in Chinese, since a message is its own English form; the English of a class is that of exceptions.py.
 
 const TEXTS = {
   video: ["Video", "视频"],
@@ -156,6 +157,7 @@ const TEXTS = {
   ledgerAway: ["Airflow cannot read the ledger now. The page shows what it read before; the log of the api-server has the reason.", "Airflow 当前无法读取账本，此页显示之前读取的内容。原因见 api-server 日志。"],
   readsOn: ["Airflow is still reading older entries; numbers may grow.", "Airflow 正在读取较早的记录，数字可能继续增加。"],
   noLedger: ["No ledger is configured for the api-server. The page shows the last 30 days of Airflow's database, and each batch that has ended as one entry.", "api-server 未配置账本。此页显示 Airflow 数据库中最近 30 天的内容，每个已结束的批量任务算作一条记录。"],
+  xcomsElsewhere: ["Videos whose XComs Airflow keeps in an object store are missing here. With [vidu] ledger the page shows them.", "XCom 存放在对象存储中的视频不会显示在此页；配置 [vidu] ledger 后即可显示。"],
   onlyNewest: ["The ledger has more entries than the page shows. It shows the newest ones.", "账本中的记录多于此页所能显示的数量，仅显示最新的记录。"],
   libraryMediaOff: ["Stored videos do not play here because [vidu] media_roots is empty.", "未配置 [vidu] media_roots，无法在此播放已存储的视频。"],
   noLibrary: ["You do not have permission to see this page.", "您没有权限查看此页。"],
@@ -212,6 +214,27 @@ const TEXTS = {
   adviceUnknown: ["This version does not know the reason; the same request may succeed.", "此版本无法识别该原因；相同请求可能成功。"],
   adviceUncertain: ["The API may have accepted and billed it. Check the usage page of the ModelVerse console before you resubmit it.", "API 可能已接受该提交并计费。重新提交前，请在 ModelVerse 控制台的用量页面核对。"],
   adviceLost: ["The links have expired, or the server does not know the task, so only a new submit can make the video. To prevent this, run ViduRescueOperator every hour.", "链接已过期，或服务器找不到该任务，只能重新提交以生成视频。请每小时运行 ViduRescueOperator 以避免此情况。"],
+  error_ViduRequestError: ["A wrong request. Nothing was sent or paid. Correct the request; a retry alone cannot help.", "请求有误。此次未发送请求，未扣费。请修正请求；仅重试无法解决。"],
+  error_ViduConnectionSettingsError: ["An Airflow connection that is missing or holds a wrong value. Nothing was sent. Fix the connection, then retry.", "缺少 Airflow 连接，或连接中有错误的值。此次未发送请求。请修正连接，然后重试。"],
+  error_ViduStateError: ["A failed read or write of a store that a submit depends on. Nothing was sent. Nothing was paid; retry. The store is the task state store, the ledger, or the store of a price file or an input file.", "提交所依赖的存储读取或写入失败。此次未发送请求，未扣费，请重试。这里的存储是任务状态存储、账本，或价目表文件、输入文件所在的存储。"],
+  error_ViduBudgetError: ["The budget of the day or month does not cover the submit. Nothing was sent or paid. Wait for the next day or month, at which the budget resets, or raise it.", "当日或当月的预算不足以支付此次提交。此次未发送请求，未扣费。请等到次日或次月预算重置，或提高预算。"],
+  error_ViduRefusedError: ["A refused request. The API accepted nothing, and nothing was paid. Correct the request; the API refuses the same one again.", "请求被拒绝。API 未接受此次请求，未扣费。请修正请求；API 会再次拒绝相同的请求。"],
+  error_ViduModerationError: ["A text that content moderation refused. Nothing was paid. Change the text; only another one can help.", "文本未通过内容审核，未扣费。请修改文本；只有换用其他文本才可能成功。"],
+  error_ViduAuthError: ["A wrong key, an exhausted quota or an address that is not allowed. Nothing was paid. Fix the cause, then retry.", "密钥错误、配额用尽或地址不在白名单中。此次请求未扣费。请先排除原因，然后重试。"],
+  error_ViduRateLimitError: ["A request that exceeded the API's rate limit. Nothing was paid. Retry later; the same request can succeed.", "请求被 API 限流。此次请求未扣费。请稍后重试；相同的请求可能成功。"],
+  error_ViduConnectError: ["A request that was never sent: refused connection, DNS, connect timeout, TLS. Nothing was paid; retry.", "请求未能发出：连接被拒绝、DNS 解析失败、连接超时或 TLS 错误。此次请求未扣费，请重试。"],
+  error_ViduTaskNotFoundError: ["A task that the server does not know. Check the id, the key and the base URL. The task is new or has expired, or its id or the key belongs to another account or server.", "服务器找不到该任务。请检查任务 ID、密钥和基础 URL。可能是任务刚提交或已过期，也可能是任务 ID 或密钥属于其他账户或服务器。"],
+  error_ViduUnavailableError: ["A poll that failed for now: timeout, 5xx or an unusable answer. Polling again costs nothing and can help.", "轮询暂时失败：超时、5xx 或响应无法使用。重新轮询不产生费用，可能成功。"],
+  error_ViduSubmissionUncertainError: ["A submit that was sent, but whose outcome is unknown. The API may have accepted and billed it, so resubmitting may pay twice. Check the usage page of the ModelVerse console first.", "提交已发送，但结果不明。API 可能已接受该提交并计费，因此重新提交可能会重复付费。请先在 ModelVerse 控制台的用量页面核对。"],
+  error_ViduDownloadError: ["A video that could not be downloaded or stored completely. It is paid and stays at its link until that expires. Retry; storing costs nothing.", "视频未能完整下载或存储。已付费的视频在链接过期之前可通过链接获取。请重试；存储不产生费用。"],
+  error_ViduEventError: ["A trigger event in an unknown format. The generation continues. Resume the wait with ``ViduTaskSensor``.", "触发器事件的格式未知。生成仍在继续。请用 ViduTaskSensor 恢复等待。"],
+  error_timeout: ["The wait timed out; the Vidu task keeps running and is billed. Resume the wait at no cost.", "等待超时，视频尚未完成；Vidu 任务仍在运行并计费。请用 ViduTaskSensor 恢复等待，不产生费用。"],
+  error_contact: ["The wait ended without the video; the Vidu task may continue and is billed. Fix the cause, then resume the wait at no cost.", "等待已结束，但没有得到视频；Vidu 任务可能仍在运行并计费。请先排除原因，然后用 ViduTaskSensor 恢复等待，不产生费用。"],
+  error_unrecorded: ["The video is paid, and a retry would pay again. Fetch it as the message says.", "已付费，但此次尝试没有留下提交记录，重试或清除此任务会再次付费。请先排除原因，然后按下方原文获取视频，不产生费用。"],
+  error_elsewhere: ["An earlier try stored the video in a file that this worker does not see. Use one destination for all workers, then clear the task.", "之前的尝试已存储该视频，但此 worker 找不到该文件。请让所有 worker 共享目标位置，然后清除此任务。"],
+  error_batch: ["Items of the batch have no video. The message says what a retry pays for.", "批量任务中有视频未能生成或存储，原因见各视频的卡片或清单文件。重试可补救哪些视频、会为哪些视频再次付费，见下方原文。"],
+  error_unsubmitted: ["It was not submitted. Fix the cause, then retry.", "未提交。请先按下方原文排除原因，然后重试。"],
+  error_other: ["See the message.", "任务失败，原因和下一步见下方原文。"],
 };
 
 let language = 0;
@@ -236,6 +259,10 @@ export const locale = () => ["en", "zh-CN"][language];
 export function t(key, values = {}) {
   return TEXTS[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
+
+export const knows = (key) => Object.hasOwn(TEXTS, key);
+
+export const english = (key) => TEXTS[key][0];
 
 export function number(value) {
   return new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(value);

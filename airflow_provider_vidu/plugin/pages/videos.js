@@ -69,6 +69,7 @@ export function facts(instance) {
     // An API server that does not know the finish time may report 0.
     expiresAt: result.finish_time === 0 ? null : moment(result.expires_at),
     reason: text(failure.reason),
+    error: text(failure.error),
     progress: {
       word: text(progress.state),
       since: first(moment(progress.submitted_at), moment(instance.start_date)),
@@ -142,7 +143,7 @@ export function video(members, isLeft = false) {
     expiresAt: best(({ expiresAt }) => expiresAt),
     seconds: best(({ seconds }) => seconds),
     stored: storer ? stored(storer.files, storer.task) : [],
-    failure: failed ? { name: failed.name, reason: failed.reason, upstream: failed.state === "upstream_failed" } : null,
+    failure: failed ? { name: failed.name, reason: failed.reason, error: failed.error, upstream: failed.state === "upstream_failed" } : null,
     outcome: "",
     progress: state === "waiting" ? waitOf(members, isLeft) : null,
   };
@@ -150,7 +151,7 @@ export function video(members, isLeft = false) {
 
 // The video of one line of a batch's manifest.
 export function videoOfLine(task, line) {
-  const { item, custom_id, request, reason, task_id, files, video_seconds, estimated_cost } = line;
+  const { item, custom_id, request, reason, error, family, task_id, files, video_seconds, estimated_cost } = line;
   const outcome = OUTCOMES.includes(line.outcome) ? line.outcome : "failed";
   const state = WITH_VIDEO.includes(outcome) ? "success" : "failed";
   return {
@@ -165,7 +166,7 @@ export function videoOfLine(task, line) {
     expiresAt: null,
     seconds: state === "success" ? amount(video_seconds) : null,
     stored: stored(files, task, item),
-    failure: state === "failed" ? { name: "", reason: text(reason), upstream: false } : null,
+    failure: state === "failed" ? { name: "", reason: text(reason), error: text(error), family: text(family), outcome, upstream: false } : null,
     outcome,
     progress: null,
   };
@@ -192,7 +193,7 @@ export function videoOfEntry(entry) {
     expiresAt: null,
     seconds,
     stored: texts(files).map((uri, file) => ({ uri, address: `${address}/${file}` })),
-    failure: state === "failed" && reason ? { name: "", reason, upstream: false } : null,
+    failure: state === "failed" && reason ? { name: "", reason, outcome, upstream: false } : null,
     outcome,
     progress: null,
   };
