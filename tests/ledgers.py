@@ -96,11 +96,13 @@ def paid(
     :param prompt: The prompt.
     :param entry: Other fields of its entry.
     """
-    name = ledger.name(time.time() - ago, price, f"{number:016x}" * 4)
+    fingerprint = f"{number:016x}" * 4
+    name = ledger.name(time.time() - ago, price, fingerprint)
     parameters = {"vidu_type": "text2video", "duration": 4, "resolution": "720p"}
     request = {"model": model, "input": {"prompt": prompt}, "parameters": parameters}
     fields = {"dag_id": "shop", "run_id": "run", "task_id": "make", "map_index": -1, "custom_id": f"kite-{number}"}
-    ledger.intend({name: Entry(**{**fields, "vidu_conn_id": "vidu_default", "request": request, **entry})})
+    common = {"vidu_conn_id": "vidu_default", "request": request, "fingerprint": fingerprint}
+    ledger.intend({name: Entry(**{**fields, **common, **entry})})
     vidu_task_id = f"task-{number}"
     if accepted:
         ledger.accept({name: vidu_task_id})

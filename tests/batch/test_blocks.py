@@ -28,8 +28,8 @@ class Killed(BaseException):
     """The end of a worker, after which nothing more is written."""
 
 
-def killed_after(patched: pytest.MonkeyPatch, chunks: int, *, before_a_post: bool = False) -> None:
-    """Let the worker die with the given chunk of submits."""
+def killed_in(store, videos, given, chunks, *, before_a_post=False):
+    """Let the worker die with the given chunk of a batch's submits."""
     really_submit, begun = Submits._submit_chunk, []
 
     def submit(self, marks, bodies):
@@ -41,7 +41,10 @@ def killed_after(patched: pytest.MonkeyPatch, chunks: int, *, before_a_post: boo
         patched.setattr(Paying, "settle", lambda *_: None)
         raise Killed
 
-    patched.setattr(Submits, "_submit_chunk", submit)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Submits, "_submit_chunk", submit)
+        with pytest.raises(Killed):
+            tried(store, videos, given)
 
 
 def entries(ledger: Ledger) -> dict[str, str]:
@@ -87,9 +90,7 @@ def test_a_retry_corrects_a_ledger_in_any_kind_of_place(emulator, any_ledger, vi
 
 def _retried_after_a_kill(emulator, ledger, videos, chunks, *, before_a_post, sent):
     store = Store()
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        killed_after(patched, chunks, before_a_post=before_a_post)
-        tried(store, videos, kites(18))
+    killed_in(store, videos, kites(18), chunks, before_a_post=before_a_post)
     assert len(posts(emulator)) == sent
     assert spent(ledger) == round(18 * PRICE, 2)
     told = tried(store, videos, kites(18))
@@ -105,9 +106,7 @@ def _retried_after_a_kill(emulator, ledger, videos, chunks, *, before_a_post, se
 def test_a_clear_after_a_kill_leaves_what_is_certain_and_uncertain_in_the_ledger(emulator, ledger, videos):
     emulator.arm({"on": "submit", "fault": "drop", "every": 9, "times": 1})
     store = Store()
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        killed_after(patched, 2)
-        tried(store, videos, kites(20))
+    killed_in(store, videos, kites(20), 2)
     with pytest.raises(Exception, match="uncertain"):
         tried(store, videos, kites(20))
     words = Counter(outcomes(videos).values())
@@ -121,9 +120,7 @@ def test_a_ledger_that_cannot_be_corrected_keeps_no_try_from_its_paid_tasks(
     emulator, ledger, videos, monkeypatch, capfd, cause
 ):
     store = Store()
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        killed_after(patched, 1)
-        tried(store, videos, kites(8))
+    killed_in(store, videos, kites(8), 1)
 
     def groups(self, period):
         if cause == "is gone":
@@ -138,9 +135,7 @@ def test_a_ledger_that_cannot_be_corrected_keeps_no_try_from_its_paid_tasks(
 
 def test_a_wrong_configuration_of_the_ledger_keeps_no_try_from_its_paid_tasks(emulator, ledger, videos, monkeypatch):
     store = Store()
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        killed_after(patched, 1)
-        tried(store, videos, kites(8))
+    killed_in(store, videos, kites(8), 1)
     monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", "not/absolute")
     assert tried(store, videos, kites(8))["counts"] == {"success": 8}
     assert len(posts(emulator)) == 8

@@ -50,9 +50,7 @@ def test_what_a_killed_batch_left_without_an_outcome_is_paid(emulator, ledger):
     begun_at = time.time() - 60
     requests = [fingerprint(build(**_body()), ""), "0" * 64]
     entry = Entry("other", "run", "task", -1, "", "vidu_default", {})
-    ledger.intend(
-        {ledger.name(begun_at, 0.31, request): entry._replace(fingerprint=request) for request in requests}
-    )
+    ledger.intend({ledger.name(begun_at, 0.31, request): entry._replace(fingerprint=request) for request in requests})
     assert len(ledger.groups(day_of(begun_at, ledger.zone))) == 1
     submitted(reuse=True)
     assert len(posts(emulator)) == 1
