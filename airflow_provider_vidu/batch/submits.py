@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
-from airflow_provider_vidu.durable.batch_record import Mark
+from airflow_provider_vidu.durable.batch_chunk import Mark
 from airflow_provider_vidu.durable.resends import Resends
 from airflow_provider_vidu.exceptions import (
     ViduBudgetError,
