@@ -89,7 +89,7 @@ def test_a_batch_takes_up_the_chunks_of_0_1_0(emulator, videos):
     assert tried(store, videos, many(3))["counts"] == {"success": 3}
     assert len(posts(emulator)) == 3
     assert set(store["vidu_batch_0"]) == {"max_tries", "begun_at", "items"}
-    assert set(store["vidu_batch_1"]) == {"version", "max_tries", "begun_at", "submits"}
+    assert set(store["vidu_batch_1"]) == {"version", "max_tries", "try_number", "submits"}
 
 
 def test_a_batch_delivered_by_0_1_0_is_made_again_after_a_clear(emulator, videos):
@@ -115,7 +115,7 @@ def test_a_retry_keeps_the_videos_in_a_manifest_of_0_1_0(emulator, videos):
     assert len(posts(emulator)) == 2
 
 
-@pytest.mark.parametrize("changed", [{"version": 3}, {"items": {"kite-000": [1, 2, None, None, 3]}}], ids=str)
+@pytest.mark.parametrize("changed", [{"version": 4}, {"items": {"kite-000": [1, 2, None, None, 3]}}], ids=str)
 def test_a_chunk_that_cannot_be_understood_sends_nothing(emulator, videos, changed):
     with pytest.raises(ViduStateError, match="The task state 'vidu_batch_0' must be"):
         tried(Store(vidu_batch_0={**CHUNK, **changed}), videos, many(2))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.batch.items import Item
 from airflow_provider_vidu.batch.results import NOT_POLLED, LastAnswer
-from airflow_provider_vidu.protocol.batch import PENDING, SUBMITTED, UNSUBMITTED
+from airflow_provider_vidu.protocol.batch import PENDING, REUSED, SUBMITTED, UNSUBMITTED
 from airflow_provider_vidu.protocol.request import fingerprint
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.triggers.batch import Group
@@ -78,12 +78,12 @@ class Records:
     @property
     def planned(self) -> list[str]:
         """
-        Marks of the items that wait for their turn.
+        Marks of the items that wait for their turn, and of those with a copy of an earlier video.
 
-        A visit that does not see the list of the one before submits these alone: the DAG may have other items by then,
-        whose price nobody has checked.
+        A visit that does not see the list of the one before submits or copies these alone: the DAG may have other items
+        by then, whose price nobody has checked.
         """
-        return [self.mark_of(record) for record in self if record.outcome == PENDING]
+        return [self.mark_of(record) for record in self if record.outcome in (PENDING, REUSED)]
 
     def mark_of(self, record: Record) -> str:
         """Return a short text that changes with an item's custom id and its request."""

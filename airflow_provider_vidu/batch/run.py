@@ -92,7 +92,7 @@ class BatchRun:
             recovery = Recovery(records, visit.loop, visit.store, visit.stored)
             try:
                 refuse_taken(located(visit.path))
-                paying = self._paying(records)
+                paying = self._paying(visit, records)
                 submits, waves = self._waves(visit, records, paying, began, self._deadline(began), {})
                 recovery.take_up(
                     visit.path,
@@ -153,11 +153,11 @@ class BatchRun:
             bound *= _WAITING_SHARE
         return began + seconds_of_wait(self._options.timeout, bound)
 
-    def _paying(self, records: Records) -> Paying:
+    def _paying(self, visit: Visit, records: Records) -> Paying:
         def copy(found: Reusable, item: Item) -> list[str]:
             origin = Origin(item.request.as_asked(), "", self._options.vidu_conn_id, 0.0, found.vidu_task_id)
             place = (self._options.destination, found.result(), item.custom_id, item.index)
-            return copied(found.files, *place, origin if self._options.sidecar else None)
+            return copied(found.files, *place, origin if self._options.sidecar else None, visit.stored)
 
         return Paying(records, reuse=self._options.reuse, context=self._context, copy=copy)
 
@@ -223,7 +223,8 @@ class BatchRun:
         :param mark: hash of the records that the previous visit wrote, ``None`` if it passed none.
         :param tasks: the tasks of the wait by custom id, if Airflow has no task state store that holds them.
         :param budget_resets_at: epoch seconds at which the budget that stopped the submits resets, if one did.
-        :param wave: the deadline of the batch and the state of its slots, if items wait for their turn.
+        :param wave: the deadline of the batch, the marks of the items that wait for their turn or have a copy of an
+            earlier video, and the state of the slots; ``None`` if there are no such items.
         :return: the manifest's URI and totals.
         :raises TaskDeferred: to wait for the next wave.
         """
@@ -246,7 +247,7 @@ class BatchRun:
             if all(record.outcome != batch.PENDING for record in left):
                 return finish(visit, self._options, self._context, self._log, left, {}, budget_resets_at)
             records = self._records_of((), visit, left)
-            paying = self._paying(records)
+            paying = self._paying(visit, records)
             submits, waves = self._waves(visit, records, paying, began, deadline, wave or {})
             if not waves.is_over:
                 waves.settle()
@@ -259,9 +260,8 @@ class BatchRun:
         try:
             ended = batch.BatchEvent.from_event(event)
             # The next wave has tasks of its own.
-            show(
-                self._context, PROGRESS_KEY, batch.waited_for(sum(ended.counts.values()), {} if wave else ended.counts)
-            )
+            counts = ended.counts if not wave or wave.get("is_last") else {}
+            show(self._context, PROGRESS_KEY, batch.waited_for(sum(ended.counts.values()), counts))
         except ViduEventError as error:
             # The visit polls each task in any case.
             self._log.warning("%s", error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.batch.paying import Paying, Reused
 from airflow_provider_vidu.batch.reading import read_some
-from airflow_provider_vidu.durable.batch_record import Mark
+from airflow_provider_vidu.durable.batch_chunk import Mark
 from airflow_provider_vidu.durable.resends import Resends
 from airflow_provider_vidu.exceptions import (
     ViduBudgetError,
@@ -42,6 +42,11 @@ PROGRESS_SECONDS = 10.0
 
 _OF_ONE_ITEM = (ViduRequestError, ViduRefusedError, ViduSubmissionUncertainError)
 """Errors that concern one item only. Any other error (key, quota, rate, network) stops the submits."""
+
+_ALL_UNKNOWN = (
+    "It is unknown whether any of the last submits was accepted{}. Nothing was sent or paid for this item. Read the "
+    "reasons of the uncertain items, then retry the task."
+)
 
 
 class Submits:
@@ -258,7 +263,7 @@ class Submits:
         # A wave may have one item; others in flight show that the API accepted submits not long ago.
         is_one_of_many = self._in_waves and len(marks) == 1 and bool(self._records.running)
         if len(unknown) == len(marks) and not is_one_of_many:
-            self.stop("it is unknown whether any of the last submits was accepted")
+            self.stop(_ALL_UNKNOWN.format(", so they may hold all slots of max_in_flight" if self._in_waves else ""))
 
     async def _post_all(self, hook: ViduAsyncHook, bodies: dict[str, Body]) -> None:
         posts = (self._post(hook, custom_id, body) for custom_id, body in bodies.items())

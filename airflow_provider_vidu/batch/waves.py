@@ -182,6 +182,8 @@ class Waves:
         if waiting:
             self._log.info("%d generations in flight; %d items wait for their turn", records.in_flight, waiting)
         if self._options.deferrable:
+            # The next visit may be on another worker.
+            self._visit.stored.flush()
             raise TaskDeferred(
                 trigger=trigger,
                 method_name="execute_complete",
@@ -206,8 +208,13 @@ class Waves:
             "mark": manifests.mark_of(self._records),
             **({} if self._visit.memory.remembers else {"tasks": tasks_of(self._records)}),
             **({"budget_resets_at": resets_at} if resets_at else {}),
-            **({"wave": self._wave()} if self._records.waiting else {}),
+            **({"wave": self._wave()} if self._records.planned else {}),
         }
 
     def _wave(self) -> dict[str, Any]:
-        return {"deadline": self._deadline, "planned": self._records.planned, **self._slots.state()}
+        return {
+            "deadline": self._deadline,
+            "is_last": not self._records.waiting,
+            "planned": self._records.planned,
+            **self._slots.state(),
+        }

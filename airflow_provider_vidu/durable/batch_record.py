@@ -7,12 +7,14 @@ With it, no crash and no retry pays for an item twice.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_vidu.durable.attempt import Attempt, is_readable
-from airflow_provider_vidu.durable.state_store import StateStore
+from airflow_provider_vidu.durable.attempt import Attempt
+from airflow_provider_vidu.durable.batch_chunk import Mark, chunk, chunk_key, submits_in, submits_of
+from airflow_provider_vidu.durable.state_store import CHUNK_BYTES, StateStore
 from airflow_provider_vidu.protocol.batch import REUSED
 
 if TYPE_CHECKING:
@@ -22,50 +24,16 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.storage.manifest import Record
 
 DELIVERED_KEY = "vidu_batch_delivered"
-STATE_VERSION = 2
-"""Version of a stored chunk. A chunk without one is of 0.1.0, which stored a list for each item under ``items``."""
-
-
-def chunk_key(number: int) -> str:
-    """
-    Return the key of a chunk in the task state store.
-
-    :param number: number of the chunk, from 0.
-    """
-    return f"vidu_batch_{number}"
-
-
-class Mark(NamedTuple):
-    """
-    The request and the estimate of a submit.
-
-    :param sent: fingerprint of the whole body, with files by their content.
-    :param asked: fingerprint of the request as the author passed it. It takes files by their names and reads none.
-    :param price: the estimate in CNY, ``None`` if unknown.
-    :param seconds: typical seconds of generation, ``None`` if unknown.
-    :param reused: whether the task is that of an earlier submit of the same request, for which the price is 0.
-    :param place: path of the accepted task in the ledger, empty without one.
-    :param request: fingerprint of the whole body without the connection, empty without a ledger.
-    """
-
-    sent: str
-    asked: str
-    price: float | None
-    seconds: float | None
-    reused: bool = False
-    place: str = ""
-    request: str = ""
-
-
-_UNKNOWN = {"sent": None, "asked": None, "price": None, "seconds": None, "reused": False, "place": "", "request": ""}
 
 
 class BatchRecord(StateStore):
     """
     The attempts of a batch's items in Airflow's task state store.
 
-    Each key holds a chunk of items that were submitted together. Only a later chunk replaces an earlier chunk's entry
-    for the same item. ``attempts`` holds the valid attempt of each item, by custom id.
+    Each key holds a chunk of submits. A try adds to its last chunk while there is room, so that many small waves make
+    few keys. One write replaces the chunk, so a kill leaves it as it was before or after. A try never writes to a chunk
+    of an earlier try, whose worker may still run. Only a later chunk replaces an earlier chunk's entry for the same
+    item. ``attempts`` holds the valid attempt of each item, by custom id.
 
     :param context: Airflow's context of the task instance.
     :param log: the operator's logger.
@@ -80,6 +48,7 @@ class BatchRecord(StateStore):
     def __init__(self, context: Context, *, log: Logger) -> None:
         super().__init__(context, durable=True, log=log)
         self.max_tries = context["ti"].max_tries
+        self._try_number = context["ti"].try_number
         self.attempts: dict[str, Attempt] = {}
         self.marks: dict[str, Mark] = {}
         """Request and estimate of each item's last submit, by custom id."""
@@ -88,6 +57,8 @@ class BatchRecord(StateStore):
         self._open: dict[str, float] = {}
         """Start of each submit whose outcome is not in the store, by custom id."""
         self._chunks = 0
+        self._last: dict[str, Any] | None = None
+        """Submits of the last chunk as stored, by custom id; ``None`` if this try did not write it."""
 
     def read(self) -> None:
         """
@@ -98,13 +69,15 @@ class BatchRecord(StateStore):
         delivered = self.get(DELIVERED_KEY)
         while (stored := self.get(chunk_key(self._chunks))) is not None:
             try:
-                max_tries, begun_at = int(stored["max_tries"]), float(stored["begun_at"])
+                max_tries = int(stored["max_tries"])
                 without = delivered["without"] if delivered and delivered["max_tries"] == max_tries else None
-                for name, (mark, vidu_task_id) in _submits_in(stored).items():
+                for name, (mark, begun_at, vidu_task_id) in submits_in(stored).items():
                     is_delivered = without is not None and name not in without
                     self.marks[name] = mark
                     self.attempts[name] = Attempt(mark.sent, max_tries, begun_at, {}, vidu_task_id, is_delivered)
                     self._count(name, begun_at, vidu_task_id)
+                is_of_this_try = (max_tries, stored.get("try_number")) == (self.max_tries, self._try_number)
+                self._last = stored["submits"] if is_of_this_try else None
             except (TypeError, KeyError, ValueError, AttributeError):
                 raise self.strange(chunk_key(self._chunks), stored) from None
             self._chunks += 1
@@ -194,13 +167,17 @@ class BatchRecord(StateStore):
         settled_at, begun_at = time.time(), {name: self._open.pop(name) for name in marks}
         for name, vidu_task_id in kept.items():
             self._count(name, settled_at, vidu_task_id)
+        others = {name: one for name, one in (self._last or {}).items() if name not in marks}
+        submits = others | submits_of(self.marks, kept, settled_at)
         is_stored = self.put_or_tell(
             chunk_key(self._chunks - 1),
-            self._chunk(kept, settled_at),
+            self._chunk(submits),
             "Could not store the accepted submits: another try would treat them as uncertain. The Vidu tasks by "
             f"custom id: {dict(accepted)}",
         )
-        if not is_stored:
+        if is_stored:
+            self._last = submits
+        else:
             self._open.update(begun_at)
         return is_stored
 
@@ -213,9 +190,10 @@ class BatchRecord(StateStore):
         late = {record.custom_id: record.task_id for record in records if record.task_id}
         for begun_at in sorted({self._open[name] for name in late if name in self._open}):
             ids = {name: id_ for name, id_ in late.items() if self._open.get(name) == begun_at}
-            key, chunk = chunk_key(self._chunks), self._chunk(ids, begun_at)
-            if self.put_or_tell(key, chunk, f"Still could not store the Vidu tasks by custom id: {ids}"):
-                self._chunks += 1
+            number, submits = self._with(ids, begun_at)
+            otherwise = f"Still could not store the Vidu tasks by custom id: {ids}"
+            if self.put_or_tell(chunk_key(number), self._chunk(submits), otherwise):
+                self._chunks, self._last = number + 1, submits
                 for name in ids:
                     del self._open[name]
 
@@ -247,30 +225,19 @@ class BatchRecord(StateStore):
         )
 
     def _add(self, ids: Mapping[str, str], begun_at: float) -> None:
-        self.put(chunk_key(self._chunks), self._chunk(ids, begun_at))
-        self._chunks += 1
+        number, submits = self._with(ids, begun_at)
+        self.put(chunk_key(number), self._chunk(submits))
+        self._chunks, self._last = number + 1, submits
 
-    def _chunk(self, ids: Mapping[str, str], begun_at: float) -> dict[str, Any]:
-        # The key differs from that of 0.1.0, which would read the names in this dictionary as values.
-        submits = {name: {**self.marks[name]._asdict(), "task_id": id_} for name, id_ in ids.items()}
-        return {"version": STATE_VERSION, "max_tries": self.max_tries, "begun_at": begun_at, "submits": submits}
+    def _chunk(self, submits: Mapping[str, Any]) -> dict[str, Any]:
+        return chunk(self.max_tries, self._try_number, submits)
 
-
-def _submits_in(stored: Any) -> dict[str, tuple[Mark, str]]:
-    """
-    Read a stored chunk of this version or an earlier one.
-
-    :raises Exception: of various types, if it is not a chunk or a later version wrote it.
-    """
-    if not is_readable(stored, STATE_VERSION):
-        raise ValueError("unknown version")
-    if "version" not in stored:
-        found = {name: (Mark(*mark), id_) for name, (*mark, id_) in stored["items"].items()}
-    else:
-        found = {
-            name: (Mark(**{key: one.get(key, default) for key, default in _UNKNOWN.items()}), one["task_id"])
-            for name, one in stored["submits"].items()
-        }
-    if not all(isinstance(text, str) for mark, id_ in found.values() for text in (mark.sent, mark.asked, id_)):
-        raise TypeError("an id or a fingerprint is not a string")
-    return found
+    def _with(self, ids: Mapping[str, str], begun_at: float) -> tuple[int, dict[str, Any]]:
+        """Return the number and the submits of the chunk that takes more submits: the last one, or a new one."""
+        added = submits_of(self.marks, ids, begun_at)
+        # A chunk has one entry for an item. Those of its earlier submits stay: their tasks are billed, too.
+        if self._last is not None and self._last.keys().isdisjoint(added):
+            submits = self._last | added
+            if len(json.dumps(self._chunk(submits))) <= CHUNK_BYTES:
+                return self._chunks - 1, submits
+        return self._chunks, added

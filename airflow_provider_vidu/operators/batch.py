@@ -222,7 +222,7 @@ class ViduGenerateBatchOperator(LiteralTexts, BaseOperator):
         :param mark: Mark of the records that the operator wrote before it deferred.
         :param tasks: Vidu's task ids by custom id, if there is no task state store to hold them.
         :param budget_resets_at: Epoch seconds at which the budget that stopped the submits resets, if one did.
-        :param wave: The end of the wait and the lowered number, if items still wait for their turn.
+        :param wave: What the next wave needs, if items wait for their turn or have a copy of an earlier video.
         :return: The manifest's URI and totals.
         :raises AirflowFailException: If the batch failed and no retry can help.
         :raises AirflowException: If the batch failed and a retry can help; the text names what a retry would pay for.

@@ -26,6 +26,9 @@ from airflow_provider_vidu.storage.sidecar import Origin
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.io.stat import stat_result
+
+    from airflow_provider_vidu.storage.video_store import StoredBefore
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +40,13 @@ def copied(
     custom_id: str = "",
     index: int = 0,
     origin: Origin | None = None,
+    stored: StoredBefore | None = None,
 ) -> list[str]:
     """
     Copy the stored videos of a task to a destination. It costs no generation.
 
     The store itself copies where it can; otherwise the worker reads and writes the bytes. A file that is at its
-    destination already stays.
+    destination already stays, and so does an unchanged copy of an earlier try.
 
     :param files: URIs of the stored videos, in the task's order.
     :param destination: a rendered destination.
@@ -50,6 +54,7 @@ def copied(
     :param custom_id: the author's name for the video, empty if it has none.
     :param index: position in a batch or a mapped task.
     :param origin: origin of the videos for their sidecars; ``None`` (default) for no sidecars.
+    :param stored: record of the copies for later tries; with ``None`` (default) existing copies are made again.
     :return: the URIs at the destination.
     :raises ViduRequestError: if the destination is not valid.
     :raises ViduDownloadError: if a file could not be copied; a retry can help.
@@ -58,15 +63,26 @@ def copied(
     for number, file in enumerate(files, 1):
         source, target = located(file), located(template.path(result["task_id"], custom_id, index, number))
         if real_name(source) != real_name(target):
-            _copy(source, target)
-            note_written(target)
+            _copy_once(source, target, f"copy of {result['task_id']}", stored)
         found.append(uri_of(target))
         if origin:
             sidecar.write(found[-1], origin, result)
     return found
 
 
-def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
+def _copy_once(source: ObjectStoragePath, target: ObjectStoragePath, name: str, stored: StoredBefore | None) -> None:
+    there = file_at(target) if stored else None
+    if there and stored and stored.kept(name, uri_of(target), there):
+        log.info("Kept %s, a copy of %s", uri_of(target), uri_of(source))
+        return
+    copy = _copy(source, target)
+    note_written(target)
+    if stored:
+        # The name is not the task's id, because the files of the task may belong to another item of the batch.
+        stored.add(name, uri_of(target), copy)
+
+
+def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> stat_result:
     there = file_at(source)
     size = there.st_size if there else None
     try:
@@ -97,6 +113,7 @@ def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
             f"Copied {uri_of(source)} of {size} bytes, but {uri_of(target)} has {there.st_size if there else 'none'}. "
             "Nothing was paid for it. Retry the task."
         )
+    return there
 
 
 def _pass_through(source: ObjectStoragePath, target: ObjectStoragePath) -> None:

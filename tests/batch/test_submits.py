@@ -196,7 +196,7 @@ def test_a_killed_task_submits_nothing_more_and_waits_for_what_was_accepted(emul
         operator.on_kill()
 
     monkeypatch.setattr(Submits, "_submit_chunk", killed)
-    ti = SimpleNamespace(max_tries=1, dag_id="dag", run_id="run", task_id="batch", map_index=-1)
+    ti = SimpleNamespace(max_tries=1, try_number=1, dag_id="dag", run_id="run", task_id="batch", map_index=-1)
     with pytest.raises(AirflowException, match="12 unsubmitted"):
         operator.execute({"ti": ti, "task_state_store": Store(), "outlets": []})
     assert len(posts(emulator)) == 8

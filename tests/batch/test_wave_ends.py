@@ -220,6 +220,10 @@ def test_a_single_submit_of_unknown_outcome_ends_the_waves_only_if_nothing_is_in
     with pytest.raises(AirflowException, match="unsubmitted"):
         visited(Store(), videos / "one", many(3), max_in_flight=1, between=after(1, lambda: emulator.arm(lost)))
     assert list(outcomes(videos / "one").values()) == ["success", "uncertain", "unsubmitted"]
+    assert lines(videos / "one")[2]["reason"] == (
+        "It is unknown whether any of the last submits was accepted, so they may hold all slots of max_in_flight. "
+        "Nothing was sent or paid for this item. Read the reasons of the uncertain items, then retry the task."
+    )
     assert len(posts(emulator)) == 10
 
 

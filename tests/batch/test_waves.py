@@ -117,7 +117,7 @@ def test_a_kill_in_any_visit_pays_nothing_twice_and_loses_nothing(emulator, vide
 def test_a_kill_during_a_post_of_a_later_wave_is_uncertain_and_never_sent_again(emulator, videos, killed_at):
     store = Store()
     assert killed_at(store, "before an acceptance", 2, lambda: visited(store, videos, many(8)))
-    uncertain = [name for name, one in store["vidu_batch_1"]["submits"].items() if not one["task_id"]]
+    uncertain = [name for name, one in store["vidu_batch_0"]["submits"].items() if not one["task_id"]]
     with pytest.raises(AirflowFailException, match=f"{len(uncertain)} of 8 items have no video"):
         visited(store, videos, many(8))
     assert [name for name, outcome in outcomes(videos).items() if outcome == "uncertain"] == uncertain

@@ -61,6 +61,7 @@ def visited(
     requests,
     *,
     max_tries: int = 1,
+    try_number: int = 1,
     between: Callable[[list[TaskDeferred]], object] = lambda stops: None,
     **arguments,
 ):
@@ -73,13 +74,15 @@ def visited(
         return ViduGenerateBatchOperator(task_id="batch", requests=asked, **arguments)
 
     try:
-        return made().execute(context_of(store, max_tries))
+        return made().execute(context_of(store, max_tries, try_number=try_number))
     except TaskDeferred as stop:
         stops.append(stop)
     while True:
         between(stops)
         kwargs = {**as_stored(stops[-1].kwargs), "event": event_of(stops[-1])}
         try:
-            return made().resume_execution(stops[-1].method_name, kwargs, context_of(store, max_tries))
+            return made().resume_execution(
+                stops[-1].method_name, kwargs, context_of(store, max_tries, try_number=try_number)
+            )
         except TaskDeferred as stop:
             stops.append(stop)

@@ -33,24 +33,26 @@ def requests_for(count: int, failing: int) -> list[dict]:
     ]
 
 
-with DAG(
-    "batches",
-    schedule=None,
-    render_template_as_native_obj=True,
-    params={
-        "desk": Param("/nowhere", type="string"),
-        "count": Param(100, type="integer"),
-        "failing": Param(0, type="integer"),
-        "conn": Param("vidu_default", type="string"),
-    },
-):
-    ViduGenerateBatchOperator(
-        task_id="batch",
-        requests=requests_for("{{ params.count }}", "{{ params.failing }}"),
-        destination="{{ params.desk }}/videos/{custom_id}.mp4",
-        vidu_conn_id="{{ params.conn }}",
-        fail_on=0.1,
-        retries=2,
-        retry_delay=timedelta(seconds=1),
-        pre_execute=_tell,
-    )
+for dag_id, most in (("batches", None), ("batches_in_waves", 2)):
+    with DAG(
+        dag_id,
+        schedule=None,
+        render_template_as_native_obj=True,
+        params={
+            "desk": Param("/nowhere", type="string"),
+            "count": Param(100, type="integer"),
+            "failing": Param(0, type="integer"),
+            "conn": Param("vidu_default", type="string"),
+        },
+    ):
+        ViduGenerateBatchOperator(
+            task_id="batch",
+            requests=requests_for("{{ params.count }}", "{{ params.failing }}"),
+            destination="{{ params.desk }}/videos/{custom_id}.mp4",
+            vidu_conn_id="{{ params.conn }}",
+            max_in_flight=most,
+            fail_on=0.1,
+            retries=2,
+            retry_delay=timedelta(seconds=1),
+            pre_execute=_tell,
+        )

@@ -23,17 +23,20 @@ UNWRITTEN = WRITE_VIDEOS + CONCURRENT_VIDEOS
 
 
 class BatchRun(CarefulRun):
-    """A run of the DAG ``batches``.
+    """A run of the DAG ``batches`` or ``batches_in_waves``.
 
     :param bed: The Airflow that runs it.
     :param emulator: The emulator that it uses.
     :param desk: A directory to be made, where its tasks tell their process ids.
+    :param dag_id: The DAG.
     :param conf: Its params.
     """
 
-    def __init__(self, bed: AirflowBed, emulator: EmulatorProcess, desk: Path, **conf: Any) -> None:
+    def __init__(
+        self, bed: AirflowBed, emulator: EmulatorProcess, desk: Path, dag_id: str = "batches", **conf: Any
+    ) -> None:
         desk.mkdir()
-        super().__init__(bed, emulator, desk, "batches", **conf)
+        super().__init__(bed, emulator, desk, dag_id, **conf)
 
     def hops(self, try_number: int = 1) -> list[int]:
         """Return the process ids of the workers that a try had so far."""
@@ -61,6 +64,21 @@ class BatchRun(CarefulRun):
         until("the second hop", lambda: len(self.hops()) == 2)
         until(f"{count} stored videos", lambda: len(self.stored()) >= count)
         self.kill(self.hops()[1])
+
+    def most_in_flight(self) -> int:
+        """Let everything go on until the run ends.
+
+        :return: The most generations that were seen in flight at once.
+        """
+        seen = []
+
+        def look() -> None:
+            states = [task["status"] for task in self.emulator.tasks]
+            seen.append(len([state for state in states if state not in ("Success", "Failure")]))
+
+        self.release()
+        self.bed.wait(self.dag_id, self.run_id, on_poll=look, every=0.05)
+        return max(seen)
 
     def nothing_was_paid_twice(self, count: int) -> Counter[str]:
         """Check that each of ``count`` items was paid once, and that each paid one is stored, failed or uncertain.

@@ -102,6 +102,11 @@ class CarefulRun:
         ]
         return dict(found[0])
 
+    def state_keys(self, task_id: str) -> list[str]:
+        """Return the keys of a task's states (Airflow 3.3 and newer)."""
+        found = self.bed.request("GET", f"{self.path}/taskInstances/{task_id}/state-store")["task_state_store"]
+        return [state["key"] for state in found]
+
     def reaches(self, task_id: str, *states: str, timeout: float = 120) -> str:
         """Wait until a task is in one of some states, and return which."""
         until(f"{task_id} to be {states}", lambda: self.task(task_id)["state"] in states, timeout)
