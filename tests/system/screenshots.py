@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Frame, Page, expect
 
 from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.protocol.errors import Family
 from dev.airflow_bed import AirflowBed
 from tests.system.support.form import vidu_form
 from tests.system.support.library import PROMPTS, fill, open_library
@@ -137,7 +138,9 @@ def _gallery(urls: list[str], frame: str) -> Iterator[Told]:
         }
         tell = partial(Told, task_id="many", map_index=number)
         if number % 12 == 3:
-            reason = f"Vidu task {vidu_task_id} ended as Failure: the video was refused by moderation."
+            reason = (
+                f"Vidu task {vidu_task_id} failed (moderation): CreationPolicyViolation. {Family.MODERATION.advice}"
+            )
             yield tell({**xcoms, "vidu_failure": {"task_id": vidu_task_id, "reason": reason}}, state="failed")
         elif number % 12 == 4:
             progress = {"task_id": vidu_task_id, "state": "Running", "submitted_at": now - 17, "expected_seconds": 26.4}
