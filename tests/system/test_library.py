@@ -93,6 +93,24 @@ def test_more_comes_page_by_page(page, query):
     assert names == [f"shot-{number:03}" for number in range(COUNT)]
 
 
+def test_a_filter_that_leaves_the_first_page_as_it_is_counts_for_all_of_the_view(page, query):
+    frame = open_library(page, query)
+    frame.get_by_role("button", name="Show more").click()
+    expect(cards(frame)).to_have_count(96)
+    frame.get_by_label("Cost up to (CNY)").fill("9")
+    expect(frame.get_by_role("link", name="Download as CSV")).to_have_attribute("href", re.compile("most=9"))
+    expect(cards(frame)).to_have_count(48)
+
+
+def test_a_filter_that_is_cleared_while_it_is_typed_stays_cleared(page, query):
+    frame = open_library(page, query)
+    frame.get_by_label("Prompt or custom id").fill("the cliff")
+    frame.get_by_role("button", name="Clear filters").click()
+    # Longer than the pause after which a filter counts.
+    page.wait_for_timeout(600)
+    assert "text=" not in page.url
+
+
 def test_a_stored_copy_plays_and_none_is_loaded_that_is_not_seen(page, query):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
