@@ -16,7 +16,7 @@ from airflow_provider_vidu.durable.entries import Ending
 from airflow_provider_vidu.durable.ledger import Ledger
 from tests.ledgers import paid
 from tests.system.support.guarded import DENIED_DAG
-from tests.system.support.library import fill, open_library, settle
+from tests.system.support.library import DAY, fill, open_library, settle
 from tests.system.support.shown import DAG_ID, Told, shown
 from tests.system.support.tabs import played
 
@@ -37,6 +37,8 @@ def run_id(bed, url, tmp_path_factory):
     fill(ledger, run_id, [f"file://{place}"], COUNT)
     ending = Ending("failed", reason=HOSTILE)
     paid(ledger, 900, ago=30, dag_id="hostile", prompt=HOSTILE, custom_id=HOSTILE, ending=ending)
+    for number, days in ((902, 0), (903, 500)):
+        paid(ledger, number, ago=60 + days * DAY, dag_id="old")
     paid(ledger, 901, price=7.77, dag_id=DENIED_DAG, prompt="a secret", run_id=run_id)
     return run_id
 
@@ -153,6 +155,24 @@ def test_spending_is_drawn_and_listed_and_downloaded(page, query):
     with page.expect_download() as download:
         frame.get_by_role("link", name="Download as CSV").click()
     assert len(download.value.path().read_text("utf-8").splitlines()) == COUNT + 1
+
+
+def test_spending_keeps_its_period_in_another_language(page, query):
+    frame = open_library(page, f"{query}&view=spend")
+    frame.get_by_role("radio", name="Month").check(force=True)
+    first = frame.locator("table").nth(1).locator("tbody th").first
+    expect(first).to_have_text(re.compile(r"^\d{4}-\d\d$"))
+    expect(frame.get_by_role("radio", name="Month")).to_be_focused()
+    page.evaluate("localStorage.setItem('i18nextLng', 'zh-CN')")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Vidu 视频")
+    expect(first).to_have_text(re.compile(r"^\d{4}-\d\d$"))
+
+
+def test_the_plot_of_a_long_time_shows_its_newest_days(page, run_id):
+    frame = open_library(page, "?dag=old&view=spend")
+    newest = frame.locator("table").nth(1).locator("tbody th").first.inner_text()
+    expect(frame.locator(".plot").first.locator("rect")).to_have_count(1)
+    expect(frame.locator(".plot rect title").first).to_contain_text(newest)
 
 
 def test_failures_are_grouped_with_what_to_do(page, query):
