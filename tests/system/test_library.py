@@ -187,6 +187,7 @@ def test_failures_are_grouped_with_what_to_do(page, query):
         "Uncertain, possibly paid": "6",
     }
     assert "change the prompt or the image" in frame.locator(".advice").first.inner_text()
+    expect(frame.locator(".family").first).to_contain_text(f"DAGs with the most of them: {DAG_ID} (6)")
     expect(frame.locator(".unstored")).to_contain_text("Paid and not stored: 7")
     expect(frame.locator(".unstored")).to_contain_text("ViduRescueOperator")
     expect(frame.locator(".unstored tbody tr")).to_have_count(7)
