@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -154,8 +154,7 @@ def ended(vidu_task_id: str) -> str:
 
     :param vidu_task_id: Vidu's id of the task.
     """
-    safe = re.sub(r"[^A-Za-z0-9_-]", "_", vidu_task_id)
-    return f"ended/{safe}.json"
+    return f"ended/{re.sub('[^A-Za-z0-9_-]', '_', vidu_task_id)}.json"
 
 
 class Entry(NamedTuple):
@@ -266,6 +265,18 @@ def day_of(seconds: float, zone: ZoneInfo) -> str:
     :return: a day as ``2026-11-27``.
     """
     return datetime.fromtimestamp(seconds, zone).date().isoformat()
+
+
+def is_day(name: str) -> bool:
+    """
+    Check whether a name is a day of the calendar, which ``2026-02-31`` is not.
+
+    :param name: name of a directory.
+    """
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
 
 
 def days_before(day: str, count: int) -> str:

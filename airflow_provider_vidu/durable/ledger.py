@@ -27,6 +27,7 @@ from airflow_provider_vidu.durable.entries import (
     ended,
     groups_in,
     has_room,
+    is_day,
     names_in,
     spent_at,
     units_of,
@@ -232,7 +233,7 @@ class Ledger(Objects):
         :param month: a month as ``2026-11``.
         :raises ViduStateError: if the ledger cannot be read.
         """
-        return sorted(day for day in self.names(f"spent/{month}") if re.fullmatch(r"\d{4}-\d\d-\d\d", day))
+        return sorted(filter(is_day, self.names(f"spent/{month}")))
 
     def months(self) -> list[str]:
         """

@@ -55,8 +55,8 @@ class Objects:
             return json.loads(path.fs.cat_file(path.path))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError:
-            # Half an object, as a full disk may leave it.
+        except (ValueError, RecursionError):
+            # Half an object, as a full disk may leave it, or deeply nested lists.
             return {}
         except Exception as error:
             # Each store's library raises its own exception types.

@@ -184,9 +184,19 @@ def test_failures_are_grouped_by_the_next_step(filled, library):
         one["family"]: (one["videos"], one["cny"], ids({"entries": one["examples"]})) for one in answer["families"]
     }
     assert found == {"moderation": (1, 1.25, ["2"]), "uncertain": (1, 0.0, ["4"]), "lost": (1, 0.31, ["5"])}
+    assert [one["dags"] for one in answer["families"]] == [[["news", 1]], [["shop", 1]], [["news", 1]]]
     (left,) = answer["unstored"]
     assert (left["custom_id"], answer["unstored_sums"]["cny"]) == ("kite-3", 0.31)
     assert left["dies_at"] == left["at"] + DAY
+
+
+def test_each_group_of_failures_names_the_dags_that_failed_most(ledger, library, monkeypatch):
+    monkeypatch.setattr(routes, "DAGS", 2)
+    for number, dag_id in enumerate(("rare", "shop", "news", "shop", "news", "shop")):
+        paid(ledger, number, ago=60 * (number + 1), dag_id=dag_id, ending=Ending("failed", reason=MODERATED))
+    for user, dags in (("ann", [["shop", 3], ["news", 2]]), ("mallory", [["news", 2], ["rare", 1]])):
+        (family,) = library("failures", user=user)["families"]
+        assert family["dags"] == dags
 
 
 def test_a_submit_on_its_way_is_no_failure(ledger, library):

@@ -151,6 +151,26 @@ def test_what_is_left_is_not_shown_if_it_contains_what_nobody_can_see(ledger, bu
     assert library("spend")["budgets"][0]["own"] == 0.31
 
 
+def test_no_object_in_a_ledger_hides_the_entries_of_others(ledger, library):
+    paid(ledger, 1)
+    paid(ledger, 2, ago=90)
+    (group, _) = ledger.groups(ledger.months()[-1])[::-1]
+    Path(ledger.root, spent_at(group)).write_text('{"version": 1, "entries": ' + "[" * 5000 + "]" * 5000 + "}")
+    Path(ledger.root, group[0].accepted).unlink()
+    answer = library()
+    assert ([one["custom_id"] for one in answer["entries"]], answer["away"]) == (["kite-2"], False)
+
+
+@pytest.mark.parametrize("day", ["2026-02-31", "0000-01-01"])
+def test_a_directory_of_no_day_breaks_no_sum(ledger, library, day):
+    paid(ledger, 1)
+    Path(ledger.root, "spent", day[:7]).mkdir(parents=True)
+    (stored,) = Path(ledger.root, "spent").glob("*/*/*.json")
+    shutil.copytree(stored.parent, Path(ledger.root, "spent", day[:7], day))
+    for period in ("day", "week", "month"):
+        assert library("spend", by=period)["sums"]["videos"] == 1
+
+
 def test_an_empty_ledger_is_no_fault(ledger, library):
     assert library()["sums"]["videos"] == 0
     assert library("spend")["rows"] == library("failures")["families"] == []

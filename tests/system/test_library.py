@@ -16,7 +16,7 @@ from airflow_provider_vidu.durable.entries import Ending
 from airflow_provider_vidu.durable.ledger import Ledger
 from tests.ledgers import paid
 from tests.system.support.guarded import DENIED_DAG
-from tests.system.support.library import fill, open_library, settle
+from tests.system.support.library import DAY, fill, open_library, settle
 from tests.system.support.shown import DAG_ID, Told, shown
 from tests.system.support.tabs import played
 
@@ -37,6 +37,8 @@ def run_id(bed, url, tmp_path_factory):
     fill(ledger, run_id, [f"file://{place}"], COUNT)
     ending = Ending("failed", reason=HOSTILE)
     paid(ledger, 900, ago=30, dag_id="hostile", prompt=HOSTILE, custom_id=HOSTILE, ending=ending)
+    for number, days in ((902, 0), (903, 500)):
+        paid(ledger, number, ago=60 + days * DAY, dag_id="old")
     paid(ledger, 901, price=7.77, dag_id=DENIED_DAG, prompt="a secret", run_id=run_id)
     return run_id
 
@@ -93,6 +95,24 @@ def test_more_comes_page_by_page(page, query):
     assert names == [f"shot-{number:03}" for number in range(COUNT)]
 
 
+def test_a_filter_that_leaves_the_first_page_as_it_is_counts_for_all_of_the_view(page, query):
+    frame = open_library(page, query)
+    frame.get_by_role("button", name="Show more").click()
+    expect(cards(frame)).to_have_count(96)
+    frame.get_by_label("Cost up to (CNY)").fill("9")
+    expect(frame.get_by_role("link", name="Download as CSV")).to_have_attribute("href", re.compile("most=9"))
+    expect(cards(frame)).to_have_count(48)
+
+
+def test_a_filter_that_is_cleared_while_it_is_typed_stays_cleared(page, query):
+    frame = open_library(page, query)
+    frame.get_by_label("Prompt or custom id").fill("the cliff")
+    frame.get_by_role("button", name="Clear filters").click()
+    # Longer than the pause after which a filter counts.
+    page.wait_for_timeout(600)
+    assert "text=" not in page.url
+
+
 def test_a_stored_copy_plays_and_none_is_loaded_that_is_not_seen(page, query):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -137,6 +157,24 @@ def test_spending_is_drawn_and_listed_and_downloaded(page, query):
     assert len(download.value.path().read_text("utf-8").splitlines()) == COUNT + 1
 
 
+def test_spending_keeps_its_period_in_another_language(page, query):
+    frame = open_library(page, f"{query}&view=spend")
+    frame.get_by_role("radio", name="Month").check(force=True)
+    first = frame.locator("table").nth(1).locator("tbody th").first
+    expect(first).to_have_text(re.compile(r"^\d{4}-\d\d$"))
+    expect(frame.get_by_role("radio", name="Month")).to_be_focused()
+    page.evaluate("localStorage.setItem('i18nextLng', 'zh-CN')")
+    expect(frame.get_by_role("heading", level=1)).to_have_text("Vidu 视频")
+    expect(first).to_have_text(re.compile(r"^\d{4}-\d\d$"))
+
+
+def test_the_plot_of_a_long_time_shows_its_newest_days(page, run_id):
+    frame = open_library(page, "?dag=old&view=spend")
+    newest = frame.locator("table").nth(1).locator("tbody th").first.inner_text()
+    expect(frame.locator(".plot").first.locator("rect")).to_have_count(1)
+    expect(frame.locator(".plot rect title").first).to_contain_text(newest)
+
+
 def test_failures_are_grouped_with_what_to_do(page, query):
     frame = open_library(page, f"{query}&view=failures")
     found = frame.locator(".family").evaluate_all(
@@ -149,6 +187,7 @@ def test_failures_are_grouped_with_what_to_do(page, query):
         "Uncertain, possibly paid": "6",
     }
     assert "change the prompt or the image" in frame.locator(".advice").first.inner_text()
+    expect(frame.locator(".family").first).to_contain_text(f"DAGs with the most of them: {DAG_ID} (6)")
     expect(frame.locator(".unstored")).to_contain_text("Paid and not stored: 7")
     expect(frame.locator(".unstored")).to_contain_text("ViduRescueOperator")
     expect(frame.locator(".unstored tbody tr")).to_have_count(7)

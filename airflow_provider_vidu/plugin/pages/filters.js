@@ -67,7 +67,7 @@ export class Filters {
     let wait;
     input.addEventListener("input", () => {
       clearTimeout(wait);
-      if (input.validity.valid) wait = setTimeout(() => this.change({ [name]: input.value.trim() }), PAUSE_MILLISECONDS);
+      if (input.validity.valid) wait = setTimeout(() => input.isConnected && this.change({ [name]: input.value.trim() }), PAUSE_MILLISECONDS);
     });
     return element("label", {}, element("span", {}, label), input);
   }

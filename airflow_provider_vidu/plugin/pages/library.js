@@ -14,7 +14,7 @@ import { Wall } from "./wall.js";
 const SECONDS_WHILE_READING = 2;
 
 const main = document.getElementById("page");
-const views = { videos: new Wall(), spend: new Spend(), failures: new Failures(), compare: new Compare() };
+const views = { videos: new Wall(), spend: new Spend(change), failures: new Failures(), compare: new Compare() };
 const bar = new Filters(change);
 const notes = element("div", { className: "notes" });
 const content = element("div", { id: "content" });
@@ -74,7 +74,7 @@ function again() {
 
 function change(values) {
   keep(values);
-  load();
+  return load();
 }
 
 // Builds all but the content, in the current language.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Money by day, week or month, as stacked bars and as a table.
 
-import { airflowLink, filters, keep, state } from "./address.js";
+import { airflowLink, filters, state } from "./address.js";
 import { get } from "./airflow.js";
 import { bars } from "./bars.js";
 import { choice, element, message, quoted, table } from "./parts.js";
@@ -10,10 +10,16 @@ import { waits } from "./waits.js";
 import { totals } from "./wall.js";
 
 const MOST_SERIES = 7;
+const MOST_PERIODS = 400;
 // Which of the budgets is a line in the plot.
 const PERIODS = { daily: "day", monthly: "month" };
 
 export class Spend {
+  // `change` keeps new values and shows what they leave.
+  constructor(change) {
+    this.change = change;
+  }
+
   async load() {
     return get("spend", { ...filters(), by: state.by, of: state.of });
   }
@@ -33,10 +39,9 @@ export class Spend {
   }
 
   async #turn(values) {
-    keep(values);
     const [name] = Object.keys(values);
-    document.getElementById("content").replaceChildren(...this.show(await this.load()));
-    document.querySelector(`input[name=${name}]:checked`).focus();
+    await this.change(values);
+    document.querySelector(`input[name=${name}]:checked`)?.focus();
   }
 }
 
@@ -59,18 +64,18 @@ function shares({ outcomes, sums }) {
   return table(t("byState"), [t("state"), t("totalFound"), t("share"), t("costTerm")], body);
 }
 
-// Every period from the first to the last, those without a submit included.
+// Every period from the first to the last, those without a submit included; the newest ones, if there are too many.
 function everyPeriod(rows) {
   const names = [...new Set(rows.map(({ period }) => period))].sort();
   const found = [];
-  for (let name = names[0]; name <= names.at(-1) && found.length < 400; name = following(name)) found.push(name);
+  for (let name = names.at(-1); name >= names[0] && found.length < MOST_PERIODS; name = before(name)) found.unshift(name);
   return found;
 }
 
-function following(name) {
+function before(name) {
   const date = new Date(`${name.length === 7 ? `${name}-01` : name}T00:00:00Z`);
-  if (state.by === "month") date.setUTCMonth(date.getUTCMonth() + 1);
-  else date.setUTCDate(date.getUTCDate() + (state.by === "week" ? 7 : 1));
+  if (state.by === "month") date.setUTCMonth(date.getUTCMonth() - 1);
+  else date.setUTCDate(date.getUTCDate() - (state.by === "week" ? 7 : 1));
   return date.toISOString().slice(0, name.length);
 }
 

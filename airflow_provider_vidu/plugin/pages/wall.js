@@ -99,7 +99,7 @@ export class Wall {
 }
 
 function looksOf({ entries, media }) {
-  return JSON.stringify([entries, media, state.layout, locale()]);
+  return JSON.stringify([entries, media, filters(), state.layout, locale()]);
 }
 
 export function totals({ videos, seconds, cny, unpriced }) {
