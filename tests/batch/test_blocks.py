@@ -32,12 +32,12 @@ def killed_in(store, videos, given, chunks, *, before_a_post=False):
     """Let the worker die with the given chunk of a batch's submits."""
     really_submit, begun = Submits._submit_chunk, []
 
-    def submit(self, marks, bodies):
+    def submit(self, marks, *others):
         begun.append(marks)
         if len(begun) < chunks:
-            return really_submit(self, marks, bodies)
+            return really_submit(self, marks, *others)
         if not before_a_post:
-            really_submit(self, marks, bodies)
+            really_submit(self, marks, *others)
         patched.setattr(Paying, "settle", lambda *_: None)
         raise Killed
 
