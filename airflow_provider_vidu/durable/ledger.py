@@ -136,21 +136,22 @@ class Ledger(Objects):
         group = self._mine.get(names[0])
         if group is None:
             return
-        before = spent_at(list(group))
+        before, left = list(group), {name: entry for name, entry in group.items() if name not in names}
+        try:
+            if len(left) == 1 and (entry := next(iter(left.values()))).vidu_task_id:
+                # Look-ups find an entry that is alone in its object only by its request.
+                self.put(next(iter(left)).accepted, entry.content())
+            if left:
+                # The others first, so that they count at any moment.
+                self._put_group(list(left), left)
+        except ViduStateError as error:
+            # The object keeps all of them, also when the others are accepted.
+            log.warning("Some intents could not be removed and count as spent: %s", error)
+            return
         for name in names:
             group.pop(name, None)
             self._mine.pop(name, None)
-        try:
-            if group:
-                # The others first, so that they count at any moment.
-                self._put_group(list(group), group)
-            if len(group) == 1 and (entry := next(iter(group.values()))).vidu_task_id:
-                # Look-ups find an entry that is alone in its object only by its request.
-                self.put(next(iter(group)).accepted, entry.content())
-        except ViduStateError as error:
-            log.warning("Some intents could not be removed and count as spent: %s", error)
-            return
-        self.remove(before)
+        self.remove(spent_at(before))
 
     def accept(self, accepted: Mapping[EntryName, str]) -> None:
         """

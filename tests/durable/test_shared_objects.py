@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects of the ledger that hold the entries of many submits."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_provider_vidu.durable.entries import Entry, EntryName
+from airflow_provider_vidu.durable.ledger import Ledger
+from airflow_provider_vidu.durable.objects import Objects
+from airflow_provider_vidu.durable.spending import Planned
+from airflow_provider_vidu.exceptions import ViduStateError
+
+REQUESTS = [f"{number:06x}" + "a" * 58 for number in range(3)]
+
+
+def planned(number: int) -> Planned:
+    entry = Entry("dag", "run", "task", -1, f"kite-{number}", "vidu_default", {})
+    return Planned(REQUESTS[number], 0.31, entry)
+
+
+def intended(ledger: Ledger) -> list[EntryName]:
+    """Intents of a moment ago in one object."""
+    given = {ledger.name(time.time() - 1, 0.31, REQUESTS[number]): planned(number) for number in range(3)}
+    entries = {name: one.entry._replace(fingerprint=one.request) for name, one in given.items()}
+    return list(ledger.intend(entries).values())
+
+
+def ids(ledger: Ledger) -> list[tuple[str, str]]:
+    groups = [group for month in ledger.months() for group in ledger.groups(month)]
+    found = [entry for group in groups for entry in ledger.entries(group)]
+    return sorted((entry.custom_id, entry.vidu_task_id) for entry in found)
+
+
+def test_an_intent_that_cannot_be_removed_counts_once(ledger, monkeypatch):
+    first, *others = intended(ledger)
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "put", lambda *_: (_ for _ in ()).throw(ViduStateError("The bucket is away.")))
+        ledger.withdraw([first])
+    ledger.accept(dict(zip(others, ["task-1", "task-2"], strict=True)))
+    assert ids(ledger) == [("kite-0", ""), ("kite-1", "task-1"), ("kite-2", "task-2")]
