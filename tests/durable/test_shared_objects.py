@@ -41,3 +41,14 @@ def test_an_intent_that_cannot_be_removed_counts_once(ledger, monkeypatch):
         ledger.withdraw([first])
     ledger.accept(dict(zip(others, ["task-1", "task-2"], strict=True)))
     assert ids(ledger) == [("kite-0", ""), ("kite-1", "task-1"), ("kite-2", "task-2")]
+
+
+def test_an_object_whose_name_changes_after_it_was_listed_is_found_under_the_new_one(ledger):
+    first, *others = names = intended(ledger)
+    ledger.accept({others[0]: "task-1"})
+    ledger.withdraw([first])
+    assert [entry.vidu_task_id for entry in ledger.entries(names)] == ["", "task-1", ""]
+    ledger.withdraw([others[1]])
+    assert [entry.vidu_task_id for entry in ledger.entries(names)] == ["", "task-1", ""]
+    ledger.withdraw([others[0]])
+    assert [entry.vidu_task_id for entry in ledger.entries(names)] == ["", "", ""]
