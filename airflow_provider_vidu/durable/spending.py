@@ -112,29 +112,29 @@ class Spending:
         if self.ledger is None:
             return {}, None
         fit: dict[str, EntryName] = {}
+        names: dict[str, EntryName] = {}
         left, refused = dict(planned), None
-        for number in range(TRIES):
-            now = time.time()
-            given = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
-            names: dict[str, EntryName] = {}
-            try:
+        try:
+            for number in range(TRIES):
+                now = time.time()
+                given = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
                 written = self.ledger.intend(
                     {given[name]: one.entry._replace(fingerprint=one.request) for name, one in left.items()}
                 )
                 names = {name: written[entry] for name, entry in given.items()}
                 count, refused, is_final = self._fitting(names, set(fit.values()))
-            except BaseException as error:
-                # Also where the task's time is over: what is never sent must not count as spent.
-                self.ledger.withdraw([*names.values(), *fit.values()])
-                if isinstance(error, ViduStateError):
-                    raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
-                raise
-            fit |= dict(list(names.items())[:count])
-            left = {name: left[name] for name in list(names)[count:]}
-            self.ledger.withdraw([names[name] for name in left])
-            if not left or is_final:
-                break
-            time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+                fit |= dict(list(names.items())[:count])
+                left = {name: left[name] for name in list(names)[count:]}
+                self.ledger.withdraw([names[name] for name in left])
+                if not left or is_final:
+                    break
+                time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+        except BaseException as error:
+            # Also where the task's time is over: what is never sent must not count as spent.
+            self.ledger.withdraw({*names.values(), *fit.values()})
+            if isinstance(error, ViduStateError):
+                raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
+            raise
         for line in self._left:
             self._log.info("%s", line)
         return fit, refused

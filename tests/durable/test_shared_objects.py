@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
+from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.durable.entries import Entry, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.objects import Objects
-from airflow_provider_vidu.durable.spending import Planned
+from airflow_provider_vidu.durable.spending import Planned, Spending
 from airflow_provider_vidu.exceptions import ViduStateError
+from tests.ledgers import paid
 
 REQUESTS = [f"{number:06x}" + "a" * 58 for number in range(3)]
 
@@ -41,6 +45,20 @@ def test_an_intent_that_cannot_be_removed_counts_once(ledger, monkeypatch):
         ledger.withdraw([first])
     ledger.accept(dict(zip(others, ["task-1", "task-2"], strict=True)))
     assert ids(ledger) == [("kite-0", ""), ("kite-1", "task-1"), ("kite-2", "task-2")]
+
+
+def test_time_that_is_over_between_two_checks_of_a_budget_leaves_nothing_spent(ledger, monkeypatch):
+    paid(ledger, 99, ago=1, accepted=False)
+    monkeypatch.setenv("AIRFLOW__VIDU__DAILY_BUDGET", "0.93")
+
+    def over(seconds):
+        assert len(ids(ledger)) == 3
+        raise AirflowTaskTimeout("Time is over")
+
+    monkeypatch.setattr(spending.time, "sleep", over)
+    with pytest.raises(AirflowTaskTimeout):
+        Spending(logging.getLogger(__name__)).intend({str(number): planned(number) for number in range(3)})
+    assert ids(ledger) == [("kite-99", "")]
 
 
 def test_an_object_whose_name_changes_after_it_was_listed_is_found_under_the_new_one(ledger):
