@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.batch import reading
 from airflow_provider_vidu.batch.paying import Paying
@@ -113,6 +114,14 @@ def test_a_clear_after_a_kill_leaves_what_is_certain_and_uncertain_in_the_ledger
     found = entries(ledger)
     assert len(found) == 20
     assert sum(not id_ for id_ in found.values()) == words["uncertain"]
+
+
+def test_a_retry_that_is_refused_still_tells_the_rescue_what_was_paid(emulator, ledger, videos):
+    store = Store()
+    killed_in(store, videos, kites(18), 1)
+    with pytest.raises(AirflowFailException, match="custom_id must stay the same"):
+        tried(store, videos, [asked("boat")])
+    assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
 
 
 @pytest.mark.parametrize("cause", ["cannot be listed", "is gone"])
