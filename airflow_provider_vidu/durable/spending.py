@@ -229,7 +229,8 @@ class Spending:
         sent = {custom_id: ids[custom_id] for custom_id, name in named.items() if name.age == last}
         try:
             groups = self.ledger.groups(day_of(last[0] / 1000, self.ledger.zone))
-            group = next((one for one in groups if one[0].age == last), ())
+            # A kill may have left the object as it was before entries were removed.
+            group = max((one for one in groups if one[0].age == last), key=len, default=())
             entries = self.ledger.take_over(group) if group else {}
         except ViduStateError as error:
             self._log.warning("Submits that a killed worker did not send count as spent: %s", error)

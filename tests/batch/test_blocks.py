@@ -124,6 +124,20 @@ def test_a_retry_that_is_refused_still_tells_the_rescue_what_was_paid(emulator, 
     assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
 
 
+def test_a_retry_corrects_an_object_that_a_kill_left_under_two_names(emulator, ledger, videos, monkeypatch):
+    emulator.arm({"on": "submit", "fault": "error", "status": 403, "times": 1})
+    store = Store()
+    with monkeypatch.context() as patched:
+        # The worker dies after it has written the accepted entries, before it removes the former object.
+        patched.setattr(Ledger, "remove", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            tried(store, videos, kites(8))
+    assert spent(ledger) == round(15 * PRICE, 2)
+    assert tried(store, videos, kites(8))["counts"] == {"success": 8}
+    assert entries(ledger).keys() == {one["custom_id"] for one in kites(8)}
+    assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
+
+
 @pytest.mark.parametrize("cause", ["cannot be listed", "is gone"])
 def test_a_ledger_that_cannot_be_corrected_keeps_no_try_from_its_paid_tasks(
     emulator, ledger, videos, monkeypatch, capfd, cause
