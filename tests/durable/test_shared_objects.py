@@ -13,6 +13,7 @@ from airflow_provider_vidu.durable import spending
 from airflow_provider_vidu.durable.entries import Entry, EntryName
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.durable.objects import Objects
+from airflow_provider_vidu.durable.reuse import Reuse
 from airflow_provider_vidu.durable.spending import Planned, Spending
 from airflow_provider_vidu.exceptions import ViduStateError
 from tests.ledgers import paid
@@ -25,9 +26,9 @@ def planned(number: int) -> Planned:
     return Planned(REQUESTS[number], 0.31, entry)
 
 
-def intended(ledger: Ledger) -> list[EntryName]:
+def intended(ledger: Ledger, ago: float = 1.0) -> list[EntryName]:
     """Intents of a moment ago in one object."""
-    given = {ledger.name(time.time() - 1, 0.31, REQUESTS[number]): planned(number) for number in range(3)}
+    given = {ledger.name(time.time() - ago, 0.31, REQUESTS[number]): planned(number) for number in range(3)}
     entries = {name: one.entry._replace(fingerprint=one.request) for name, one in given.items()}
     return list(ledger.intend(entries).values())
 
@@ -70,3 +71,16 @@ def test_an_object_whose_name_changes_after_it_was_listed_is_found_under_the_new
     assert [entry.vidu_task_id for entry in ledger.entries(names)] == ["", "task-1", ""]
     ledger.withdraw([others[0]])
     assert [entry.vidu_task_id for entry in ledger.entries(names)] == ["", "", ""]
+
+
+def test_the_tasks_of_many_rivals_in_one_object_are_read_at_once(ledger, monkeypatch):
+    rivals, own = intended(ledger), intended(ledger, ago=0.0)
+    ledger.accept({name: f"task-{name.request}" for name in rivals})
+    reads, get = [], Objects.get
+    monkeypatch.setattr(Objects, "get", lambda self, relative: reads.append(relative) or get(self, relative))
+    reuse = Reuse(ledger, "vidu_default", logging.getLogger(__name__))
+    found = reuse.of_rivals(dict(zip(own, REQUESTS, strict=True)))
+    assert {name.request: one.vidu_task_id for name, one in found.items()} == {
+        name.request: f"task-{name.request}" for name in rivals
+    }
+    assert len(reads) == 1
