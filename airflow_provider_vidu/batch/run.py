@@ -90,9 +90,11 @@ class BatchRun:
                 refuse_waves(self._options.max_in_flight)
             records = self._records_of(items, visit)
             recovery = Recovery(records, visit.loop, visit.store, visit.stored)
+            paying = self._paying(visit, records)
+            # Whatever this try refuses, the rescue then finds what a killed worker paid for.
+            paying.mend()
             try:
                 refuse_taken(located(visit.path))
-                paying = self._paying(visit, records)
                 submits, waves = self._waves(visit, records, paying, began, self._deadline(began), {})
                 recovery.take_up(
                     visit.path,
@@ -107,7 +109,6 @@ class BatchRun:
             except ViduRequestError as error:
                 raise AirflowFailException(f"{error}{paid_by_earlier_tries(visit.memory, self._log)}") from error
             recovery.attach()
-            paying.mend()
             for note in sorted({note for item in new for note in notes(item.request.as_asked())}):
                 self._log.warning("%s", note)
             with naming_tasks(records, self._log):

@@ -173,13 +173,13 @@ class Submits:
             return
         # An equal request has to wait for the outcome of the first.
         ready, self._held = self._paying.apart([item for item in items if item.custom_id in asked], asked)
-        self.results |= self._paying.reused(ready, asked)
-        ready = [item for item in ready if item.custom_id not in self.results]
-        plan = self._paying.intend(ready, asked, estimates)
-        self.results |= plan.reused
+        reused = self._paying.reused(ready, asked)
+        self._note_copies(reused)
+        plan = self._paying.intend([item for item in ready if item.custom_id not in reused], asked, estimates)
+        self._note_copies(plan.reused)
         if plan.refused:
             self.results |= dict.fromkeys(plan.left_out, plan.refused)
-        awaited = {name for name, one in self.results.items() if isinstance(one, Reused) and not one.files}
+        awaited = {name: one for name, one in (reused | plan.reused).items() if not one.files}
         marks = {
             item.custom_id: Mark(
                 asked[item.custom_id].fingerprint(self._vidu_conn_id),
@@ -194,7 +194,7 @@ class Submits:
         }
         bodies = {name: asked[name].body for name in plan.sent}
         try:
-            self._submit_chunks(marks, bodies)
+            self._submit_chunks(marks, bodies, awaited)
         finally:
             found = {name: self.results.get(name) for name in plan.sent}
             paid = {name: one.task_id for name, one in found.items() if isinstance(one, Submission)}
@@ -203,7 +203,13 @@ class Submits:
         if plan.refused:
             self.stop(plan.refused)
 
-    def _submit_chunks(self, marks: Mapping[str, Mark], bodies: Mapping[str, Body]) -> None:
+    def _note_copies(self, reused: Mapping[str, Reused]) -> None:
+        # A task that the batch waits for has a result once the record holds it.
+        self.results |= {name: one for name, one in reused.items() if one.files}
+
+    def _submit_chunks(
+        self, marks: Mapping[str, Mark], bodies: Mapping[str, Body], awaited: Mapping[str, Reused]
+    ) -> None:
         names = list(marks)
         for start in range(0, len(names), CONCURRENT_SUBMITS):
             if self.stopped_by or self.rate_limit:
@@ -211,7 +217,9 @@ class Submits:
             self._show_progress()
             chunk = names[start : start + CONCURRENT_SUBMITS]
             self._submit_chunk(
-                {name: marks[name] for name in chunk}, {name: bodies[name] for name in chunk if name in bodies}
+                {name: marks[name] for name in chunk},
+                {name: bodies[name] for name in chunk if name in bodies},
+                {name: awaited[name] for name in chunk if name in awaited},
             )
 
     def _show_progress(self) -> None:
@@ -222,8 +230,9 @@ class Submits:
             self._set_outcomes(known)
             self.show()
 
-    def _submit_chunk(self, marks: dict[str, Mark], bodies: dict[str, Body]) -> None:
+    def _submit_chunk(self, marks: dict[str, Mark], bodies: dict[str, Body], awaited: dict[str, Reused]) -> None:
         self._memory.intend(marks)
+        self.results |= awaited
         try:
             self._loop.run(lambda hook: self._post_all(hook, bodies))
         except BaseException as error:

@@ -137,21 +137,22 @@ class Ledger(Objects):
         group = self._mine.get(names[0])
         if group is None:
             return
-        before = spent_at(list(group))
+        before, left = list(group), {name: entry for name, entry in group.items() if name not in names}
+        try:
+            if len(left) == 1 and (entry := next(iter(left.values()))).vidu_task_id:
+                # Look-ups find an entry that is alone in its object only by its request.
+                self.put(next(iter(left)).accepted, entry.content())
+            if left:
+                # The others first, so that they count at any moment.
+                self._put_group(list(left), left)
+        except ViduStateError as error:
+            # The object keeps all of them, also when the others are accepted.
+            log.warning("Some intents could not be removed and count as spent: %s", error)
+            return
         for name in names:
             group.pop(name, None)
             self._mine.pop(name, None)
-        try:
-            if group:
-                # The others first, so that they count at any moment.
-                self._put_group(list(group), group)
-            if len(group) == 1 and (entry := next(iter(group.values()))).vidu_task_id:
-                # Look-ups find an entry that is alone in its object only by its request.
-                self.put(next(iter(group)).accepted, entry.content())
-        except ViduStateError as error:
-            log.warning("Some intents could not be removed and count as spent: %s", error)
-            return
-        self.remove(before)
+        self.remove(spent_at(before))
 
     def accept(self, accepted: Mapping[EntryName, str]) -> None:
         """
@@ -255,6 +256,12 @@ class Ledger(Objects):
         if found is not None:
             return [Entry.read(found)]
         content = self.get(spent_at(group))
+        if content is None and len(group) > 1:
+            # Its worker may have removed entries meanwhile, which renames the object.
+            day, age = group[0].day, group[0].age
+            others = [one for one in self.groups(day) if one[0].age == age and len(one) < len(group)]
+            found = {name: entry for one in others[:1] for name, entry in zip(one, self.entries(one), strict=True)}
+            return [found.get(name) or Entry.read(None) for name in group]
         listed = content.get("entries") if isinstance(content, Mapping) else None
         contents = listed if isinstance(listed, list) else []
         return [Entry.read(one) for one in [*contents, *[None] * len(group)][: len(group)]]

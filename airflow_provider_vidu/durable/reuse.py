@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_vidu.durable.each import each
@@ -173,6 +174,8 @@ class Reuse:
     def _tasks_of_rivals(self, mine: Mapping[EntryName, str], groups: Sequence[Group]) -> dict[EntryName, str]:
         """Find the tasks, or empty texts, of others' intents that began shortly before one's own."""
         tasks: dict[EntryName, str] = {}
+        # Many rivals may lie in one object.
+        read = cache(self._ledger.entries)
         by_request: dict[str, list[EntryName]] = {}
         for own in mine:
             by_request.setdefault(own.request, []).append(own)
@@ -181,7 +184,7 @@ class Reuse:
                 is_recent = own.begun_at - RIVAL_SECONDS * 1000 <= name.begun_at
                 if not is_recent or name.age >= own.age:
                     continue
-                entry = self._entry((name, group))
+                entry = read(group)[group.index(name)]
                 if entry.fingerprint == mine[own]:
                     tasks[own] = tasks.get(own) or entry.vidu_task_id
         return tasks

@@ -112,29 +112,29 @@ class Spending:
         if self.ledger is None:
             return {}, None
         fit: dict[str, EntryName] = {}
+        names: dict[str, EntryName] = {}
         left, refused = dict(planned), None
-        for number in range(TRIES):
-            now = time.time()
-            given = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
-            names: dict[str, EntryName] = {}
-            try:
+        try:
+            for number in range(TRIES):
+                now = time.time()
+                given = {name: self.ledger.name(now, one.price, one.request) for name, one in left.items()}
                 written = self.ledger.intend(
                     {given[name]: one.entry._replace(fingerprint=one.request) for name, one in left.items()}
                 )
                 names = {name: written[entry] for name, entry in given.items()}
                 count, refused, is_final = self._fitting(names, set(fit.values()))
-            except BaseException as error:
-                # Also where the task's time is over: what is never sent must not count as spent.
-                self.ledger.withdraw([*names.values(), *fit.values()])
-                if isinstance(error, ViduStateError):
-                    raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
-                raise
-            fit |= dict(list(names.items())[:count])
-            left = {name: left[name] for name in list(names)[count:]}
-            self.ledger.withdraw([names[name] for name in left])
-            if not left or is_final:
-                break
-            time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+                fit |= dict(list(names.items())[:count])
+                left = {name: left[name] for name in list(names)[count:]}
+                self.ledger.withdraw([names[name] for name in left])
+                if not left or is_final:
+                    break
+                time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - a jitter
+        except BaseException as error:
+            # Also where the task's time is over: what is never sent must not count as spent.
+            self.ledger.withdraw({*names.values(), *fit.values()})
+            if isinstance(error, ViduStateError):
+                raise ViduStateError(f"{error} Nothing was sent or paid for these submits.") from error
+            raise
         for line in self._left:
             self._log.info("%s", line)
         return fit, refused
@@ -229,7 +229,8 @@ class Spending:
         sent = {custom_id: ids[custom_id] for custom_id, name in named.items() if name.age == last}
         try:
             groups = self.ledger.groups(day_of(last[0] / 1000, self.ledger.zone))
-            group = next((one for one in groups if one[0].age == last), ())
+            # A kill may have left the object as it was before entries were removed.
+            group = max((one for one in groups if one[0].age == last), key=len, default=())
             entries = self.ledger.take_over(group) if group else {}
         except ViduStateError as error:
             self._log.warning("Submits that a killed worker did not send count as spent: %s", error)

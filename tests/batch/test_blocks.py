@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_vidu.batch import reading
 from airflow_provider_vidu.batch.paying import Paying
@@ -32,12 +33,12 @@ def killed_in(store, videos, given, chunks, *, before_a_post=False):
     """Let the worker die with the given chunk of a batch's submits."""
     really_submit, begun = Submits._submit_chunk, []
 
-    def submit(self, marks, bodies):
+    def submit(self, marks, *others):
         begun.append(marks)
         if len(begun) < chunks:
-            return really_submit(self, marks, bodies)
+            return really_submit(self, marks, *others)
         if not before_a_post:
-            really_submit(self, marks, bodies)
+            really_submit(self, marks, *others)
         patched.setattr(Paying, "settle", lambda *_: None)
         raise Killed
 
@@ -113,6 +114,28 @@ def test_a_clear_after_a_kill_leaves_what_is_certain_and_uncertain_in_the_ledger
     found = entries(ledger)
     assert len(found) == 20
     assert sum(not id_ for id_ in found.values()) == words["uncertain"]
+
+
+def test_a_retry_that_is_refused_still_tells_the_rescue_what_was_paid(emulator, ledger, videos):
+    store = Store()
+    killed_in(store, videos, kites(18), 1)
+    with pytest.raises(AirflowFailException, match="custom_id must stay the same"):
+        tried(store, videos, [asked("boat")])
+    assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
+
+
+def test_a_retry_corrects_an_object_that_a_kill_left_under_two_names(emulator, ledger, videos, monkeypatch):
+    emulator.arm({"on": "submit", "fault": "error", "status": 403, "times": 1})
+    store = Store()
+    with monkeypatch.context() as patched:
+        # The worker dies after it has written the accepted entries, before it removes the former object.
+        patched.setattr(Ledger, "remove", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            tried(store, videos, kites(8))
+    assert spent(ledger) == round(15 * PRICE, 2)
+    assert tried(store, videos, kites(8))["counts"] == {"success": 8}
+    assert entries(ledger).keys() == {one["custom_id"] for one in kites(8)}
+    assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
 
 
 @pytest.mark.parametrize("cause", ["cannot be listed", "is gone"])

@@ -6,12 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_vidu.durable import reuse
 from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.exceptions import ViduStateError
 from tests.batch.nights import night, submitted
-from tests.quick import asked, deferred, outcomes, posts
+from tests.quick import Store, asked, deferred, outcomes, posts, tried
 
 pytestmark = pytest.mark.usefixtures("soon", "asked_at_once", "ledger")
 
@@ -53,3 +54,25 @@ def test_a_ledger_that_fails_when_the_batch_ends_loses_nothing_of_it(emulator, l
     assert night(tmp_path, GIVEN)["counts"] == {"success": 3}
     assert set(outcomes(tmp_path).values()) == {"success"}
     assert "A later submit will not find Vidu task" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("cause", "sent"), [("the key", 8), ("the ledger", 0), ("the state store", 0)])
+def test_a_running_task_that_a_stopped_batch_never_noted_is_left_to_a_retry(
+    emulator, ledger, videos, monkeypatch, cause, sent
+):
+    submitted(prompt="kite 11")
+    store, given = Store(), [asked(f"kite-{number}", prompt=f"kite {number}") for number in range(12)]
+    with monkeypatch.context() as patched:
+        match cause:
+            case "the key":
+                emulator.arm({"on": "submit", "fault": "error", "status": 401, "times": 1})
+            case "the ledger":
+                patched.setattr(Ledger, "_put_group", lambda *_: (_ for _ in ()).throw(ViduStateError("away")))
+            case _:
+                store.fails_at = 1
+        with pytest.raises(AirflowException, match="unsubmitted"):
+            tried(store, videos, given, reuse=True)
+    assert outcomes(videos)["kite-11"] == "unsubmitted"
+    assert len(posts(emulator)) == 1 + sent
+    assert tried(store, videos, given, reuse=True, try_number=2)["counts"] == {"success": 11, "reused": 1}
+    assert len(emulator.tasks) == 12
