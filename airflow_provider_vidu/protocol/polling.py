@@ -20,6 +20,7 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol import pauses, schedule
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.result_urls import no_urls
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
 EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
@@ -218,7 +219,7 @@ class Watch:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
             case TaskState.SUCCESS:
-                return self._suspect(now, TaskStatus, "It succeeded, but the API returned no URLs.")
+                return self._suspect(now, TaskStatus, no_urls(task.task_id, task.odd_urls))
             case TaskState.FAILURE:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(

@@ -142,6 +142,17 @@ def bare_url(value: Any) -> Any:
 
 def is_usable_url(value: str) -> bool:
     """
+    Check whether a text is one http(s) URL that every HTTP library can read.
+
+    :param value: an http(s) URL.
+    """
+    # Two URLs, as from one cell of a table.
+    is_list = re.search(r"[,;\s]+https?://", value, re.IGNORECASE)
+    return has_usable_host(value) and not is_list and value.isprintable()
+
+
+def has_usable_host(value: str) -> bool:
+    """
     Check whether every HTTP library can read the host and port of an http(s) URL.
 
     :param value: an http(s) URL.

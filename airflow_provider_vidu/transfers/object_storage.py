@@ -21,6 +21,7 @@ from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.fields import listed
 from airflow_provider_vidu.protocol.response import TaskState
+from airflow_provider_vidu.protocol.result_urls import no_urls
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.reporting import announce, failure_shown, show
 from airflow_provider_vidu.storage.destination import Destination
@@ -156,6 +157,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             )
         if not status.urls:
             raise ViduDownloadError(
-                f"Vidu task {vidu_task_id} succeeded, but the API returned no URLs yet. Retry; storing costs nothing."
+                f"Vidu task {vidu_task_id} has no links yet. {no_urls(vidu_task_id, status.odd_urls)} Retry; storing "
+                "costs nothing."
             )
         return status.result()
