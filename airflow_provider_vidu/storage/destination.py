@@ -79,7 +79,7 @@ class Destination:
             raise self._invalid(self.template, "be a path or a store's URI, as in s3://connection_id@bucket/videos")
         if is_local and bucket:
             raise self._invalid(self.template, f"have three slashes, as in {scheme}:///videos, or be a path")
-        if not is_local and not bucket:
+        if not is_local and not bucket.rpartition("@")[2]:
             raise self._invalid(self.template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if _PLACEHOLDER.search(scheme + bucket):
             raise self._invalid(self.template, "have placeholders after the bucket's name only")

@@ -82,8 +82,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
 
-            if found := Destination(as_text(destination)).problems([""]):
-                raise request.refusal(found)
+            self._check_destination()
             check_in_group(self)
         self.result = result
         self.vidu_task_id = vidu_task_id
@@ -112,6 +111,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             try:
                 self._refuse_lists()
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
+                self._check_destination()
                 check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
                 # Neither file names nor failures necessarily contain the task id.
@@ -122,6 +122,10 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)
         return files
+
+    def _check_destination(self) -> None:
+        if found := Destination(self.destination).problems([""]):
+            raise request.refusal(found)
 
     def _refuse_lists(self) -> None:
         refuse_mapped_outputs(self, "result", self.result)
