@@ -21,6 +21,7 @@ from airflow_provider_vidu.exceptions import (
 from airflow_provider_vidu.protocol import pauses, schedule
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
 from airflow_provider_vidu.protocol.result_urls import no_urls
+from airflow_provider_vidu.protocol.texts import without_secrets
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
 EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
@@ -98,7 +99,7 @@ class Outcome(NamedTuple):
             fits = result is not None or (status in EVENT_WORDS and status != SUCCESS and task is None)
             if isinstance(status, str) and fits and isinstance(message, str):
                 return cls(status, message, result)
-        raise ViduEventError(f"The event must come from a Vidu trigger, got {repr(event)[:300]}")
+        raise ViduEventError(f"The event must come from a Vidu trigger, got {without_secrets(repr(event)[:300])}")
 
 
 def _result_in(task: Any) -> dict[str, Any] | None:

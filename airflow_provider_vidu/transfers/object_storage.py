@@ -22,6 +22,7 @@ from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.fields import listed
 from airflow_provider_vidu.protocol.response import TaskState
 from airflow_provider_vidu.protocol.result_urls import no_urls
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.reporting import announce, failure_shown, show
 from airflow_provider_vidu.storage.destination import Destination
@@ -146,8 +147,9 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. This task sent and paid "
-                "nothing. Pass the id that ViduSubmitOperator returned, then clear this task alone."
+                f"vidu_task_id must be the id of a finished task, got {brief(self.vidu_task_id)}. This task sent and "
+                "paid nothing. Pass the id that ViduSubmitOperator returned, or pass a result as result, then clear "
+                "this task alone."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:
