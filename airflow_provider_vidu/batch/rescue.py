@@ -22,6 +22,7 @@ from airflow_provider_vidu.protocol.batch import NOT_STORED, UNCERTAIN
 from airflow_provider_vidu.protocol.errors import UNCERTAIN as UNKNOWN_OUTCOME
 from airflow_provider_vidu.protocol.polling import LOST, SUCCESS
 from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS, TaskState, TaskStatus
+from airflow_provider_vidu.protocol.result_urls import no_urls
 from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.sidecar import Origin
@@ -168,7 +169,7 @@ class Rescue:
             elif isinstance(status, ViduTaskNotFoundError) and answer.believed:
                 found.append(self._unknown(one, str(status)))
             elif isinstance(status, TaskStatus) and status.state is TaskState.SUCCESS:
-                found.append(one.record(NOT_STORED, "It succeeded, but the API returned no URLs."))
+                found.append(one.record(NOT_STORED, no_urls(vidu_task_id, status.odd_urls)))
             elif isinstance(status, ViduError):
                 found.append(without_a_video(one.record(NOT_STORED), status)._replace(outcome=NOT_STORED))
         return [*found, *self._stored(vidu_conn_id, ready, by_id)]

@@ -12,6 +12,7 @@ from airflow_provider_vidu.exceptions import ViduError
 from airflow_provider_vidu.protocol.batch import NOT_STORED, REUSED, SUBMITTED
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT, Outcome, Watch, how_to_resume
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.result_urls import no_urls
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.triggers.batch import Progress
 from airflow_provider_vidu.triggers.vidu import poll
@@ -79,7 +80,10 @@ def without_a_video(record: Record, answer: TaskStatus | ViduError | None) -> Re
     if isinstance(answer, TaskStatus) and answer.state is not TaskState.SUCCESS:
         why = f"Its status was {answer.word} when the wait ended. It keeps running and is billed."
         return record._replace(outcome=TIMEOUT, reason=f"{why} {how_to_resume(record.task_id)}")
-    why = str(answer) if isinstance(answer, ViduError) else "It succeeded, but the API returned no URLs."
+    if isinstance(answer, TaskStatus):
+        why = no_urls(answer.task_id, answer.odd_urls)
+    else:
+        why = str(answer or "No poll returned its status.")
     return record._replace(outcome=LOST, reason=f"{why} {how_to_resume(record.task_id)}")
 
 

@@ -36,7 +36,7 @@ from airflow_provider_vidu.storage import manifest as manifests
 from airflow_provider_vidu.storage.copies import copied
 from airflow_provider_vidu.storage.manifest import Record
 from airflow_provider_vidu.storage.places import located
-from airflow_provider_vidu.storage.probe import probe, refuse_taken
+from airflow_provider_vidu.storage.probe import nothing_paid, probe, refuse_taken
 from airflow_provider_vidu.storage.sidecar import Origin
 from airflow_provider_vidu.storage.video_store import VideoStore
 
@@ -94,7 +94,8 @@ class BatchRun:
             # Whatever this try refuses, the rescue then finds what a killed worker paid for.
             paying.mend()
             try:
-                refuse_taken(located(visit.path))
+                with nothing_paid():
+                    refuse_taken(located(visit.path))
                 submits, waves = self._waves(visit, records, paying, began, self._deadline(began), {})
                 recovery.take_up(
                     visit.path,

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_vidu.arguments import as_text, is_lazy_list
 from airflow_provider_vidu.durable.attempt import is_readable
 from airflow_provider_vidu.durable.state_store import StateStore
-from airflow_provider_vidu.protocol.texts import brief
+from airflow_provider_vidu.protocol.texts import brief, utf8_problem
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +47,7 @@ class RequestsRecord(StateStore):
         :param call: calls the function. It is called for the first try, and after a person cleared the task.
         :return: the requests as JSON values.
         :raises ViduStateError: if the store cannot be read or written. Nothing was sent.
-        :raises AirflowFailException: if the function returned something that JSON cannot represent. Nothing was sent.
+        :raises AirflowFailException: if JSON or UTF-8 cannot represent what the function returned. Nothing was sent.
         """
         stored = self.get(REQUESTS_KEY)
         if stored is not None:
@@ -63,9 +63,14 @@ class RequestsRecord(StateStore):
 def _as_json(returned: Any) -> Any:
     try:
         plain = as_text(list(returned) if is_lazy_list(returned) else returned)
-        return json.loads(json.dumps(plain, allow_nan=False))
+        requests = json.loads(json.dumps(plain, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise AirflowFailException(
             f"requests must consist of JSON values, got {brief(returned)} ({error}). Nothing was sent or paid. Correct "
             "what the function returns, then clear the task."
         ) from error
+    if problem := utf8_problem("requests", requests):
+        raise AirflowFailException(
+            f"{problem}. Nothing was sent or paid. Correct what the function returns, then clear the task."
+        )
+    return requests

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from airflow_provider_vidu.protocol.response import (
 )
 from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
+
+log = logging.getLogger(__name__)
 
 Parsed = TypeVar("Parsed")
 
@@ -131,7 +134,10 @@ class Exchange(Generic[Parsed]):
         :raises ViduApiError: If the answer is an error or cannot be read.
         """
         body = decoded(headers, content)
-        return self.parse(status, headers, self.settings.scrub(body.decode("latin-1")).encode("latin-1"))
+        parsed = self.parse(status, headers, self.settings.scrub(body.decode("latin-1")).encode("latin-1"))
+        if isinstance(parsed, TaskStatus) and parsed.urls and parsed.odd_urls:
+            log.warning("Vidu task %s: left out what is not a link: %s", parsed.task_id, parsed.odd_urls)
+        return parsed
 
     @property
     def sent(self) -> bool:

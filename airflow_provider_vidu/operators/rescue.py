@@ -64,6 +64,8 @@ class ViduRescueOperator(LiteralTexts, BaseOperator):
 
     def _check(self) -> None:
         destination = Destination(as_text(self.destination))
+        if found := destination.problems([""]):
+            raise refusal(found)
         if destination.path("a") == destination.path("b"):
             rule = "be a directory, or a name that holds {task_id}"
             raise refusal([f"destination must {rule}, got {destination.template!r}"])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from airflow_provider_vidu.exceptions import ViduEventError
 from airflow_provider_vidu.protocol.errors import Family
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, SUCCESS, TIMEOUT
+from airflow_provider_vidu.protocol.texts import without_secrets
 
 SUBMITTED = "submitted"
 """Outcome of an accepted item that has not ended; never in a manifest."""
@@ -78,7 +79,7 @@ class BatchEvent(NamedTuple):
                 and isinstance(message, str)
             ):
                 return cls(status, counts, message)
-        raise ViduEventError(f"The event must come from a Vidu batch trigger, got {repr(event)[:300]}")
+        raise ViduEventError(f"The event must come from a Vidu batch trigger, got {without_secrets(repr(event)[:300])}")
 
 
 def fail_on_problem(fail_on: Any) -> str | None:

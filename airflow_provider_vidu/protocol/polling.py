@@ -20,6 +20,8 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol import pauses, schedule
 from airflow_provider_vidu.protocol.response import TaskState, TaskStatus
+from airflow_provider_vidu.protocol.result_urls import no_urls
+from airflow_provider_vidu.protocol.texts import without_secrets
 
 SUCCESS, FAILED, TIMEOUT, LOST = "success", "failed", "timeout", "lost"
 EVENT_WORDS = (SUCCESS, FAILED, TIMEOUT, LOST)
@@ -97,7 +99,7 @@ class Outcome(NamedTuple):
             fits = result is not None or (status in EVENT_WORDS and status != SUCCESS and task is None)
             if isinstance(status, str) and fits and isinstance(message, str):
                 return cls(status, message, result)
-        raise ViduEventError(f"The event must come from a Vidu trigger, got {repr(event)[:300]}")
+        raise ViduEventError(f"The event must come from a Vidu trigger, got {without_secrets(repr(event)[:300])}")
 
 
 def _result_in(task: Any) -> dict[str, Any] | None:
@@ -218,7 +220,7 @@ class Watch:
             case TaskState.SUCCESS if task.urls:
                 return Outcome(SUCCESS, f"Vidu task {self.vidu_task_id} is ready.", task.result())
             case TaskState.SUCCESS:
-                return self._suspect(now, TaskStatus, "It succeeded, but the API returned no URLs.")
+                return self._suspect(now, TaskStatus, no_urls(task.task_id, task.odd_urls))
             case TaskState.FAILURE:
                 request = f", request id {task.request_id}" if task.request_id else ""
                 return Outcome(

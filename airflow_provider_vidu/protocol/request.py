@@ -12,7 +12,14 @@ from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol import capabilities
 from airflow_provider_vidu.protocol.capabilities import DOCUMENTATION, FIELDS, MAX_BODY_BYTES, find
 from airflow_provider_vidu.protocol.fields import Kind
-from airflow_provider_vidu.protocol.texts import brief, is_data_uri, is_url, looks_like_data_uri, without_secrets
+from airflow_provider_vidu.protocol.texts import (
+    brief,
+    is_data_uri,
+    is_url,
+    looks_like_data_uri,
+    utf8_problem,
+    without_secrets,
+)
 
 Body = dict[str, Any]
 
@@ -86,6 +93,8 @@ class Request(NamedTuple):
         :param unknown_yet: fields whose value a template or a file supplies later.
         :return: one sentence for each problem, without a full stop.
         """
+        if found := self.text_problems():
+            return found
         vidu_type, model = self.vidu_type, self.model
         values = {name: value for name, value in self.values.items() if value is not None}
         found = [
@@ -125,6 +134,12 @@ class Request(NamedTuple):
         ]
         checked = {name: value for name, value in known.items() if name not in strangers}
         return found + capabilities.check(Request(vidu_type, model, checked).assembled(), unknown_yet=unknown_yet)
+
+    def text_problems(self) -> list[str]:
+        """List the fields with a text that UTF-8 cannot encode, names of files included."""
+        given = {**self.values, "extra_input": self.extra_input, "extra_parameters": self.extra_parameters}
+        problems = (utf8_problem(name, {name: value} if name not in FIELDS else value) for name, value in given.items())
+        return [problem for problem in problems if problem]
 
 
 class Prepared(NamedTuple):

@@ -25,8 +25,9 @@ from airflow_provider_vidu.exceptions import (
 )
 from airflow_provider_vidu.protocol.coding import MAX_ANSWER_BYTES
 from airflow_provider_vidu.protocol.errors import FREE, UNCERTAIN, Family, family_of, meaning
+from airflow_provider_vidu.protocol.result_urls import odd_urls_in, urls_in
 from airflow_provider_vidu.protocol.texts import unstopped
-from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote, urls_in
+from airflow_provider_vidu.protocol.values import identifier, moment, number, plain, quote
 
 RESULT_LIFETIME_SECONDS = 24 * 3600
 """
@@ -92,6 +93,7 @@ class TaskStatus(NamedTuple):
     :param error_message: The server's reason for a failure, in Chinese or English.
     :param video_seconds: Length of the video in seconds (``usage.duration``), ``None`` if the API returned none.
     :param request_id: The API's id of the request, empty if it returned none.
+    :param odd_urls: What the API returned in place of URLs or beside them, without secrets; empty if nothing.
     """
 
     task_id: str
@@ -102,6 +104,7 @@ class TaskStatus(NamedTuple):
     error_message: str = ""
     video_seconds: float | None = None
     request_id: str = ""
+    odd_urls: str = ""
     whole_family: Family | None = None
     """Family of the whole reason, if the shortened ``error_message`` hides it."""
 
@@ -188,6 +191,7 @@ def parse_task_status(status: int, headers: Mapping[str, str], body: bytes, vidu
         error_message=message,
         video_seconds=number(answer.section("usage").get("duration")),
         request_id=answer.request_id,
+        odd_urls=odd_urls_in(output.get("urls")),
         whole_family=family if error_message and (family := family_of(whole)) is not family_of(message) else None,
     )
 

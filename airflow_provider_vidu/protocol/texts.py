@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -82,6 +82,36 @@ def is_missing(text: str) -> bool:
     return text.strip() in ("None", "nan", "NaN", "NaT", "<NA>", "null", "undefined", "#N/A", "#REF!", "#NAME?")
 
 
+def utf8_problem(name: str, value: Any) -> str | None:
+    """
+    Check that UTF-8 can encode every text in a value.
+
+    Airflow's stores, the ledger and the API take nothing else.
+
+    :param name: name of the value.
+    :param value: any value; only texts, and those in lists and mappings, are checked.
+    :return: the problem as a sentence without a full stop, or ``None``.
+    """
+    try:
+        found = _lone_surrogate(value)
+    except RecursionError:
+        # JSON cannot represent such a value, so another check refuses it.
+        return None
+    if not found:
+        return None
+    # Python reads the bytes of a file name that are not UTF-8 as these characters.
+    step = "; rename the file if its name has another encoding" if "\udc80" <= found <= "\udcff" else ""
+    return f"{one_line(name)} must be text that UTF-8 can encode, got {found!r} in {brief(value)}{step}"
+
+
+def _lone_surrogate(value: Any) -> str:
+    if isinstance(value, str):
+        match = None if value.isascii() else re.search("[\ud800-\udfff]", value)
+        return match[0] if match else ""
+    parts = [one for pair in value.items() for one in pair] if isinstance(value, Mapping) else value
+    return next(filter(None, map(_lone_surrogate, parts)), "") if isinstance(parts, (list, tuple)) else ""
+
+
 def unstopped(text: str) -> str:
     """
     Remove the full stop at the end of a sentence in English or Chinese.
@@ -142,6 +172,17 @@ def bare_url(value: Any) -> Any:
 
 def is_usable_url(value: str) -> bool:
     """
+    Check whether a text is one http(s) URL that every HTTP library can read.
+
+    :param value: an http(s) URL.
+    """
+    # Two URLs, as from one cell of a table.
+    is_list = re.search(r"[,;\s]+https?://", value, re.IGNORECASE)
+    return has_usable_host(value) and not is_list and value.isprintable()
+
+
+def has_usable_host(value: str) -> bool:
+    """
     Check whether every HTTP library can read the host and port of an http(s) URL.
 
     :param value: an http(s) URL.
@@ -152,11 +193,8 @@ def is_usable_url(value: str) -> bool:
         is_good = parts.port != 0 and all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
     except ValueError:
         return False
-    if re.search(r"[,;\s]+https?://", value, re.IGNORECASE):
-        # Two URLs, as from one cell of a table.
-        return False
     # User and password may be quoted, the host may not.
-    return is_good and value.isprintable() and not re.search(r"[\s%]", parts.netloc.rpartition("@")[2])
+    return is_good and not re.search(r"[\s%]", parts.netloc.rpartition("@")[2])
 
 
 def plain_url(url: str) -> str:

@@ -8,12 +8,9 @@ Each reader bounds the size of a value and checks its type.
 from __future__ import annotations
 
 import re
-from itertools import islice
 
-from airflow_provider_vidu.protocol.texts import is_missing, plain_url, without_secrets
+from airflow_provider_vidu.protocol.texts import is_missing, without_secrets
 
-_MAX_URLS = 100
-_LONGEST_URL = 8192
 _LONGEST_ID = 256
 _LONGEST_QUOTE = 300
 _LONGEST_SEARCHED = 10 * _LONGEST_QUOTE
@@ -50,16 +47,6 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if abs(value) < 10**15 else None
-
-
-def urls_in(value: object) -> tuple[str, ...]:
-    """
-    Read a list of URLs as a browser reads them.
-
-    The list leaves out URLs of over 8,192 characters, and all URLs after the hundredth.
-    """
-    urls = (plain_url(url) for url in (value if isinstance(value, list) else ()) if isinstance(url, str))
-    return tuple(islice((url for url in urls if 0 < len(url) <= _LONGEST_URL), _MAX_URLS))
 
 
 def moment(value: object) -> float | None:

@@ -130,8 +130,8 @@ class ViduTaskSensor(LiteralTexts, BaseSensorOperator):
         self.vidu_task_id = identifier(given)
         if not self.vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}. The sensor sent "
-                "and paid nothing. Pass submit.output, then clear this task alone."
+                f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {brief(given)}. The sensor "
+                "sent and paid nothing. Pass submit.output, or the task_id of a result, then clear this task alone."
             )
         return Watch(
             self.vidu_task_id,

@@ -18,6 +18,7 @@ from airflow_provider_vidu.arguments import as_text, is_literal
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.storage.destination import Destination
 from airflow_provider_vidu.storage.places import is_local, located
+from airflow_provider_vidu.storage.probe import nothing_paid
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -75,7 +76,8 @@ def check_destination(operator: BaseOperator, context: Context, *, is_batch: boo
     manifest = getattr(operator, "manifest", None)
     if manifest and _is_the_same_for_all(operator, context, "manifest"):
         raise _refusal("manifest", manifest, "the default, or a name that holds {{ ti.map_index }}", is_batch=is_batch)
-    _warn_if_local(operator, one)
+    with nothing_paid():
+        _warn_if_local(operator, one)
 
 
 def _shared_with_another_batch(operator: BaseOperator, context: Context, destination: Destination) -> str:

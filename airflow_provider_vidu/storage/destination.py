@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_vidu.exceptions import ViduRequestError
 from airflow_provider_vidu.protocol.request import refusal
-from airflow_provider_vidu.protocol.texts import brief, first_few, is_missing
+from airflow_provider_vidu.protocol.texts import brief, first_few, is_missing, utf8_problem
 
 PLACEHOLDERS = ("{custom_id}", "{task_id}", "{index}")
 MAX_CUSTOM_ID_BYTES = 180
@@ -79,7 +79,7 @@ class Destination:
             raise self._invalid(self.template, "be a path or a store's URI, as in s3://connection_id@bucket/videos")
         if is_local and bucket:
             raise self._invalid(self.template, f"have three slashes, as in {scheme}:///videos, or be a path")
-        if not is_local and not bucket:
+        if not is_local and not bucket.rpartition("@")[2]:
             raise self._invalid(self.template, "have a bucket after the scheme, as in s3://connection_id@bucket/videos")
         if _PLACEHOLDER.search(scheme + bucket):
             raise self._invalid(self.template, "have placeholders after the bucket's name only")
@@ -179,13 +179,14 @@ def before_placeholders(destination: str) -> str:
 
 def name_problem(path: str) -> str | None:
     """
-    Find characters in a name that ``ObjectStoragePath`` would misread.
+    Find characters in a name that ``ObjectStoragePath`` would misread, or that no XCom can hold.
 
     :param path: a path or URI.
     :return: the problem as a text, or ``None``. All other characters stay unchanged.
     """
     if (lost := _LOST.search(path)) is None:
-        return None
+        # An XCom holds the names of files.
+        return utf8_problem("destination or manifest", path)
     rule = "destination or manifest must not contain control characters, '::', '?#' or '?versionId='"
     return f"{rule}, got {lost[0]!r} in {path!r}"
 

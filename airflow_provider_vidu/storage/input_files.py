@@ -31,7 +31,7 @@ from airflow_provider_vidu.protocol.media import (
     is_cut,
 )
 from airflow_provider_vidu.protocol.reach import is_local_host
-from airflow_provider_vidu.protocol.request import Prepared, Request
+from airflow_provider_vidu.protocol.request import Prepared, Request, refusal
 from airflow_provider_vidu.protocol.texts import (
     brief,
     data_uri_bytes,
@@ -65,6 +65,8 @@ def prepared(request: Request, warn: Warn) -> Prepared:
     :raises ViduRequestError: if a file is missing or the API does not accept the request. Nothing was sent.
     :raises ViduStateError: if a store cannot read a file now. Nothing was sent; a retry can help.
     """
+    if problems := request.text_problems():
+        raise refusal(problems)
     reader = _Reader(request.vidu_type, warn)
     found = {}
     for name, value in request.values.items():

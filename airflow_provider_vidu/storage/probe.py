@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import stat
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 _PROBE = ".vidu-probe"
+
+
+@contextmanager
+def nothing_paid() -> Iterator[None]:
+    """
+    Say of a fault of a destination before the submit that nothing was paid, and name the next step.
+
+    :raises ViduDownloadError: in place of such a fault.
+    """
+    try:
+        yield
+    except ViduDownloadError as error:
+        raise ViduDownloadError(f"{error} Nothing was sent or paid. Check the destination, then retry.") from error
 
 
 def probe(path: ObjectStoragePath) -> None:
@@ -30,7 +45,7 @@ def probe(path: ObjectStoragePath) -> None:
     :raises ViduRequestError: if a directory has that name. Nothing was sent.
     """
     refuse_taken(path)
-    try:
+    with nothing_paid():
         trial = path.with_name(_PROBE)
         try:
             _write_a_byte(trial)
@@ -40,8 +55,6 @@ def probe(path: ObjectStoragePath) -> None:
             # Some stores let write a name once and neither replace nor remove it.
             trial = path.with_name(f"{_PROBE}-{uuid.uuid4().hex}")
             _write_a_byte(trial)
-    except ViduDownloadError as error:
-        raise ViduDownloadError(f"{error} Nothing was sent or paid. Check the destination, then retry.") from error
     remove(trial)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_vidu.exceptions import ViduRequestError, ViduStateError
 from airflow_provider_vidu.protocol.texts import brief, named
+from airflow_provider_vidu.storage.places import is_local
 from airflow_provider_vidu.storage.roots import find, read_root, split_roots
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def opened(location: str, name: str, rule: str, step: str) -> Iterator[tuple[Obj
 
     try:
         path = ObjectStoragePath(_allowed(location, name))
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except ValueError as error:
+            if is_local(path):
+                raise
+            # A store's library raises it for a wrong region or endpoint, so the connection is the cause.
+            raise ConnectionError(named(error)) from error
         if stat.get("type", "file") != "file":
             # A pipe would be waited for, and a device has no end.
             raise ValueError("it is not a regular file")

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError, ViduRequestError
-from airflow_provider_vidu.protocol.texts import brief, is_url, named, plain_url
+from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
+from airflow_provider_vidu.protocol.result_urls import usable, usable_in
+from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.storage import sidecar
 from airflow_provider_vidu.storage.destination import Destination, before_placeholders
 from airflow_provider_vidu.storage.places import file_at, located, note_written, replacing, uri_of
@@ -124,12 +125,19 @@ class VideoStore:
             self._stored.flush()
 
     def _store_videos(self, result: Mapping[str, Any], custom_id: str, index: int) -> list[str]:
-        task_id, urls = _checked(result)
+        task_id, urls, unusable = usable_in(result)
+        if unusable:
+            self.log.warning("Vidu task %s: left out what is not a link: %s", task_id, unusable)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
-        try:
-            files = [self._store_or_refresh(task_id, urls, number, located(path)) for number, path in enumerate(paths)]
-        except ViduDownloadError as error:
-            raise ViduDownloadError(f"{error} {_paid(task_id, result)}") from error
+        files, errors = [], []
+        for number, path in enumerate(paths):
+            try:
+                files.append(self._store_or_refresh(task_id, urls, number, located(path)))
+            except ViduDownloadError as error:
+                # The next link may be good, and expires as well.
+                errors.append(error)
+        if errors:
+            raise ViduDownloadError(f"{errors[0]} {_paid(task_id, result)}") from errors[0]
         if self._origin_of:
             for file in files:
                 sidecar.write(file, self._origin_of(task_id), result)
@@ -190,15 +198,18 @@ class VideoStore:
         except ViduError as error:
             raise ViduDownloadError(f"{refused} The attempt with a fresh link failed: {error}") from error
 
-    def _fresh_urls(self, task_id: str, count: int) -> tuple[str, ...]:
+    def _fresh_urls(self, task_id: str, count: int) -> list[str]:
         from airflow_provider_vidu.hooks.vidu import ViduHook
 
         status = ViduHook(self.vidu_conn_id).get_task(task_id)
-        if len(status.urls) != count:
+        urls, unusable = usable(status.urls)
+        if len(urls) != count:
+            odd = ", ".join(filter(None, (unusable, status.odd_urls)))
             raise ViduDownloadError(
-                f"Vidu task {task_id} has status {status.word} and returned {len(status.urls)} of {count} URLs."
+                f"Vidu task {task_id} has status {status.word} and returned {len(urls)} of {count} URLs"
+                f"{f' beside {odd}' if odd else ''}."
             )
-        return status.urls
+        return urls
 
     def _store(self, task_id: str, url: str, path: ObjectStoragePath) -> str:
         uri = uri_of(path)
@@ -266,23 +277,6 @@ def index_of(context: Context) -> int:
 
 def _id_in(result: Mapping[str, Any]) -> str:
     return str(result.get("task_id"))
-
-
-def _checked(result: Any) -> tuple[str, list[str]]:
-    task_id, urls = (result.get("task_id"), result.get("urls")) if isinstance(result, Mapping) else (None, None)
-    if not isinstance(task_id, str) or not task_id or not isinstance(urls, list) or not urls:
-        raise ViduRequestError(
-            f"result must be the dictionary that ViduTaskSensor returned, got {brief(result)}. Nothing was stored. "
-            "Pass the output of the sensor, such as wait.output."
-        )
-    plain = [plain_url(url) if isinstance(url, str) else url for url in urls]
-    for url in plain:
-        if not is_url(url):
-            raise ViduRequestError(
-                f"result must contain only http(s) URLs, got {brief(url)}. Nothing was stored. Pass the unchanged "
-                "output of the sensor."
-            )
-    return task_id, plain
 
 
 def _paid(task_id: str, result: Mapping[str, Any]) -> str:

@@ -21,6 +21,8 @@ from airflow_provider_vidu.links import ViduVideoLink
 from airflow_provider_vidu.protocol import request
 from airflow_provider_vidu.protocol.fields import listed
 from airflow_provider_vidu.protocol.response import TaskState
+from airflow_provider_vidu.protocol.result_urls import no_urls
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
 from airflow_provider_vidu.reporting import announce, failure_shown, show
 from airflow_provider_vidu.storage.destination import Destination
@@ -81,8 +83,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         if is_literal(destination) and not is_unmapped(self):
             from airflow_provider_vidu.storage.checks import check_in_group
 
-            if found := Destination(as_text(destination)).problems([""]):
-                raise request.refusal(found)
+            self._check_destination()
             check_in_group(self)
         self.result = result
         self.vidu_task_id = vidu_task_id
@@ -111,6 +112,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             try:
                 self._refuse_lists()
                 store = VideoStore(self.destination, self.vidu_conn_id, self.log, StoredFiles(context, self.log))
+                self._check_destination()
                 check_destination(self, context)
                 given = self.result.get("task_id") if isinstance(self.result, Mapping) else self.vidu_task_id
                 # Neither file names nor failures necessarily contain the task id.
@@ -121,6 +123,10 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
                 raise AirflowFailException(str(error)) from error
         announce(context, seconds=result.get("video_seconds"), cost=self._cost(), files=files)
         return files
+
+    def _check_destination(self) -> None:
+        if found := Destination(self.destination).problems([""]):
+            raise request.refusal(found)
 
     def _refuse_lists(self) -> None:
         refuse_mapped_outputs(self, "result", self.result)
@@ -141,8 +147,9 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
         vidu_task_id = identifier(self.vidu_task_id)
         if not vidu_task_id:
             raise AirflowFailException(
-                f"vidu_task_id must be the id of a finished task, got {self.vidu_task_id!r}. This task sent and paid "
-                "nothing. Pass the id that ViduSubmitOperator returned, then clear this task alone."
+                f"vidu_task_id must be the id of a finished task, got {brief(self.vidu_task_id)}. This task sent and "
+                "paid nothing. Pass the id that ViduSubmitOperator returned, or pass a result as result, then clear "
+                "this task alone."
             )
         status = ViduHook(self.vidu_conn_id).get_task(vidu_task_id)
         if status.state is TaskState.FAILURE:
@@ -156,6 +163,7 @@ class ViduToObjectStorageOperator(LiteralTexts, BaseOperator):
             )
         if not status.urls:
             raise ViduDownloadError(
-                f"Vidu task {vidu_task_id} succeeded, but the API returned no URLs yet. Retry; storing costs nothing."
+                f"Vidu task {vidu_task_id} has no links yet. {no_urls(vidu_task_id, status.odd_urls)} Retry; storing "
+                "costs nothing."
             )
         return status.result()

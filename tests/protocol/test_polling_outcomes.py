@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_vidu.exceptions import ViduEventError
+from airflow_provider_vidu.protocol.batch import BatchEvent
 from airflow_provider_vidu.protocol.polling import Outcome
 from airflow_provider_vidu.protocol.response import TaskStatus
 from tests.protocol.waits import READY, UNHURRIED, lost
@@ -86,3 +87,9 @@ def test_any_other_event_is_refused(event):
 def test_a_result_that_lacks_the_request_id_is_read_without_one():
     task = {name: value for name, value in RESULT.items() if name != "request_id"}
     assert Outcome.from_event({**EVENT, "task": task}) == READY._replace(task={**RESULT, "request_id": ""})
+
+
+@pytest.mark.parametrize("kind", [Outcome, BatchEvent])
+def test_the_error_of_an_event_hides_the_secrets_of_its_links(kind):
+    with pytest.raises(ViduEventError, match=r"got \{'urls': \['https://h/a\.mp4\?token=\*\*\*'\]\}$"):
+        kind.from_event({"urls": ["https://h/a.mp4?token=secret"]})

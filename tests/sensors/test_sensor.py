@@ -15,7 +15,10 @@ from airflow_provider_vidu.hooks.vidu import ViduHook
 from airflow_provider_vidu.protocol import polling
 from airflow_provider_vidu.protocol.polling import FAILED, LOST, TIMEOUT, Outcome, how_to_resume
 from airflow_provider_vidu.protocol.request import build
+from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
+from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
+from tests.quick import Store, context_of
 from tests.records import result_of
 
 MODES = {
@@ -119,9 +122,28 @@ def test_a_missing_task_id_is_refused_by_name(wait, emulator, given):
     ran = wait(given)
     assert type(ran.error) is AirflowFailException
     rule = f"vidu_task_id must be the task id that ViduSubmitOperator returned, got {given!r}"
-    expected = f"{rule}. The sensor sent and paid nothing. Pass submit.output, then clear this task alone."
-    assert str(ran.error) == expected
+    step = "Pass submit.output, or the task_id of a result, then clear this task alone."
+    assert str(ran.error) == f"{rule}. The sensor sent and paid nothing. {step}"
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+def test_a_result_in_place_of_a_task_id_is_refused_without_its_links(emulator, finish, is_list):
+    result = finish()
+    # A mapped task's or a function's output arrives when the task runs.
+    wait = ViduTaskSensor(task_id="wait", vidu_task_id="later")
+    store = ViduToObjectStorageOperator(task_id="store", vidu_task_id="later", destination="/tmp/v")
+    asked = len(emulator.requests)
+    steps = ("Pass submit.output, or the task_id of a result, then", "or pass a result as result, then clear")
+    for operator, step in zip((wait, store), steps, strict=True):
+        operator.vidu_task_id = given = [result] if is_list else result
+        with pytest.raises(AirflowFailException) as raised:
+            operator.execute(context_of(Store()))
+        assert result["urls"][0].partition("token=")[2] not in str(raised.value)
+        assert f"got {brief(given)}. " in str(raised.value)
+        assert step in str(raised.value)
+        assert len(str(raised.value)) < 400
+    assert len(emulator.requests) == asked
 
 
 def test_blanks_around_a_task_id_do_not_matter(run_dag, emulator):

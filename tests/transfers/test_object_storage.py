@@ -173,10 +173,6 @@ def test_a_hostile_task_id_stays_inside_the_destination(store, finish, emulator,
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (
-            {"result": {"task_id": "t", "urls": ["file:///etc/passwd"]}},
-            "result must contain only http(s) URLs, got 'file:///etc/passwd'",
-        ),
         ({"result": {"task_id": "t", "urls": []}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": {"urls": ["http://x/y"]}}, "the dictionary that ViduTaskSensor returned"),
         ({"result": "{{ 'text' }}"}, "result must be the dictionary that ViduTaskSensor returned, got 'text'"),
@@ -192,6 +188,13 @@ def test_what_cannot_be_stored_is_refused_by_name(store, emulator, arguments, te
     assert type(ran.error) is AirflowFailException
     assert text in str(ran.error)
     assert emulator.requests == []
+
+
+def test_a_result_that_names_a_local_file_gets_nothing_of_it(store, emulator, tmp_path):
+    ran = store(result={"task_id": "t", "urls": ["file:///etc/passwd"]})
+    assert type(ran.error) is ViduDownloadError
+    assert "The links of Vidu task t must be http(s) URLs, got 'file:///etc/passwd'." in str(ran.error)
+    assert files(tmp_path) == {}
 
 
 @pytest.mark.parametrize(
