@@ -94,11 +94,9 @@ class Paying:
 
     def mend(self) -> None:
         """Correct what an earlier try left in the ledger if its worker was killed. A failure is logged, not raised."""
-        memory = self._records.memory
-        places = {name: mark.place for name, mark in memory.marks.items() if mark.place}
-        if places:
+        if places := self._records.memory.places:
             try:
-                self._spending.mend(places, {name: memory.attempts[name].vidu_task_id for name in places})
+                self._spending.mend(places)
             except ViduRequestError as error:
                 # A wrong configuration must not keep a try from its paid tasks.
                 self._records.log.warning("%s", error)

@@ -52,6 +52,8 @@ class BatchRecord(StateStore):
         self.attempts: dict[str, Attempt] = {}
         self.marks: dict[str, Mark] = {}
         """Request and estimate of each item's last submit, by custom id."""
+        self.places: dict[str, str] = {}
+        """Vidu's id of each stored submit by its place in the ledger, empty if its outcome is unknown."""
         self._submits: dict[str, dict[float, tuple[str, float | None]]] = {}
         """Vidu's id and the price of each certain or possible submit of an item, by its time."""
         self._open: dict[str, float] = {}
@@ -74,6 +76,8 @@ class BatchRecord(StateStore):
                 for name, (mark, begun_at, vidu_task_id) in submits_in(stored).items():
                     is_delivered = without is not None and name not in without
                     self.marks[name] = mark
+                    if mark.place:
+                        self.places[mark.place] = vidu_task_id
                     self.attempts[name] = Attempt(mark.sent, max_tries, begun_at, {}, vidu_task_id, is_delivered)
                     self._count(name, begun_at, vidu_task_id)
                 is_of_this_try = (max_tries, stored.get("try_number")) == (self.max_tries, self._try_number)

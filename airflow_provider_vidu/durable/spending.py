@@ -213,20 +213,19 @@ class Spending:
                 "Could not record the accepted Vidu tasks %s in the ledger: %s", list(accepted.values()), error
             )
 
-    def mend(self, places: Mapping[str, str], ids: Mapping[str, str]) -> None:
+    def mend(self, sent: Mapping[str, str]) -> None:
         """
         Correct the last object of a worker that was killed. A failure is logged, not raised.
 
         It may hold submits that were never sent, which must not count as spent, and lack tasks that were accepted.
 
-        :param places: paths of the accepted tasks in the ledger, by the custom ids of the submits that were sent.
-        :param ids: Vidu's ids by the same custom ids, empty where the outcome is unknown.
+        :param sent: Vidu's ids by the places in the ledger of all submits that were sent, empty where the outcome is
+            unknown. An item may have several: all of them are billed.
         """
-        named = {name: found[0] for name, place in places.items() if (found := names_in("", PurePosixPath(place).stem))}
-        if self.ledger is None or not named:
+        ages = [found[0].age for place in sent if (found := names_in("", PurePosixPath(place).stem))]
+        if self.ledger is None or not ages:
             return
-        last = max(name.age for name in named.values())
-        sent = {custom_id: ids[custom_id] for custom_id, name in named.items() if name.age == last}
+        last = max(ages)
         try:
             groups = self.ledger.groups(day_of(last[0] / 1000, self.ledger.zone))
             # A kill may have left the object as it was before entries were removed.
@@ -236,9 +235,9 @@ class Spending:
             self._log.warning("Submits that a killed worker did not send count as spent: %s", error)
             return
         is_new = {name: entry for name, entry in entries.items() if not entry.vidu_task_id}
-        self.accept({name: sent[entry.custom_id] for name, entry in is_new.items() if sent.get(entry.custom_id)})
+        self.accept({name: sent[name.accepted] for name in is_new if sent.get(name.accepted)})
         # An entry of an unreadable object has no custom id.
-        self.withdraw(*(name for name, entry in is_new.items() if entry.custom_id and entry.custom_id not in sent))
+        self.withdraw(*(name for name, entry in is_new.items() if entry.custom_id and name.accepted not in sent))
 
 
 def note_accepted(place: str, entry: Entry, log: Logger) -> None:

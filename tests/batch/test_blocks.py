@@ -162,3 +162,17 @@ def test_a_wrong_configuration_of_the_ledger_keeps_no_try_from_its_paid_tasks(em
     monkeypatch.setenv("AIRFLOW__VIDU__LEDGER", "not/absolute")
     assert tried(store, videos, kites(8))["counts"] == {"success": 8}
     assert len(posts(emulator)) == 8
+
+
+def test_an_uncertain_submit_counts_after_a_worker_whose_clock_is_behind_submitted_its_item_again(
+    emulator, ledger, videos, monkeypatch
+):
+    emulator.arm({"on": "submit", "fault": "drop", "every": 3, "times": 1})
+    store, named = Store(), Ledger.name
+    with pytest.raises(Exception, match="uncertain"):
+        tried(store, videos, kites(3))
+    monkeypatch.setattr(Ledger, "name", lambda self, now, *more: named(self, now - 60, *more))
+    for try_number in (2, 3):
+        tried(store, videos, kites(3), try_number=try_number, on_uncertain="resubmit")
+        assert spent(ledger) == round(4 * PRICE, 2)
+    assert len(posts(emulator)) == 4
