@@ -202,15 +202,13 @@ class Paying:
             return "", ""
         return self._entries[custom_id].accepted, self._requests[custom_id]
 
-    def settle(self, accepted: Mapping[str, str], refused: Iterable[str]) -> None:
+    def accept(self, accepted: Mapping[str, str]) -> None:
         """
-        Write the outcomes of a chunk. A failure is logged, not raised.
+        Write accepted tasks. A failure is logged, not raised.
 
-        :param accepted: Vidu's ids of the accepted tasks, by custom id.
-        :param refused: custom ids of the items that were certainly not accepted.
+        :param accepted: Vidu's ids of the tasks, by custom id.
         """
         self._spending.accept({self._entries[name]: id_ for name, id_ in accepted.items() if name in self._entries})
-        self.withdraw(refused)
 
     def withdraw(self, names: Iterable[str]) -> None:
         """

@@ -196,10 +196,8 @@ class Submits:
         try:
             self._submit_chunks(marks, bodies, awaited)
         finally:
-            found = {name: self.results.get(name) for name in plan.sent}
-            paid = {name: one.task_id for name, one in found.items() if isinstance(one, Submission)}
-            unknown = [name for name, one in found.items() if isinstance(one, ViduSubmissionUncertainError)]
-            self._paying.settle(paid, [name for name in found if name not in paid and name not in unknown])
+            billed = (Submission, ViduSubmissionUncertainError)
+            self._paying.withdraw(name for name in plan.sent if not isinstance(self.results.get(name), billed))
         if plan.refused:
             self.stop(plan.refused)
 
@@ -261,6 +259,8 @@ class Submits:
             self.stop("could not write Airflow's task state store")
         if paid:
             self._log.info("Accepted, by custom id: %s", ", ".join(f"{name}: {id_}" for name, id_ in paid.items()))
+        # Now, so that the rescue finds the tasks of a worker that is killed in the next chunk.
+        self._paying.accept(paid)
         for name in paid:
             count_submission(marks[name].price)
         for name, result in found.items():

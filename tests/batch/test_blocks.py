@@ -39,7 +39,7 @@ def killed_in(store, videos, given, chunks, *, before_a_post=False):
             return really_submit(self, marks, *others)
         if not before_a_post:
             really_submit(self, marks, *others)
-        patched.setattr(Paying, "settle", lambda *_: None)
+        patched.setattr(Paying, "withdraw", lambda *_: None)
         raise Killed
 
     with pytest.MonkeyPatch.context() as patched:
@@ -102,6 +102,12 @@ def _retried_after_a_kill(emulator, ledger, videos, chunks, *, before_a_post, se
     assert len(names) == (18 if sent else 36)
     if sent:
         assert set(entries(ledger).values()) == {task["task_id"] for task in emulator.tasks}
+
+
+def test_the_tasks_of_a_killed_worker_can_be_rescued_without_another_try(emulator, ledger, videos):
+    killed_in(Store(), videos, kites(20), 2)
+    ids = {task["task_id"] for task in emulator.tasks}
+    assert (len(ids), {id_ for id_ in entries(ledger).values() if id_}) == (16, ids)
 
 
 def test_a_clear_after_a_kill_leaves_what_is_certain_and_uncertain_in_the_ledger(emulator, ledger, videos):
