@@ -137,6 +137,14 @@ def test_no_entry_breaks_an_answer(ledger, library, entry):
     assert {"kite-1", "kite-3"} <= {one["custom_id"] for one in library()["entries"]}
 
 
+def test_an_outcome_that_the_ledger_does_not_know_counts_as_a_failure(ledger, library):
+    # In a page's script, a plain object has a value of this name.
+    paid(ledger, 1, ending=Ending("constructor"))
+    assert [one["outcome"] for one in library()["entries"]] == ["failed"]
+    assert {outcome: found["videos"] for outcome, found in library("spend")["outcomes"].items()} == {"failed": 1}
+    assert [one["family"] for one in library("failures")["families"]] == ["unknown"]
+
+
 def test_what_is_left_is_not_shown_if_it_contains_what_nobody_can_see(ledger, budgets, library):
     paid(ledger, 1, price=10.0, accepted=False)
     paid(ledger, 2, ago=90)
