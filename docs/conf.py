@@ -34,6 +34,7 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 html_show_sourcelink = html_copy_source = html_show_copyright = False
 templates_path = ["_templates"]
+html_static_path = ["_static"]
 html_sidebars = {
     "**": [
         "sidebar/brand.html",
@@ -80,7 +81,13 @@ def _include(_app, path, page, text):
         text[0] = re.sub("^## ", lambda _: f"({github_slugify(next(headings))})=\n## ", text[0], flags=re.MULTILINE)
 
 
+def _scripts(app):
+    if app.config.language == "zh_CN":
+        app.add_js_file("chinese_search.js")
+
+
 def setup(app):
-    """Register what changes the links."""
+    """Register what changes the links, and the script of the Chinese search."""
+    app.connect("builder-inited", _scripts)
     app.connect("source-read", _read)
     app.connect("include-read", _include)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,13 @@ def test_the_package_contains_the_examples(dags):
         "example_vidu_storyboard",
     ]
     assert (EXAMPLES / "images" / "lighthouse.jpg").exists()
+
+
+def test_a_copy_of_an_example_finds_the_images_of_the_package(tmp_path):
+    shutil.copytree(EXAMPLES, tmp_path / "dags", ignore=shutil.ignore_patterns("images"))
+    copies = dag_bags().DagBag(str(tmp_path / "dags")).dags
+    assert copies["example_vidu_nightly_batch"].params["folder"] == str(EXAMPLES / "images")
+    assert copies["example_vidu_img2video"].params["image"] == str(EXAMPLES / "images" / "lighthouse.jpg")
 
 
 def test_no_example_runs_on_a_schedule_before_a_person_starts_it(dags):

@@ -66,6 +66,17 @@ def test_the_dag_of_the_tutorial_makes_a_video_and_costs_what_the_page_says(run_
     assert f"pays about ¥{ran.xcom('generate', 'estimated_cost'):.2f} for it" in page("tutorial")
 
 
+def test_the_tutorial_on_batches_pays_what_it_says_and_its_second_dag_stores_a_paid_video(run_snippet, emulator):
+    batch, resume = snippets(page("nightly"))
+    ran = run_snippet(batch)
+    assert ran.xcom("videos")["counts"] == {"success": 3}
+    assert f"paid about ¥{ran.xcom('videos')['estimated_cost']:.2f} for three videos" in page("nightly")
+    paid = emulator.tasks[0]["task_id"]
+    assert snippets(page("reliability"))[-1].split("destination")[0] == resume.split("destination")[0]
+    assert run_snippet(resume.replace("<id>", paid)).xcom("store")[0].endswith(f"/resumed/{paid}.mp4")
+    assert len(emulator.tasks) == 3
+
+
 def test_the_dags_of_the_pages_on_operators_run(run_snippet, emulator, tmp_path):
     three_tasks, one_task, batch = (run_snippet(*snippets(page(name))) for name in ("tasks", "generate", "batch"))
     first, second, *_ = emulator.tasks

@@ -162,7 +162,7 @@ class Spending:
             left = max(0, budget.units - spent - sum(planned[:fits]))
             self._left.append(
                 f"{budget.period.capitalize()} budget: about ¥{cny_of(left):.2f} of ¥{cny_of(budget.units):.2f} left "
-                f"until {budget.begins_again(day, self.ledger.zone):%Y-%m-%d %H:%M %Z}"
+                f"until {budget.begins_again(day, self.ledger.zone):%Y-%m-%d %H:%M} {self.ledger.zone.key}"
             )
         return count, refused, is_final
 

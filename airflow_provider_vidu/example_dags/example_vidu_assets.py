@@ -11,9 +11,11 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, ObjectStoragePath, Param, task
 
+import airflow_provider_vidu
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
 
-IMAGE = Path(__file__).parent / "images" / "lighthouse.jpg"
+# In the installed package, so that a copy of this file finds it.
+IMAGE = Path(airflow_provider_vidu.__file__).parent / "example_dags" / "images" / "lighthouse.jpg"
 VIDEOS = Asset(name="vidu-videos", uri="vidu-videos")
 
 with DAG(

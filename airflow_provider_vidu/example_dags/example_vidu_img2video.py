@@ -12,11 +12,13 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
+import airflow_provider_vidu
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
 
-IMAGE = Path(__file__).parent / "images" / "lighthouse.jpg"
+# In the installed package, so that a copy of this file finds it.
+IMAGE = Path(airflow_provider_vidu.__file__).parent / "example_dags" / "images" / "lighthouse.jpg"
 
 with DAG(
     "example_vidu_img2video",

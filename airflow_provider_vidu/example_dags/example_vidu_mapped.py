@@ -11,9 +11,13 @@ from pathlib import Path
 
 from airflow.sdk import DAG, ObjectStoragePath, Param, task, task_group
 
+import airflow_provider_vidu
 from airflow_provider_vidu.operators.vidu import ViduSubmitOperator
 from airflow_provider_vidu.sensors.vidu import ViduTaskSensor
 from airflow_provider_vidu.transfers.object_storage import ViduToObjectStorageOperator
+
+# In the installed package, so that a copy of this file finds them.
+IMAGES = Path(airflow_provider_vidu.__file__).parent / "example_dags" / "images"
 
 
 @task
@@ -52,7 +56,7 @@ with DAG(
     doc_md=__doc__,
     tags=["vidu", "example"],
     params={
-        "folder": Param(str(Path(__file__).parent / "images"), type="string", description="Path or storage URI"),
+        "folder": Param(str(IMAGES), type="string", description="Path or storage URI"),
         "destination": Param(
             "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
         ),

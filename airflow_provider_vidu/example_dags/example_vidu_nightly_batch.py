@@ -15,7 +15,11 @@ from pathlib import Path
 
 from airflow.sdk import DAG, ObjectStoragePath, Param, task
 
+import airflow_provider_vidu
 from airflow_provider_vidu.operators.batch import ViduGenerateBatchOperator
+
+# In the installed package, so that a copy of this file finds them.
+IMAGES = Path(airflow_provider_vidu.__file__).parent / "example_dags" / "images"
 
 
 @task
@@ -44,7 +48,7 @@ with DAG(
     doc_md=__doc__,
     tags=["vidu", "example"],
     params={
-        "folder": Param(str(Path(__file__).parent / "images"), type="string", description="Path or storage URI"),
+        "folder": Param(str(IMAGES), type="string", description="Path or storage URI"),
         "destination": Param(
             "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
         ),

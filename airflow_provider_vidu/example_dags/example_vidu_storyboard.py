@@ -14,7 +14,11 @@ from tempfile import TemporaryDirectory
 
 from airflow.sdk import DAG, ObjectStoragePath, Param, task
 
+import airflow_provider_vidu
 from airflow_provider_vidu.operators.generate import ViduGenerateVideoOperator
+
+# In the installed package, so that a copy of this file finds them.
+IMAGES = Path(airflow_provider_vidu.__file__).parent / "example_dags" / "images"
 
 
 @task
@@ -41,7 +45,7 @@ with DAG(
     default_args={"retries": 1},
     params={
         "opening": Param("A lighthouse at dawn, seen from the sea", type="string"),
-        "ending": Param(str(Path(__file__).parent / "images" / "lighthouse.jpg"), type="string"),
+        "ending": Param(str(IMAGES / "lighthouse.jpg"), type="string"),
         "destination": Param(
             "file:///tmp/vidu-videos", type="string", description="URI that all workers see, e.g. s3://…"
         ),

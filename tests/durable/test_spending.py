@@ -81,7 +81,9 @@ def test_a_budget_lets_through_what_it_covers_and_no_more(emulator, ledger, budg
     )
     assert len(posts(emulator)) == 3
     assert total(entries(ledger)) == 93_000
-    shown = re.findall(rf"{period.capitalize()} budget: about ¥(\S+) of ¥0.93 left until", capfd.readouterr().out)
+    resets = r"\d{4}-\d\d-\d\d 00:00 Asia/Shanghai"
+    line = rf"{period.capitalize()} budget: about ¥(\S+) of ¥0.93 left until {resets}"
+    shown = re.findall(line, capfd.readouterr().out)
     assert shown == ["0.62", "0.31", "0.00", "0.00"]
 
 
