@@ -69,8 +69,8 @@ def test_imports_are_found_wherever_they_stand():
 
 
 def ours_in(path):
-    """What a module names of the package, in an import of whatever kind."""
-    return {name for name in imports_of(path.read_text("utf-8")) if name.split(".")[0] == NAME}
+    """What a module names in the package, in an import of whatever kind."""
+    return {name for name in imports_of(path.read_text("utf-8")) if name.startswith(f"{NAME}.")}
 
 
 def below(part):
