@@ -204,7 +204,7 @@ class Entry(NamedTuple):
             text("dag_id"),
             text("run_id"),
             text("task_id"),
-            index if isinstance(index, int) else -1,
+            index if type(index) is int else -1,
             text("custom_id"),
             text("vidu_conn_id"),
             request if isinstance(request, dict) else {},

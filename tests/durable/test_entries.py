@@ -116,6 +116,8 @@ STRANGE = {
         {**ENTRY.content(), "dag_id": 5, "map_index": "3", "request": [], "vidu_task_id": None},
         ENTRY._replace(dag_id="", map_index=-1, request={}, vidu_task_id=""),
     ),
+    # The database would take it for a truth value, and with it the numbers of all other entries.
+    "a truth value for a number": ({**ENTRY.content(), "map_index": True}, ENTRY._replace(map_index=-1)),
 }
 
 
