@@ -14,6 +14,7 @@ import logging
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from airflow_provider_vidu.durable.each import each
@@ -232,7 +233,7 @@ class Ledger(Objects):
         :param month: a month as ``2026-11``.
         :raises ViduStateError: if the ledger cannot be read.
         """
-        return sorted(day for day in self.names(f"spent/{month}") if re.fullmatch(r"\d{4}-\d\d-\d\d", day))
+        return sorted(day for day in self.names(f"spent/{month}") if _is_day(day))
 
     def months(self) -> list[str]:
         """
@@ -289,3 +290,10 @@ class Ledger(Objects):
         """
         ids = [entry.vidu_task_id for entry in self.entries(group)]
         self.remove(*(ended(id_) for id_ in ids if id_), *(name.accepted for name in group), spent_at(group))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-from airflow_provider_vidu.durable.entries import Ending, ended, spent_at
+from airflow_provider_vidu.durable.entries import Ending, Entry, ended, spent_at
 from airflow_provider_vidu.plugin import readers, shelf
 from tests.ledgers import paid
 
@@ -135,6 +136,15 @@ def test_no_entry_breaks_an_answer(ledger, library, entry):
         text = json.dumps(library(route))
         assert len(text) < 30_000
     assert {"kite-1", "kite-3"} <= {one["custom_id"] for one in library()["entries"]}
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "0000-01-01", "2026-99-99"])
+def test_what_is_no_day_breaks_no_sum(ledger, library, day):
+    paid(ledger, 1)
+    name = ledger.name(time.time(), 0.31, "ab" * 32)._replace(day=day)
+    ledger.intend({name: Entry("shop", "run", "make", -1, "", "vidu_default", {})})
+    for by in ("day", "week", "month"):
+        assert library("spend", by=by)["sums"]["videos"] == 1
 
 
 def test_what_is_left_is_not_shown_if_it_contains_what_nobody_can_see(ledger, budgets, library):
