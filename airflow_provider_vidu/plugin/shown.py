@@ -12,12 +12,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_vidu.durable.entries import Ending, Entry
+from airflow_provider_vidu.durable.entries import FAILED, GONE, STORED, Ending, Entry
 from airflow_provider_vidu.durable.lines import SAME_DIGITS, Line
+from airflow_provider_vidu.durable.reused import REUSED
 
 LONGEST_PROMPT, LONGEST_TEXT = 2000, 500
 """Characters of the prompt and the reason for a failure, and of every other text."""
 MOST_FILES = 20
+_ENDS = (STORED, REUSED, FAILED, GONE)
 _PARAMETERS = ("vidu_type", "duration", "resolution", "seed")
 
 
@@ -44,7 +46,9 @@ def shown(line: Line) -> Line:
         files = tuple(text(file) for file in ending.files[:MOST_FILES])
         reason = text(ending.reason, LONGEST_PROMPT)
         seconds, ready = amount(ending.video_seconds), amount(ending.ready_seconds)
-        ending = Ending(text(ending.outcome), files, seconds, reason, ready_seconds=ready)
+        # Sums and pages count by these words.
+        outcome = ending.outcome if ending.outcome in _ENDS else FAILED
+        ending = Ending(outcome, files, seconds, reason, ready_seconds=ready)
     return Line(line.name, entry, ending)
 
 

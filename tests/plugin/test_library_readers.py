@@ -138,6 +138,14 @@ def test_no_entry_breaks_an_answer(ledger, library, entry):
     assert {"kite-1", "kite-3"} <= {one["custom_id"] for one in library()["entries"]}
 
 
+def test_an_outcome_that_the_ledger_does_not_know_counts_as_a_failure(ledger, library):
+    # In a page's script, a plain object has a value of this name.
+    paid(ledger, 1, ending=Ending("constructor"))
+    assert [one["outcome"] for one in library()["entries"]] == ["failed"]
+    assert {outcome: found["videos"] for outcome, found in library("spend")["outcomes"].items()} == {"failed": 1}
+    assert [one["family"] for one in library("failures")["families"]] == ["unknown"]
+
+
 @pytest.mark.parametrize("day", ["2026-02-30", "0000-01-01", "2026-99-99"])
 def test_what_is_no_day_breaks_no_sum(ledger, library, day):
     paid(ledger, 1)
