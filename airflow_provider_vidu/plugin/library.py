@@ -9,6 +9,7 @@ The server filters before it counts or sums, so an answer says nothing about oth
 
 import csv
 import io
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ ROWS_AT_A_TIME = 1000
 EXAMPLES = 3
 UNSTORED = 50
 
+log = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -57,6 +59,7 @@ class Library:
         try:
             ledger, self._budgets = Ledger.configured(), budgets()
         except ViduRequestError as error:
+            log.error("The library cannot be shown: %s", error)
             raise HTTPException(503, "The configuration of [vidu] is wrong; the api-server's log says how") from error
         self.zone = ledger.zone if ledger else ZoneInfo(DEFAULT_ZONE)
         self.source = "ledger" if ledger else "airflow"

@@ -196,9 +196,10 @@ def test_an_answer_does_not_wait_for_a_slow_ledger(two_dags, library, monkeypatc
 
 
 @pytest.mark.parametrize("option", ["BUDGET_TIMEZONE", "DAILY_BUDGET", "LEDGER"])
-def test_a_wrong_configuration_is_said_to_be_one_and_no_more(two_dags, library, monkeypatch, option):
+def test_a_wrong_configuration_is_said_to_be_one_and_the_log_says_how(two_dags, library, monkeypatch, caplog, option):
     monkeypatch.setenv(f"AIRFLOW__VIDU__{option}", "a secret")
     assert "a secret" not in json.dumps(library(status=503))
+    assert "a secret" in caplog.text
 
 
 def test_the_library_reads_a_bucket_too(any_ledger, library):

@@ -14,6 +14,11 @@ const MOST_SERIES = 7;
 const PERIODS = { daily: "day", monthly: "month" };
 
 export class Spend {
+  // `reload` loads and shows the view again.
+  constructor(reload) {
+    this.reload = reload;
+  }
+
   async load() {
     return get("spend", { ...filters(), by: state.by, of: state.of });
   }
@@ -34,9 +39,9 @@ export class Spend {
 
   async #turn(values) {
     keep(values);
+    await this.reload();
     const [name] = Object.keys(values);
-    document.getElementById("content").replaceChildren(...this.show(await this.load()));
-    document.querySelector(`input[name=${name}]:checked`).focus();
+    document.querySelector(`input[name=${name}]:checked`)?.focus();
   }
 }
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page "Vidu videos" while the server does not answer, and on entries that are far apart or strange."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import expect
+
+from airflow_provider_vidu.durable.entries import Ending
+from airflow_provider_vidu.durable.ledger import Ledger
+from tests.ledgers import paid
+from tests.system.support.library import DAY, open_library
+
+pytestmark = pytest.mark.system
+
+AWAY = "Airflow is not responding; retrying."
+
+
+@pytest.fixture(scope="module")
+def filled(bed):
+    """Six entries: some close together and one 500 days before them; one has a name that every object of a page has."""
+    ledger = Ledger(bed.env["AIRFLOW__VIDU__LEDGER"])
+    for number, ago in enumerate((60, 3 * 3600, DAY, 9 * DAY, 10 * DAY)):
+        stored = Ending("stored", ("/nowhere/a.mp4",), 4.0, ready_seconds=20.0)
+        paid(ledger, 2000 + number, ago=ago, dag_id="uneven", ending=stored)
+    for number, ago in enumerate((90, 500 * DAY)):
+        request = {"model": "viduq2", "input": {"constructor": "x"} if number else {}, "parameters": {}}
+        paid(ledger, 2100 + number, ago=ago, dag_id="old", request=request, ending=Ending("failed", reason="busy"))
+
+
+def test_the_page_loads_again_after_the_server_did_not_answer(page, filled):
+    frame = open_library(page, "?dag=uneven")
+    page.route("**/vidu/entries?**", lambda route: route.abort())
+    frame.get_by_role("button", name="Refresh").click()
+    expect(frame.locator(".notes")).to_have_text(AWAY)
+    page.unroute("**/vidu/entries?**")
+    expect(frame.locator(".card")).to_have_count(5)
+    expect(frame.locator(".notes")).to_have_text("")
+
+
+def test_another_period_is_shown_once_the_server_answers_again(page, filled):
+    frame = open_library(page, "?dag=uneven&view=spend")
+    page.route("**/vidu/spend?**", lambda route: route.abort())
+    frame.get_by_role("radio", name="Month").check(force=True)
+    expect(frame.locator(".notes")).to_have_text(AWAY)
+    page.unroute("**/vidu/spend?**")
+    expect(frame.get_by_role("radio", name="Month")).to_be_checked()
+    expect(frame.locator("table").nth(1).locator("tbody th").first).to_have_text(f"{_today(frame)[:7]}")
+
+
+def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_is_seen(page, filled):
+    frame = open_library(page, "?dag=uneven")
+    whole = iter([False])
+
+    def answer(route):
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "whole": next(whole, True)})
+
+    page.route("**/vidu/entries?**", answer)
+    frame.evaluate("() => Object.defineProperty(document, 'hidden', {configurable: true, value: true})")
+    frame.get_by_role("button", name="Refresh").click()
+    expect(frame.locator(".notes")).to_contain_text("still reading")
+    frame.wait_for_timeout(3000)
+    frame.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
+    expect(frame.locator(".notes")).to_have_text("")
+    page.unroute("**/vidu/entries?**")
+
+
+def _today(frame):
+    """Return the newest day of the ledger's entries."""
+    rows = frame.evaluate("() => fetch('spend?dag=uneven').then((answer) => answer.json())")["rows"]
+    return max(row["period"] for row in rows)
