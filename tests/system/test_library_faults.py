@@ -68,6 +68,23 @@ def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_
     page.unroute("**/vidu/entries?**")
 
 
+def test_an_address_with_too_many_entries_compares_the_first_four(page, filled):
+    frame = open_library(page, "?dag=uneven")
+    found = frame.evaluate("() => fetch('entries?dag=uneven').then((answer) => answer.json())")
+    addresses = ",".join(entry["address"] for entry in found["entries"])
+    frame = open_library(page, f"?view=compare&chosen={addresses}")
+    expect(frame.locator(".compared thead th")).to_have_count(5)
+
+
+def test_a_field_with_the_name_of_a_property_is_compared(page, filled):
+    frame = open_library(page, "?dag=old")
+    for box in frame.get_by_role("checkbox").all():
+        box.check()
+    frame.locator(".chooser").get_by_role("button", name="Compare").click()
+    row = frame.locator("tr.differs").filter(has=frame.get_by_role("rowheader", name="constructor"))
+    expect(row.locator("td")).to_have_text(["model default", "x"])
+
+
 def _today(frame):
     """Return the newest day of the ledger's entries."""
     rows = frame.evaluate("() => fetch('spend?dag=uneven').then((answer) => answer.json())")["rows"]
