@@ -85,6 +85,23 @@ def test_a_field_with_the_name_of_a_property_is_compared(page, filled):
     expect(row.locator("td")).to_have_text(["model default", "x"])
 
 
+def test_the_labels_of_uneven_times_do_not_overlap(page, filled):
+    frame = open_library(page, "?dag=uneven&view=spend")
+    boxes = (
+        frame.locator(".plot")
+        .nth(1)
+        .locator("text:not([text-anchor])")
+        .evaluate_all("all => all.map((one) => one.getBoundingClientRect()).map(({left, right}) => [left, right])")
+    )
+    assert len(boxes) > 1
+    assert all(left > right for (_, right), (left, _) in pairwise(boxes))
+
+
+def test_the_bars_of_more_than_400_days_are_the_newest(page, filled):
+    frame = open_library(page, "?dag=old&view=spend")
+    expect(frame.locator("rect title")).to_have_text([f"{_today(frame)} · old · ¥0.31"])
+
+
 def _today(frame):
     """Return the newest day of the ledger's entries."""
     rows = frame.evaluate("() => fetch('spend?dag=uneven').then((answer) => answer.json())")["rows"]

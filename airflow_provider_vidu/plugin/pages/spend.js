@@ -10,6 +10,7 @@ import { waits } from "./waits.js";
 import { totals } from "./wall.js";
 
 const MOST_SERIES = 7;
+const MOST_PERIODS = 400;
 // Which of the budgets is a line in the plot.
 const PERIODS = { daily: "day", monthly: "month" };
 
@@ -64,18 +65,18 @@ function shares({ outcomes, sums }) {
   return table(t("byState"), [t("state"), t("totalFound"), t("share"), t("costTerm")], body);
 }
 
-// Every period from the first to the last, those without a submit included.
+// Every period up to the last, those without a submit included, but not more than the newest of them.
 function everyPeriod(rows) {
   const names = [...new Set(rows.map(({ period }) => period))].sort();
   const found = [];
-  for (let name = names[0]; name <= names.at(-1) && found.length < 400; name = following(name)) found.push(name);
-  return found;
+  for (let name = names.at(-1); name >= names[0] && found.length < MOST_PERIODS; name = before(name)) found.push(name);
+  return found.reverse();
 }
 
-function following(name) {
+function before(name) {
   const date = new Date(`${name.length === 7 ? `${name}-01` : name}T00:00:00Z`);
-  if (state.by === "month") date.setUTCMonth(date.getUTCMonth() + 1);
-  else date.setUTCDate(date.getUTCDate() + (state.by === "week" ? 7 : 1));
+  if (state.by === "month") date.setUTCMonth(date.getUTCMonth() - 1);
+  else date.setUTCDate(date.getUTCDate() - (state.by === "week" ? 7 : 1));
   return date.toISOString().slice(0, name.length);
 }
 
