@@ -42,6 +42,7 @@ from airflow_provider_vidu.protocol.response import RESULT_LIFETIME_SECONDS
 LINES_A_PAGE = 48
 ROWS_AT_A_TIME = 1000
 EXAMPLES = 3
+MOST_DAGS = 10
 UNSTORED = 50
 
 log = logging.getLogger(__name__)
@@ -244,6 +245,7 @@ def failures(library: LibraryOf, filters: FiltersOf, session: SessionDep) -> dic
             {
                 "family": family,
                 **_sums(sums(kept.line for kept in members)),
+                "dags": Counter(kept.line.entry.dag_id for kept in members).most_common(MOST_DAGS),
                 "examples": described(session, library.reader, members[:EXAMPLES]),
             }
             for family, members in families.items()

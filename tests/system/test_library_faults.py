@@ -102,6 +102,11 @@ def test_the_bars_of_more_than_400_days_are_the_newest(page, filled):
     expect(frame.locator("rect title")).to_have_text([f"{_today(frame)} · old · ¥0.31"])
 
 
+def test_failures_name_the_dags_that_have_most_of_them(page, filled):
+    frame = open_library(page, "?text=kite-21&view=failures")
+    expect(frame.locator(".family .dags")).to_have_text("By DAG: old 2")
+
+
 def _today(frame):
     """Return the newest day of the ledger's entries."""
     rows = frame.evaluate("() => fetch('spend?dag=uneven').then((answer) => answer.json())")["rows"]

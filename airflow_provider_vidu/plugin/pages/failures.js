@@ -3,7 +3,7 @@
 
 import { filters, taskLink } from "./address.js";
 import { get } from "./airflow.js";
-import { element, message, quoted, table } from "./parts.js";
+import { element, message, quoted, sentence, table } from "./parts.js";
 import { FAMILIES } from "./reasons.js";
 import { distance, money, number, t, time } from "./text.js";
 import { videoOfEntry } from "./videos.js";
@@ -47,12 +47,13 @@ function unstored({ unstored: found, unstored_sums: sums }) {
   return [element("section", { className: "unstored" }, title, element("p", {}, t("howToRescue")), table(t("unstoredList"), heads, element("tbody", {}, ...rows)))];
 }
 
-function family({ family: key, videos, cny, examples }) {
+function family({ family: key, videos, cny, dags, examples }) {
   const [name, advice] = FAMILIES[key].map((one) => t(one));
   const heading = element("div", { className: "heading" }, element("h2", { className: "name" }, name), element("span", { className: "badge failed" }, number(videos)), element("span", {}, cost(cny)));
+  const counts = dags.flatMap(([dag, count], index) => [index ? " · " : "", quoted(dag), ` ${number(count)}`]);
   const items = examples.map((entry) => {
     const where = element("p", { className: "summary" }, named(entry), " · ", quoted(entry.dag), " · ", time(entry.at));
     return element("li", {}, where, entry.reason ? element("p", { className: "original", lang: "en" }, quoted(entry.reason)) : null);
   });
-  return element("section", { className: "family" }, heading, element("p", { className: "advice" }, advice), element("ul", { ariaLabel: t("newest") }, ...items));
+  return element("section", { className: "family" }, heading, element("p", { className: "advice" }, advice), element("p", { className: "dags" }, ...sentence("byDag", { dags: element("span", {}, ...counts) })), element("ul", { ariaLabel: t("newest") }, ...items));
 }

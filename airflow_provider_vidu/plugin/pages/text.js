@@ -197,6 +197,7 @@ const TEXTS = {
   untimed: ["Stored videos without a known time or typical time: {count}.", "{count} 个已存储视频缺少用时或通常用时。"],
   saidFailures: ["Failed: {failed}. Paid and not stored: {left}.", "失败：{failed}。已付费未存储：{left}。"],
   noFailures: ["No failures match these filters.", "没有符合筛选条件的失败记录。"],
+  byDag: ["By DAG: {dags}", "按 Dag 统计：{dags}"],
   newest: ["Newest examples", "最近几例"],
   unstored: ["Paid and not stored: {count}, about {money}", "已付费未存储：{count} 个，约 {money}"],
   unstoredList: ["Paid and not stored", "已付费未存储"],
