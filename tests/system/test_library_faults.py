@@ -20,7 +20,7 @@ AWAY = "Airflow is not responding; retrying."
 
 @pytest.fixture(scope="module")
 def filled(bed):
-    """Six entries: some close together and one 500 days before them; one has a name that every object of a page has."""
+    """Entries close together and one 500 days before them; one field has the name of a property of every object."""
     ledger = Ledger(bed.env["AIRFLOW__VIDU__LEDGER"])
     for number, ago in enumerate((60, 3 * 3600, DAY, 9 * DAY, 10 * DAY)):
         stored = Ending("stored", ("/nowhere/a.mp4",), 4.0, ready_seconds=20.0)
@@ -28,6 +28,9 @@ def filled(bed):
     for number, ago in enumerate((90, 500 * DAY)):
         request = {"model": "viduq2", "input": {"constructor": "x"} if number else {}, "parameters": {}}
         paid(ledger, 2100 + number, ago=ago, dag_id="old", request=request, ending=Ending("failed", reason="busy"))
+    # More than a page of them.
+    for number in range(2200, 2250):
+        paid(ledger, number, ago=7 * DAY, dag_id="lot")
 
 
 def test_the_page_loads_again_after_the_server_did_not_answer(page, filled):
@@ -66,6 +69,19 @@ def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_
     frame.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
     expect(frame.locator(".notes")).to_have_text("")
     page.unroute("**/vidu/entries?**")
+
+
+def test_the_page_says_that_more_entries_did_not_come(page, filled):
+    frame = open_library(page, "?dag=lot")
+    more = frame.get_by_role("button", name="Show more")
+    page.route("**/vidu/entries?**", lambda route: route.abort())
+    more.click()
+    words = frame.locator("#content").get_by_text("Airflow did not respond. Try again.")
+    expect(words).to_be_visible()
+    page.unroute("**/vidu/entries?**")
+    more.click()
+    expect(frame.locator(".card")).to_have_count(50)
+    expect(words).to_be_hidden()
 
 
 def test_an_address_with_too_many_entries_compares_the_first_four(page, filled):
