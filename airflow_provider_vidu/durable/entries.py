@@ -23,7 +23,7 @@ GROUP = 32
 _LONGEST_STEM = 240
 """File systems permit 255 bytes, and a temporary name may need some of them."""
 
-_MOMENT = r"(\d{8}T\d{9}Z)"
+_MOMENT = r"(2\d{7}T\d{9}Z)"  # Every time zone has a date for each moment of these years.
 _RUN = rf"-(\d{{1,10}}|x)\.((?:[0-9a-f]{{{DIGITS}}}){{1,{GROUP}}})"
 _STEM = re.compile(rf"{_MOMENT}-([0-9a-f]{{12}})((?:{_RUN})+)", re.ASCII)
 _RUNS = re.compile(_RUN, re.ASCII)

@@ -4,6 +4,7 @@
 # No "from __future__ import annotations": FastAPI reads the annotations when a route is declared.
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ MOST_FIELDS = 40
 LONGEST_LINE = 20_000
 """Characters of Python; a request that the API accepts is shorter."""
 
+log = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -49,7 +51,9 @@ def chosen(
     try:
         requests = [_request(session, kept, library.source) for kept in page]
     except ViduError as error:
-        raise HTTPException(503, "The ledger cannot be read; the api-server's log says why") from error
+        log.error("Entries cannot be compared: %s", error)
+        # The page takes 503 for a wrong configuration.
+        raise HTTPException(424, "The ledger cannot be read; the api-server's log says why") from error
     return {
         **library.about(),
         "entries": [

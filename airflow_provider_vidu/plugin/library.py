@@ -9,6 +9,7 @@ The server filters before it counts or sums, so an answer says nothing about oth
 
 import csv
 import io
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ EXAMPLES = 3
 DAGS = 5
 UNSTORED = 50
 
+log = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -58,6 +60,7 @@ class Library:
         try:
             ledger, self._budgets = Ledger.configured(), budgets()
         except ViduRequestError as error:
+            log.error("The library cannot be shown: %s", error)
             raise HTTPException(503, "The configuration of [vidu] is wrong; the api-server's log says how") from error
         self.zone = ledger.zone if ledger else ZoneInfo(DEFAULT_ZONE)
         self.source = "ledger" if ledger else "airflow"

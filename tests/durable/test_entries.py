@@ -88,6 +88,8 @@ def test_equal_requests_do_not_share_a_name():
         STEM[:-1],
         STEM.replace("-46875.", "--5."),
         STEM.replace("20261127T", "20261327T"),
+        STEM.replace("20261127T", "99991231T"),
+        STEM.replace("20261127T", "00010101T"),
         STEM.replace("-46875.", "-¼."),
         f"{STEM}.json",
         STEM + OTHER * GROUP,

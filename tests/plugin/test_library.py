@@ -183,6 +183,7 @@ def test_failures_are_grouped_by_the_next_step(filled, library):
     found = {
         one["family"]: (one["videos"], one["cny"], ids({"entries": one["examples"]})) for one in answer["families"]
     }
+    assert {one["family"]: one["dags"] for one in answer["families"]}["lost"] == [["news", 1]]
     assert found == {"moderation": (1, 1.25, ["2"]), "uncertain": (1, 0.0, ["4"]), "lost": (1, 0.31, ["5"])}
     assert [one["dags"] for one in answer["families"]] == [[["news", 1]], [["shop", 1]], [["news", 1]]]
     (left,) = answer["unstored"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from airflow.sdk import task
@@ -76,6 +78,17 @@ def test_an_entry_of_another_dag_counts_as_missing(ledger, library):
     paid(ledger, 1)
     address = library()["entries"][0]["address"]
     assert library("chosen", entry=[address], user="mallory")["entries"] == []
+
+
+def test_a_ledger_that_is_away_is_no_wrong_configuration_and_the_log_says_why(ledger, library, caplog):
+    paid(ledger, 1)
+    address = library()["entries"][0]["address"]
+    shutil.rmtree(ledger.root)
+    Path(ledger.root).symlink_to(ledger.root)
+    caplog.clear()
+    answer = library("chosen", status=424, entry=[address])
+    assert ledger.root not in json.dumps(answer)
+    assert "Entries cannot be compared" in caplog.text
 
 
 HOSTILE = [{"request": "none"}, {"request": {"input": {"prompt": "\ud800", "x": float("nan")}, "model": {}}}]

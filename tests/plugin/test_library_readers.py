@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-from airflow_provider_vidu.durable.entries import Ending, ended, spent_at
+from airflow_provider_vidu.durable.entries import Ending, Entry, ended, spent_at
 from airflow_provider_vidu.plugin import readers, shelf
 from tests.ledgers import paid
 
@@ -145,6 +146,15 @@ def test_an_outcome_that_the_ledger_does_not_know_counts_as_a_failure(ledger, li
     assert [one["family"] for one in library("failures")["families"]] == ["unknown"]
 
 
+@pytest.mark.parametrize("day", ["2026-02-30", "0000-01-01", "2026-99-99"])
+def test_what_is_no_day_breaks_no_sum(ledger, library, day):
+    paid(ledger, 1)
+    name = ledger.name(time.time(), 0.31, "ab" * 32)._replace(day=day)
+    ledger.intend({name: Entry("shop", "run", "make", -1, "", "vidu_default", {})})
+    for by in ("day", "week", "month"):
+        assert library("spend", by=by)["sums"]["videos"] == 1
+
+
 def test_what_is_left_is_not_shown_if_it_contains_what_nobody_can_see(ledger, budgets, library):
     paid(ledger, 1, price=10.0, accepted=False)
     paid(ledger, 2, ago=90)
@@ -206,9 +216,10 @@ def test_an_answer_does_not_wait_for_a_slow_ledger(two_dags, library, monkeypatc
 
 
 @pytest.mark.parametrize("option", ["BUDGET_TIMEZONE", "DAILY_BUDGET", "LEDGER"])
-def test_a_wrong_configuration_is_said_to_be_one_and_no_more(two_dags, library, monkeypatch, option):
+def test_a_wrong_configuration_is_said_to_be_one_and_the_log_says_how(two_dags, library, monkeypatch, caplog, option):
     monkeypatch.setenv(f"AIRFLOW__VIDU__{option}", "a secret")
     assert "a secret" not in json.dumps(library(status=503))
+    assert "a secret" in caplog.text
 
 
 def test_the_library_reads_a_bucket_too(any_ledger, library):

@@ -15,7 +15,7 @@ const NAMES = { prompt: "prompt", model: "model", vidu_type: "job", duration: "l
 
 export class Compare {
   async load() {
-    return get("chosen", chosen().map((address) => ["entry", address]));
+    return get("chosen", chosen().slice(0, MOST).map((address) => ["entry", address]));
   }
 
   words({ entries }) {
@@ -56,7 +56,7 @@ function videosRow(columns, media) {
 // One row for each field, with a text for each entry: null for a field that the request leaves out.
 function rowsOf(entries) {
   const names = [...new Set(entries.flatMap(({ fields }) => Object.keys(fields)))];
-  const rows = names.map((name) => [NAMES[name] ? t(NAMES[name]) : quoted(name, "id"), entries.map(({ fields }) => fields[name] ?? null)]);
+  const rows = names.map((name) => [Object.hasOwn(NAMES, name) ? t(NAMES[name]) : quoted(name, "id"), entries.map(({ fields }) => (Object.hasOwn(fields, name) ? fields[name] : null))]);
   const of = (key, value) => rows.push([t(key), entries.map(value)]);
   of("costTerm", ({ cost }) => (cost === null ? t("costUnknown") : t("cost", { money: money(cost) })));
   of("connection", ({ connection }) => connection);

@@ -10,8 +10,12 @@ import { follow } from "./setting.js";
 import { Spend } from "./spend.js";
 import { t } from "./text.js";
 import { Wall } from "./wall.js";
+import { untilSeen } from "./watch.js";
 
 const SECONDS_WHILE_READING = 2;
+const SECONDS_AFTER_FAULT = 5;
+// A route of the library answers 404 only to a NUL in a filter.
+const REFUSALS = { 403: "noLibrary", 404: "wrongFilter", 422: "wrongFilter", 424: "ledgerUnread", 503: "wrongConfiguration" };
 
 const main = document.getElementById("page");
 const views = { videos: new Wall(), spend: new Spend(change), failures: new Failures(), compare: new Compare() };
@@ -43,17 +47,27 @@ async function load() {
     if (mine !== asked) return;
     answer = found;
     render();
-    if (!found.whole) setTimeout(() => mine === asked && !document.hidden && load(), SECONDS_WHILE_READING * 1000);
+    if (!found.whole) loadAgain(SECONDS_WHILE_READING);
   } catch (error) {
     if (mine !== asked) return;
     answer = null;
-    const words = error.status === 403 ? t("noLibrary") : error.status === 503 ? t("wrongConfiguration") : error.status === 422 ? t("wrongFilter") : trouble(error);
+    const refusal = REFUSALS[error.status];
+    const words = refusal ? t(refusal) : trouble(error);
+    if (!refusal && error.status !== 401) loadAgain(SECONDS_AFTER_FAULT);
     notes.replaceChildren(message(words));
     content.replaceChildren();
     say(words);
   } finally {
     if (mine === asked) main.ariaBusy = content.ariaBusy = false;
   }
+}
+
+// Loads again after some seconds, once the page is seen, unless the user has caused another request.
+async function loadAgain(seconds) {
+  const mine = asked;
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await untilSeen();
+  if (mine === asked) load();
 }
 
 function render() {

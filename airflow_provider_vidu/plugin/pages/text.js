@@ -162,6 +162,8 @@ const TEXTS = {
   libraryMediaOff: ["Stored videos do not play here because [vidu] media_roots is empty.", "未配置 [vidu] media_roots，无法在此播放已存储的视频。"],
   noLibrary: ["You do not have permission to see this page.", "您没有权限查看此页。"],
   wrongConfiguration: ["The [vidu] configuration of the api-server is wrong. Its log has the reason.", "api-server 的 [vidu] 配置有误，原因见其日志。"],
+  notLoaded: ["Airflow did not respond. Try again.", "Airflow 没有响应，请重试。"],
+  ledgerUnread: ["Airflow cannot read the ledger now. The log of the api-server has the reason.", "Airflow 当前无法读取账本，原因见 api-server 日志。"],
   wrongFilter: ["A filter has a value that the server does not accept.", "某个筛选条件的值无效。"],
   saidSpend: ["About {money} for {count} entries", "{count} 条记录，约 {money}"],
   period: ["Period", "周期"],

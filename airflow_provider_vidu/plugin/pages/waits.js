@@ -10,7 +10,7 @@ const HEIGHT = 240;
 const LEFT = 64;
 const BOTTOM = 24;
 const TOP = 12;
-const MOST_LABELS = 6;
+const LABEL = 150;
 // From here on, a span counts as slow.
 const SLOW = 1.5;
 
@@ -44,10 +44,13 @@ function plot(rows, hours) {
     parts.push(svg("line", { class: "wait-late", x1: x(at), x2: x(at), y1: y(times), y2: y(late) }));
     parts.push(svg("circle", { class: `wait-${kind}`, cx: x(at), cy: y(times), r: 4.5 }, words));
   }
-  const every = Math.max(1, Math.ceil(rows.length / MOST_LABELS));
-  rows.forEach(({ at }, index) => {
-    if (index % every === 0) parts.push(svg("text", { x: Math.min(x(at) - 4, WIDTH - 130), y: HEIGHT - 6 }, time(at)));
-  });
+  let free = 0;
+  for (const { at } of rows) {
+    const left = Math.min(x(at) - 4, WIDTH - LABEL);
+    if (left < free) continue;
+    parts.push(svg("text", { x: left, y: HEIGHT - 6 }, time(at)));
+    free = left + LABEL;
+  }
   return svg("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("plotOfWaits") }, ...parts);
 }
 

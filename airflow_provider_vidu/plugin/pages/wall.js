@@ -40,6 +40,7 @@ export class Wall {
     this.shown = new Set();
     this.more = element("button", { type: "button", className: "more" }, t("more"));
     this.more.addEventListener("click", () => this.#showMore(media));
+    this.lack = element("div");
     this.#add(entries, media);
     this.#turnTo(answer.next);
     const layouts = choice("layout", t("layout"), { wall: t("wall"), list: t("list") }, state.layout, (layout) => {
@@ -53,6 +54,7 @@ export class Wall {
       element("div", { className: "above" }, this.sums, layouts, csv),
       entries.length || !answer.whole ? "" : message(t("noneFound")),
       state.layout === "list" ? table(t("videos"), heads.map((key) => t(key)), this.list) : this.list,
+      this.lack,
       this.more,
       this.chooser.root,
     ].filter(Boolean);
@@ -60,13 +62,15 @@ export class Wall {
 
   async #showMore(media) {
     this.more.disabled = true;
+    this.lack.replaceChildren();
     try {
       const { entries, next } = await get("entries", { ...filters(), offset: this.next });
       this.#add(entries, media);
       this.#turnTo(next);
       say(t("shown", { count: number(this.list.children.length) }));
     } catch {
-      say(t("unreachable"));
+      this.lack.replaceChildren(message(t("notLoaded")));
+      say(t("notLoaded"));
     }
     this.more.disabled = false;
   }

@@ -30,7 +30,7 @@ export async function watch(load, show, fail) {
   }
 }
 
-function untilSeen() {
+export function untilSeen() {
   return new Promise((resolve) => {
     const check = () => {
       if (document.hidden) return;
