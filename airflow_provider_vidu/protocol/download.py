@@ -72,10 +72,6 @@ def moved_to(url: str, status: int, headers: Mapping[str, str]) -> str | None:
     return target
 
 
-def _validators_in(named: Mapping[str, str]) -> dict[str, str]:
-    return {name: named[name] for name in ("etag", "last-modified") if name in named}
-
-
 class Download:
     """
     The download of one video.
@@ -154,7 +150,7 @@ class Download:
         self._announce(int(length) if is_plain and _COUNT.fullmatch(length) else None)
         # The HTTP library reports chunks without an end, and a coding has an end of its own.
         self._is_framed = bool(codings) or "chunked" in named.get("transfer-encoding", "").lower()
-        self._validators = _validators_in(named)
+        self._validators = {name: named[name] for name in ("etag", "last-modified") if name in named}
         # A weak one (W/"…") does not promise the same bytes.
         self._etag = etag if etag.startswith('"') else ""
         content_type = named.get("content-type", "").partition(";")[0].strip()
@@ -173,11 +169,8 @@ class Download:
         return match is not None and not self._asks_for_rest and int(match[1]) + 1 == int(match[2])
 
     def _is_same(self, named: Mapping[str, str]) -> bool:
-        """Check whether the host says the same of a part as of the bytes before it, or nothing of both."""
-        found = _validators_in(named)
-        shared = found.keys() & self._validators.keys()
-        is_comparable = bool(shared) or not (found or self._validators)
-        return is_comparable and all(found[name] == self._validators[name] for name in shared)
+        """Check whether a part is of the same file as the bytes before it, as far as the host says."""
+        return all(named.get(name, known) == known for name, known in self._validators.items())
 
     def _goes_on(self, content_range: str) -> bool:
         match = _CONTENT_RANGE.fullmatch(content_range)

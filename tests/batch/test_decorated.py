@@ -78,11 +78,11 @@ def test_a_retry_takes_what_the_first_try_asked_for(emulator, videos):
 def test_a_worker_that_dies_between_two_chunks_leaves_the_requests_to_the_next_try(emulator, videos, monkeypatch):
     store, really_submit, chunks = Store(), Submits._submit_chunk, []
 
-    def dies_at_the_second(self, items, estimates):
-        chunks.append(items)
+    def dies_at_the_second(self, marks, *others):
+        chunks.append(marks)
         if len(chunks) == 2:
             raise AirflowTaskTimeout("Time is over")
-        really_submit(self, items, estimates)
+        really_submit(self, marks, *others)
 
     with monkeypatch.context() as patched:
         patched.setattr(Submits, "_submit_chunk", dies_at_the_second)

@@ -191,8 +191,8 @@ def test_a_killed_task_submits_nothing_more_and_waits_for_what_was_accepted(emul
     )
     really_submit = Submits._submit_chunk
 
-    def killed(self, items, estimates):
-        really_submit(self, items, estimates)
+    def killed(self, marks, *others):
+        really_submit(self, marks, *others)
         operator.on_kill()
 
     monkeypatch.setattr(Submits, "_submit_chunk", killed)

@@ -126,12 +126,12 @@ def test_task_ids_are_stored_before_anything_else_can_fail_and_counted_even_if_t
     monkeypatch.setattr(Stats, "incr", count)
     really_submit, chunks = Submits._submit_chunk, []
 
-    def over(self, items, estimates):
-        chunks.append(items)
+    def over(self, marks, *others):
+        chunks.append(marks)
         if len(chunks) == 2:
             raise AirflowTaskTimeout("Time is over")
         monkeypatch.setattr(self._log, "info", over_while_logging, raising=False)
-        really_submit(self, items, estimates)
+        really_submit(self, marks, *others)
 
     def over_while_logging(text, *values):
         if text.startswith("Accepted"):

@@ -251,8 +251,8 @@ def test_a_task_that_is_killed_in_a_later_visit_submits_nothing_more(emulator, v
         task_id="batch", requests=many(8), destination=f"{videos}/{{custom_id}}.mp4", max_in_flight=4, deferrable=False
     )
 
-    def killed(self, items, estimates):
-        really_submit(self, items, estimates)
+    def killed(self, marks, *others):
+        really_submit(self, marks, *others)
         operator.on_kill()
 
     monkeypatch.setattr(Submits, "_submit_chunk", killed)

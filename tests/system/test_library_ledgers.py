@@ -30,7 +30,7 @@ def root(bed) -> Iterator[Path]:
 
 def opened_with(page: Page, text: str) -> Frame:
     """Open the page until it shows a text: Airflow looks at the ledger every ten seconds."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while True:
         frame = open_library(page)
         shown = frame.locator("#page").inner_text()
