@@ -182,3 +182,11 @@ def test_an_uncertain_submit_counts_after_a_worker_whose_clock_is_behind_submitt
         tried(store, videos, kites(3), try_number=try_number, on_uncertain="resubmit")
         assert spent(ledger) == round(4 * PRICE, 2)
     assert len(posts(emulator)) == 4
+
+
+def test_a_ledger_that_is_no_longer_configured_keeps_no_try_from_its_paid_tasks(emulator, ledger, videos, monkeypatch):
+    store = Store()
+    killed_in(store, videos, kites(8), 1)
+    monkeypatch.delenv("AIRFLOW__VIDU__LEDGER")
+    assert tried(store, videos, kites(8))["counts"] == {"success": 8}
+    assert len(posts(emulator)) == 8

@@ -82,6 +82,15 @@ def test_an_intent_that_never_gets_a_task_does_not_hold_up_the_next_for_long(emu
     assert len(posts(emulator)) == 1
 
 
+def test_a_request_whose_name_begins_with_the_same_digits_is_no_rival(emulator, ledger):
+    request = fingerprint(build(**_body()), "")
+    other = f"{request[:DIGITS]}{'0' * (64 - DIGITS)}"
+    entry = Entry("other", "run", "task", -1, "", "vidu_default", {}, "task-of-another", other)
+    ledger.intend({ledger.name(time.time() - 1, 0.31, other): entry})
+    submitted(reuse=True)
+    assert len(posts(emulator)) == 1
+
+
 def test_an_intent_that_is_withdrawn_holds_up_nobody(emulator, ledger):
     name, *_ = intent_of_another(ledger)
     threading.Timer(0.3, ledger.withdraw, [[name]]).start()
