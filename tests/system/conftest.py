@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from airflow_provider_vidu.durable.ledger import Ledger
 from airflow_provider_vidu.emulator.server import Settings, running
 from dev.airflow_bed import AirflowBed
 from dev.emulator_client import Api
@@ -18,6 +19,7 @@ from dev.emulator_process import EmulatorProcess
 from tests.system.support.batches import BatchRun
 from tests.system.support.browser import chromium
 from tests.system.support.guarded import GuardedServer
+from tests.system.support.library import fill_odd
 from tests.system.support.trouble import CarefulRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +75,12 @@ def bed(
     }
     with AirflowBed(bed_home, dags, env=env, connections={"vidu_default": emulator_process.connection}) as bed:
         yield bed
+
+
+@pytest.fixture(scope="session")
+def odd_entries(bed: AirflowBed) -> None:
+    """Entries of the ledger that are far apart or strange, written before any page reads their days."""
+    fill_odd(Ledger(bed.env["AIRFLOW__VIDU__LEDGER"]))
 
 
 @pytest.fixture(scope="session")

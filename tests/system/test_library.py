@@ -27,7 +27,7 @@ HOSTILE = '<img src=x onerror="parent.document.title=1"> \u202e\ud83d'
 
 
 @pytest.fixture(scope="module")
-def run_id(bed, url, tmp_path_factory):
+def run_id(bed, url, odd_entries, tmp_path_factory):
     """A run whose submits are in the ledger, all but those of other DAGs that the page may not show everybody."""
     place = tmp_path_factory.mktemp("library") / "a.mp4"
     with urllib.request.urlopen(url) as video:

@@ -8,32 +8,14 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from airflow_provider_vidu.durable.entries import Ending
-from airflow_provider_vidu.durable.ledger import Ledger
-from tests.ledgers import paid
-from tests.system.support.library import DAY, open_library
+from tests.system.support.library import open_library
 
 pytestmark = pytest.mark.system
 
 AWAY = "Airflow is not responding; retrying."
 
 
-@pytest.fixture(scope="module")
-def filled(bed):
-    """Entries close together and one 500 days before them; one field has the name of a property of every object."""
-    ledger = Ledger(bed.env["AIRFLOW__VIDU__LEDGER"])
-    for number, ago in enumerate((60, 3 * 3600, DAY, 9 * DAY, 10 * DAY)):
-        stored = Ending("stored", ("/nowhere/a.mp4",), 4.0, ready_seconds=20.0)
-        paid(ledger, 2000 + number, ago=ago, dag_id="uneven", ending=stored)
-    for number, ago in enumerate((90, 500 * DAY)):
-        request = {"model": "viduq2", "input": {"constructor": "x"} if number else {}, "parameters": {}}
-        paid(ledger, 2100 + number, ago=ago, dag_id="ancient", request=request, ending=Ending("failed", reason="busy"))
-    # More than a page of them.
-    for number in range(2200, 2250):
-        paid(ledger, number, ago=7 * DAY, dag_id="lot")
-
-
-def test_the_page_loads_again_after_the_server_did_not_answer(page, filled):
+def test_the_page_loads_again_after_the_server_did_not_answer(page, odd_entries):
     frame = open_library(page, "?dag=uneven")
     page.route("**/vidu/entries?**", lambda route: route.abort())
     frame.get_by_role("button", name="Refresh").click()
@@ -43,7 +25,7 @@ def test_the_page_loads_again_after_the_server_did_not_answer(page, filled):
     expect(frame.locator(".notes")).to_have_text("")
 
 
-def test_another_period_is_shown_once_the_server_answers_again(page, filled):
+def test_another_period_is_shown_once_the_server_answers_again(page, odd_entries):
     frame = open_library(page, "?dag=uneven&view=spend")
     page.route("**/vidu/spend?**", lambda route: route.abort())
     frame.get_by_role("radio", name="Month").check(force=True)
@@ -53,7 +35,7 @@ def test_another_period_is_shown_once_the_server_answers_again(page, filled):
     expect(frame.locator("table").nth(1).locator("tbody th").first).to_have_text(f"{_today(frame)[:7]}")
 
 
-def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_is_seen(page, filled):
+def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_is_seen(page, odd_entries):
     frame = open_library(page, "?dag=uneven")
     whole = iter([False])
 
@@ -71,7 +53,7 @@ def test_a_page_that_was_hidden_while_the_server_read_on_shows_the_rest_when_it_
     page.unroute("**/vidu/entries?**")
 
 
-def test_the_page_says_that_more_entries_did_not_come(page, filled):
+def test_the_page_says_that_more_entries_did_not_come(page, odd_entries):
     frame = open_library(page, "?dag=lot")
     more = frame.get_by_role("button", name="Show more")
     page.route("**/vidu/entries?**", lambda route: route.abort())
@@ -84,7 +66,7 @@ def test_the_page_says_that_more_entries_did_not_come(page, filled):
     expect(words).to_be_hidden()
 
 
-def test_an_address_with_too_many_entries_compares_the_first_four(page, filled):
+def test_an_address_with_too_many_entries_compares_the_first_four(page, odd_entries):
     frame = open_library(page, "?dag=uneven")
     found = frame.evaluate("() => fetch('entries?dag=uneven').then((answer) => answer.json())")
     addresses = ",".join(entry["address"] for entry in found["entries"])
@@ -92,7 +74,7 @@ def test_an_address_with_too_many_entries_compares_the_first_four(page, filled):
     expect(frame.locator(".compared thead th")).to_have_count(5)
 
 
-def test_a_field_with_the_name_of_a_property_is_compared(page, filled):
+def test_a_field_with_the_name_of_a_property_is_compared(page, odd_entries):
     frame = open_library(page, "?dag=ancient")
     for box in frame.get_by_role("checkbox").all():
         box.check()
@@ -101,7 +83,7 @@ def test_a_field_with_the_name_of_a_property_is_compared(page, filled):
     expect(row.locator("td")).to_have_text(["model default", "x"])
 
 
-def test_the_labels_of_uneven_times_do_not_overlap(page, filled):
+def test_the_labels_of_uneven_times_do_not_overlap(page, odd_entries):
     frame = open_library(page, "?dag=uneven&view=spend")
     boxes = (
         frame.locator(".plot")

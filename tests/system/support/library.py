@@ -58,6 +58,22 @@ def fill(ledger: Ledger, run_id: str, files: Sequence[str], count: int, dag_id: 
         )
 
 
+def fill_odd(ledger: Ledger) -> None:
+    """Write entries close together and one 500 days before them; one field has the name of a property of every object.
+
+    :param ledger: The ledger.
+    """
+    for number, ago in enumerate((60, 3 * 3600, DAY, 9 * DAY, 10 * DAY)):
+        stored = Ending("stored", ("/nowhere/a.mp4",), 4.0, ready_seconds=20.0)
+        paid(ledger, 2000 + number, ago=ago, dag_id="uneven", ending=stored)
+    for number, ago in enumerate((90, 500 * DAY)):
+        request = {"model": "viduq2", "input": {"constructor": "x"} if number else {}, "parameters": {}}
+        paid(ledger, 2100 + number, ago=ago, dag_id="ancient", request=request, ending=Ending("failed", reason="busy"))
+    # More than a page of them.
+    for number in range(2200, 2250):
+        paid(ledger, number, ago=7 * DAY, dag_id="lot")
+
+
 def open_library(page: Page, query: str = "") -> Frame:
     """Open the page "Vidu videos" in Airflow's UI, and return what is in it once it has loaded.
 
