@@ -177,8 +177,6 @@ class Submits:
         self._note_copies(reused)
         plan = self._paying.intend([item for item in ready if item.custom_id not in reused], asked, estimates)
         self._note_copies(plan.reused)
-        if plan.refused:
-            self.results |= dict.fromkeys(plan.left_out, plan.refused)
         awaited = {name: one for name, one in (reused | plan.reused).items() if not one.files}
         marks = {
             item.custom_id: Mark(
@@ -199,6 +197,7 @@ class Submits:
             billed = (Submission, ViduSubmissionUncertainError)
             self._paying.withdraw(name for name in plan.sent if not isinstance(self.results.get(name), billed))
         if plan.refused:
+            self.results |= dict.fromkeys(plan.left_out, plan.refused)
             self.stop(plan.refused)
 
     def _note_copies(self, reused: Mapping[str, Reused]) -> None:

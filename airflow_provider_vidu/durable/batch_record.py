@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_vidu.durable.attempt import Attempt
 from airflow_provider_vidu.durable.batch_chunk import Mark, chunk, chunk_key, submits_in, submits_of
-from airflow_provider_vidu.durable.state_store import CHUNK_BYTES, StateStore
+from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.protocol.batch import REUSED
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_vidu.storage.manifest import Record
 
 DELIVERED_KEY = "vidu_batch_delivered"
+CHUNK_BYTES = 12 << 10
+"""Size limit of a chunk. Each write of a larger one costs more than its reads by later waves save."""
 
 
 class BatchRecord(StateStore):

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 SUBMIT_KEY = "vidu_submit"
-CHUNK_BYTES = 48 << 10
-"""Size limit of a task state that grows; Airflow warns above 64 KB."""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_vidu.durable.entries import STORED, Ending
 from airflow_provider_vidu.durable.ledger_state import task_states
 from airflow_provider_vidu.durable.spending import note_end
-from airflow_provider_vidu.durable.state_store import CHUNK_BYTES, StateStore
+from airflow_provider_vidu.durable.state_store import StateStore
 from airflow_provider_vidu.exceptions import ViduStateError
 from airflow_provider_vidu.storage.places import changed_at
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY = "vidu_stored_"
 """Prefix of the task state keys; a number follows, from 0 and without gaps."""
+CHUNK_BYTES = 48 << 10
+"""Size limit of a task state; Airflow warns above 64 KB."""
 WRITE_SECONDS, WRITE_VIDEOS = 5.0, 10
 """
 The record is written after so many seconds or videos, since each write is a round trip.

@@ -24,6 +24,7 @@ from airflow_provider_vidu.protocol.response import (
     parse_task_status,
     transport_error,
 )
+from airflow_provider_vidu.protocol.result_urls import LEFT_OUT
 from airflow_provider_vidu.protocol.texts import brief
 from airflow_provider_vidu.protocol.values import identifier
 
@@ -136,7 +137,7 @@ class Exchange(Generic[Parsed]):
         body = decoded(headers, content)
         parsed = self.parse(status, headers, self.settings.scrub(body.decode("latin-1")).encode("latin-1"))
         if isinstance(parsed, TaskStatus) and parsed.urls and parsed.odd_urls:
-            log.warning("Vidu task %s: left out what is not a link: %s", parsed.task_id, parsed.odd_urls)
+            log.warning(LEFT_OUT, parsed.task_id, parsed.odd_urls)
         return parsed
 
     @property

@@ -15,6 +15,8 @@ from airflow_provider_vidu.exceptions import ViduDownloadError, ViduRequestError
 from airflow_provider_vidu.protocol.texts import brief, first_few, has_usable_host, is_url, plain_url
 from airflow_provider_vidu.protocol.values import quote
 
+LEFT_OUT = "Vidu task %s: left out what is not a link: %s"
+"""Warning with Vidu's id of a task and what stands beside its usable links."""
 _MAX_URLS = 100
 _LONGEST_URL = 8192
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_vidu.exceptions import ViduDownloadError, ViduError
-from airflow_provider_vidu.protocol.result_urls import usable, usable_in
+from airflow_provider_vidu.protocol.result_urls import LEFT_OUT, usable, usable_in
 from airflow_provider_vidu.protocol.texts import named
 from airflow_provider_vidu.storage import sidecar
 from airflow_provider_vidu.storage.destination import Destination, before_placeholders
@@ -127,7 +127,7 @@ class VideoStore:
     def _store_videos(self, result: Mapping[str, Any], custom_id: str, index: int) -> list[str]:
         task_id, urls, unusable = usable_in(result)
         if unusable:
-            self.log.warning("Vidu task %s: left out what is not a link: %s", task_id, unusable)
+            self.log.warning(LEFT_OUT, task_id, unusable)
         paths = [self.destination.path(task_id, custom_id, index, number) for number in range(1, len(urls) + 1)]
         files, errors = [], []
         for number, path in enumerate(paths):

@@ -11,8 +11,7 @@ import pytest
 
 from airflow_provider_vidu.durable import batch_record
 from airflow_provider_vidu.durable.batch_chunk import Mark
-from airflow_provider_vidu.durable.batch_record import BatchRecord
-from airflow_provider_vidu.durable.state_store import CHUNK_BYTES
+from airflow_provider_vidu.durable.batch_record import CHUNK_BYTES, BatchRecord
 from tests.quick import Store
 
 MARK = Mark("f" * 64, "r" * 64, 0.5, 10.0, place="spent/2026-11/2026-11-28/" + "p" * 60)
@@ -65,7 +64,7 @@ def known(store):
 
 def test_waves_of_one_item_share_a_key_and_each_reads_as_much_as_the_one_before():
     store, paid, reads = Watched(), [], []
-    for number in range(100):
+    for number in range(25):
         before = store.reads
         wave(store, [f"kite-{number}"], paid)
         reads.append(store.reads - before)
@@ -76,7 +75,7 @@ def test_waves_of_one_item_share_a_key_and_each_reads_as_much_as_the_one_before(
 
 def test_a_full_chunk_is_followed_by_another_one():
     store, paid = Watched(), []
-    for number in range(300):
+    for number in range(80):
         wave(store, [f"kite-{number}"], paid)
     sizes = [len(json.dumps(chunk)) for chunk in store.values()]
     assert len(sizes) == 3
