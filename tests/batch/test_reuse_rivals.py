@@ -91,6 +91,17 @@ def test_a_request_whose_name_begins_with_the_same_digits_is_no_rival(emulator, 
     assert len(posts(emulator)) == 1
 
 
+def test_a_task_of_a_request_whose_name_begins_with_the_same_digits_is_not_reused(emulator, ledger):
+    body = build(**_body())
+    other = f"{fingerprint(body, '')[:DIGITS]}{'0' * (64 - DIGITS)}"
+    name = ledger.name(time.time() - 60, 0.31, other)
+    ledger.intend({name: Entry("other", "run", "task", -1, "", "vidu_default", {}, fingerprint=other)})
+    ledger.accept({name: ViduHook().submit(body).task_id})
+    assert ledger.accepted(fingerprint(body, "")) == [name]
+    submitted(reuse=True)
+    assert len(posts(emulator)) == 2
+
+
 def test_an_intent_that_is_withdrawn_holds_up_nobody(emulator, ledger):
     name, *_ = intent_of_another(ledger)
     threading.Timer(0.3, ledger.withdraw, [[name]]).start()
